@@ -1,0 +1,367 @@
+package org.licorne.backend;
+
+import org.licorne.tensor.Tensor;
+
+/**
+ * Every op, one method per op and direction: the contract that the reference, the CPU and the CUDA kernels fulfil.
+ *
+ * <p>Dimensions: B batch, T time (query), S source (key), C channels, OC output channels, H heads, G key and value
+ * heads, D head size, V vocabulary, Vp padded vocabulary (V rounded up), N rows (often B·T).
+ *
+ * <p>For all ops: outputs come first, then inputs, then sizes, then scalars. Tensors are contiguous and F32, indices
+ * are I32, unless the op says otherwise. Activations and their gradients overwrite, gradients of parameters accumulate
+ * ({@code +=}). Inputs stay as they are. A size of 0 is allowed and does nothing. No op allocates; workspace is a U8
+ * tensor of at least {@code …WorkspaceBytes}, or null where that is 0. On one machine with one thread count the same
+ * call gives the same bits. Ops of one backend are issued from one thread at a time; a device backend may return before
+ * the work is done ({@link Backend#synchronize}).
+ *
+ * <p>For all ops: {@link IllegalArgumentException} if a shape or type does not fit (the message has the names and both
+ * shapes), {@link IllegalStateException} if a buffer is closed, {@link DeviceException} if the device fails.
+ */
+public interface Kernels {
+
+    // ---- memory -----------------------------------------------------------------------------------------------
+
+    /** Computes {@code out[i] = value}. Types: F32 or I32 (value is converted). */
+    void fill(Tensor out, float value);
+
+    /** Computes {@code out = x}, bit by bit. Shapes: the same number of elements and the same type; no overlap. */
+    void copy(Tensor out, Tensor x);
+
+    // ---- embedding --------------------------------------------------------------------------------------------
+
+    /**
+     * Embedding of tokens and positions.
+     *
+     * <p>Computes: {@code out[n][c] = tokenTable[tokens[n]][c] + positionTable[positions[n]][c]}.
+     * <br>Shapes: out (N,C), tokenTable (Vp,C), positionTable (P,C), tokens (N), positions (N).
+     * <br>Types: F32; tokens and positions I32.
+     * <br>Writes: out.
+     * <br>Edge: positionTable and positions may both be null: nothing is added. A token outside 0…Vp-1 or a position
+     * outside 0…P-1 is an IllegalArgumentException that names the first bad index (a device backend may report it at
+     * the next synchronisation); out is then undefined.
+     * <br>Repeat: bit-identical.
+     * <br>Cost: 3·N·C·4 bytes.
+     * <br>Throws: as all ops.
+     * <br>Source: Radford et al. 2019 (GPT-2); Vaswani et al. 2017, section 3.4.
+     */
+    void embeddingForward(Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C);
+
+    /**
+     * Gradient of {@link #embeddingForward}.
+     *
+     * <p>Computes: {@code dTokenTable[tokens[n]] += dout[n]} and {@code dPositionTable[positions[n]] += dout[n]}, in
+     * increasing order of n.
+     * <br>Shapes: dTokenTable (Vp,C), dPositionTable (P,C), dout (N,C), tokens (N), positions (N).
+     * <br>Types: F32; tokens and positions I32.
+     * <br>Writes: dTokenTable and dPositionTable, accumulating.
+     * <br>Edge: dPositionTable and positions may both be null. Indices as in the forward op.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 5·N·C·4 bytes.
+     * <br>Throws: as all ops.
+     * <br>Source: derivative of the forward op.
+     */
+    void embeddingBackward(Tensor dTokenTable, Tensor dPositionTable, Tensor dout, Tensor tokens, Tensor positions, long N, long C);
+
+    // ---- layer_norm -------------------------------------------------------------------------------------------
+
+    /**
+     * Layer normalisation, with the residual addition before it.
+     *
+     * <p>Computes: {@code sum = x + residual} (or x without residual), {@code mean = Σ sum / C}, {@code rstd = 1 /
+     * sqrt(Σ (sum - mean)² / C + epsilon)}, {@code out = (sum - mean) · rstd · gamma + beta}, per row.
+     * <br>Shapes: out, sum, x, residual (N,C); mean, rstd (N); gamma, beta (C).
+     * <br>Types: F32.
+     * <br>Writes: out, mean, rstd, and sum if there is a residual.
+     * <br>Edge: residual and sum are both null or both given; sum may be the same tensor as x or as residual. A constant
+     * row gives beta.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 8·N·C flops; 2·N·C·4 bytes, 4·N·C·4 with residual.
+     * <br>Throws: as all ops.
+     * <br>Source: Ba et al. 2016, equation 4.
+     */
+    void layerNormForward(Tensor out, Tensor sum, Tensor mean, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, Tensor beta, long N, long C, float epsilon);
+
+    /**
+     * Gradient of {@link #layerNormForward}.
+     *
+     * <p>Computes: with {@code x̂ = (x - mean) · rstd} and {@code g = dout · gamma}: {@code dx = rstd · (g - Σg/C - x̂ ·
+     * Σ(g·x̂)/C) + dresidual}; {@code dgamma += Σ_n dout·x̂}, {@code dbeta += Σ_n dout}. x is what was normalised, i.e.
+     * the forward op's sum if it had a residual; dx is then the gradient of both summands.
+     * <br>Shapes: dx, dout, x, dresidual (N,C); dgamma, dbeta, gamma (C); mean, rstd (N).
+     * <br>Types: F32.
+     * <br>Writes: dx; dgamma and dbeta accumulating; workspace.
+     * <br>Edge: dresidual (gradient that reaches the sum by another way) may be null; dx may be the same tensor as
+     * dresidual or as dout.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 14·N·C flops; 3·N·C·4 bytes, 4·N·C·4 with dresidual.
+     * <br>Throws: as all ops.
+     * <br>Source: derivative of the forward op.
+     */
+    void layerNormBackward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dout, Tensor x, Tensor gamma, Tensor mean, Tensor rstd, Tensor dresidual, Tensor workspace, long N, long C);
+
+    /** Bytes of workspace that {@link #layerNormBackward} wants. */
+    long layerNormBackwardWorkspaceBytes(long N, long C);
+
+    // ---- linear -----------------------------------------------------------------------------------------------
+
+    /**
+     * Linear map.
+     *
+     * <p>Computes: {@code out = x · weightᵀ + bias}.
+     * <br>Shapes: out (N,OC), x (N,C), weight (OC,C), bias (OC).
+     * <br>Types: F32.
+     * <br>Writes: out.
+     * <br>Edge: bias may be null. C = 0 gives the bias.
+     * <br>Repeat: bit-identical for one thread count.
+     * <br>Cost: 2·N·C·OC flops.
+     * <br>Throws: as all ops.
+     * <br>Source: affine map.
+     */
+    void linearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC);
+
+    /**
+     * Gradient of {@link #linearForward} by its input.
+     *
+     * <p>Computes: {@code dx = dout · weight}.
+     * <br>Shapes: dx (N,C), dout (N,OC), weight (OC,C).
+     * <br>Types: F32.
+     * <br>Writes: dx.
+     * <br>Edge: OC = 0 gives 0.
+     * <br>Repeat: bit-identical for one thread count.
+     * <br>Cost: 2·N·C·OC flops.
+     * <br>Throws: as all ops.
+     * <br>Source: derivative of the forward op.
+     */
+    void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC);
+
+    /**
+     * Gradient of {@link #linearForward} by its parameters.
+     *
+     * <p>Computes: {@code dweight += doutᵀ · x}, {@code dbias += Σ_n dout[n]}.
+     * <br>Shapes: dweight (OC,C), dbias (OC), dout (N,OC), x (N,C).
+     * <br>Types: F32.
+     * <br>Writes: dweight and dbias, accumulating.
+     * <br>Edge: dbias may be null.
+     * <br>Repeat: bit-identical for one thread count.
+     * <br>Cost: 2·N·C·OC flops.
+     * <br>Throws: as all ops.
+     * <br>Source: derivative of the forward op.
+     */
+    void linearBackwardWeight(Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC);
+
+    // ---- attention --------------------------------------------------------------------------------------------
+
+    /**
+     * Fused masked attention; never holds a T×S matrix.
+     *
+     * <p>Computes, per sequence and head: {@code s_ij = scale · q_i·k_j} where query i sees key j (see {@link Mask}),
+     * {@code lse_i = log Σ_j exp s_ij}, {@code out_i = Σ_j exp(s_ij - lse_i) v_j}.
+     * <br>Shapes: out (B,T,H,D), lse (B,H,T), q (B,T,H,D), k and v (B,S,G,D), with the strides of {@link
+     * AttentionShape}; q, k, v and out are checked by the extent that the strides reach, not by their rank.
+     * <br>Types: F32.
+     * <br>Writes: out, lse, workspace.
+     * <br>Edge: a query that sees no key has out 0 and lse minus infinity. Keys and values that no query sees are not
+     * read as numbers: NaN there does no harm.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 4·D flops per visible pair and head; O(T) memory.
+     * <br>Throws: as all ops; IllegalArgumentException for a D that the backend does not support.
+     * <br>Source: Vaswani et al. 2017, equation 1; Dao et al. 2022, algorithm 1; Milakov and Gimelshein 2018.
+     */
+    void attentionForward(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape shape, Mask mask, float scale);
+
+    /** Bytes of workspace that {@link #attentionForward} wants. */
+    long attentionForwardWorkspaceBytes(AttentionShape shape);
+
+    /**
+     * Gradient of {@link #attentionForward}.
+     *
+     * <p>Computes: with {@code p_ij = exp(s_ij - lse_i)}, {@code δ_i = Σ_d dout_i·out_i}, {@code ds_ij = p_ij (dout_i·v_j
+     * - δ_i)}: {@code dq_i = scale Σ_j ds_ij k_j}, {@code dk_j = scale Σ_i ds_ij q_i}, {@code dv_j = Σ_i p_ij dout_i}; k
+     * and v sum over the query heads that share them.
+     * <br>Shapes: dq as q, dk and dv as k, dout as out; the rest as in the forward op.
+     * <br>Types: F32.
+     * <br>Writes: dq, dk, dv (all their heads and tokens, 0 where nothing is seen; what lies between by the strides
+     * stays), workspace.
+     * <br>Edge: as in the forward op.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 10·D flops per visible pair and head; O(T) memory.
+     * <br>Throws: as all ops; IllegalArgumentException for a D that the backend does not support.
+     * <br>Source: Dao et al. 2022, algorithm 4.
+     */
+    void attentionBackward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape shape, Mask mask, float scale);
+
+    /** Bytes of workspace that {@link #attentionBackward} wants. */
+    long attentionBackwardWorkspaceBytes(AttentionShape shape);
+
+    /**
+     * Attention of one query per sequence on a key and value cache, for decoding.
+     *
+     * <p>Computes: as {@link #attentionForward} with T = 1 and a mask of {@code Mask.causal().withLengths(null,
+     * keyLengths)}: sequence b sees its first keyLengths[b] keys.
+     * <br>Shapes: out (B,1,H,D), q (B,1,H,D), k and v (B,S,G,D), keyLengths (B); strides as in the forward op.
+     * <br>Types: F32; keyLengths I32.
+     * <br>Writes: out, workspace.
+     * <br>Edge: a length of 0 gives 0. A length below 0 or above S is an IllegalArgumentException.
+     * <br>Repeat: bit-identical, for any number of threads; one sequence's result does not depend on the others.
+     * <br>Cost: reads each visible key and value once.
+     * <br>Throws: as all ops; IllegalArgumentException if T is not 1.
+     * <br>Source: Dao et al. 2023, "Flash-Decoding"; Milakov and Gimelshein 2018.
+     */
+    void attentionDecode(Tensor out, Tensor q, Tensor k, Tensor v, Tensor keyLengths, Tensor workspace, AttentionShape shape, float scale);
+
+    /** Bytes of workspace that {@link #attentionDecode} wants. */
+    long attentionDecodeWorkspaceBytes(AttentionShape shape);
+
+    /**
+     * Writes new keys and values into a cache.
+     *
+     * <p>Computes: {@code keyCache[b][positions[b][t]] = k[b][t]}, the same for values.
+     * <br>Shapes: keyCache, valueCache (B,S,W); k and v: B·T rows of W elements, rowStride elements from one to the
+     * next (slices of a packed tensor, e.g. rowStride 3C and W = C); positions (B,T).
+     * <br>Types: F32; positions I32.
+     * <br>Writes: the rows named by positions.
+     * <br>Edge: a position of -1 is passed over (padding). Any other position outside 0…S-1 is an
+     * IllegalArgumentException.
+     * <br>Repeat: bit-identical.
+     * <br>Cost: 4·B·T·W·4 bytes.
+     * <br>Throws: as all ops.
+     * <br>Source: incremental decoding.
+     */
+    void keyValueAppend(Tensor keyCache, Tensor valueCache, Tensor k, Tensor v, Tensor positions, long B, long T, long S, long W, long rowStride);
+
+    // ---- gelu -------------------------------------------------------------------------------------------------
+
+    /**
+     * GELU, tanh form.
+     *
+     * <p>Computes: {@code out = x/2 · (1 + tanh(sqrt(2/π) · (x + 0.044715 x³)))}.
+     * <br>Shapes: out, x: the same number of elements.
+     * <br>Types: F32.
+     * <br>Writes: out.
+     * <br>Edge: out may be x. Large |x| gives x or 0 exactly, never NaN.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 8 bytes per element.
+     * <br>Throws: as all ops.
+     * <br>Source: Hendrycks and Gimpel 2016, section 2 ("gelu_new" of GPT-2).
+     */
+    void geluForward(Tensor out, Tensor x);
+
+    /**
+     * Gradient of {@link #geluForward}.
+     *
+     * <p>Computes: {@code dx = dout · gelu'(x)}.
+     * <br>Shapes: dx, dout, x: the same number of elements.
+     * <br>Types: F32.
+     * <br>Writes: dx.
+     * <br>Edge: dx may be dout.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 12 bytes per element.
+     * <br>Throws: as all ops.
+     * <br>Source: derivative of the forward op.
+     */
+    void geluBackward(Tensor dx, Tensor dout, Tensor x);
+
+    // ---- softmax and cross_entropy ----------------------------------------------------------------------------
+
+    /**
+     * Softmax over the first V of Vp columns.
+     *
+     * <p>Computes: {@code out[n][v] = exp(x[n][v] - max) / Σ exp(x[n][·] - max)} for v &lt; V, 0 for the padding.
+     * <br>Shapes: out, x (N,Vp).
+     * <br>Types: F32.
+     * <br>Writes: out.
+     * <br>Edge: out may be x. Entries of minus infinity give 0; a row of nothing but minus infinity gives 0
+     * everywhere. What lies in x's padding is not looked at.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 8 bytes per element.
+     * <br>Throws: as all ops; IllegalArgumentException if V &gt; Vp.
+     * <br>Source: Milakov and Gimelshein 2018, algorithm 3.
+     */
+    void softmaxForward(Tensor out, Tensor x, long N, long V, long Vp);
+
+    /**
+     * Gradient of {@link #softmaxForward}.
+     *
+     * <p>Computes: {@code dx = out · (dout - Σ_v dout·out)}, 0 for the padding.
+     * <br>Shapes: dx, dout, out (N,Vp).
+     * <br>Types: F32.
+     * <br>Writes: dx.
+     * <br>Edge: dx may be dout.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 12 bytes per element.
+     * <br>Throws: as all ops; IllegalArgumentException if V &gt; Vp.
+     * <br>Source: derivative of the forward op.
+     */
+    void softmaxBackward(Tensor dx, Tensor dout, Tensor out, long N, long V, long Vp);
+
+    /**
+     * Fused softmax and cross-entropy, loss only.
+     *
+     * <p>Computes: {@code losses[n] = log Σ_v exp(logits[n][v]) - logits[n][targets[n]]} in nats, over v &lt; V.
+     * <br>Shapes: losses (N), logits (N,Vp), targets (N).
+     * <br>Types: F32; targets I32.
+     * <br>Writes: losses.
+     * <br>Edge: a target of -1 (ignore) gives 0. Any other target outside 0…V-1 is an IllegalArgumentException that
+     * names its index. The padding is not looked at.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 4 bytes per logit.
+     * <br>Throws: as all ops.
+     * <br>Source: negative log-likelihood of the softmax.
+     */
+    void crossEntropyForward(Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp);
+
+    /**
+     * Fused softmax and cross-entropy, loss and gradient in one pass.
+     *
+     * <p>Computes: losses as {@link #crossEntropyForward}, and {@code dlogits[n][v] = (softmax(logits[n])[v] -
+     * [v = targets[n]]) · scale}.
+     * <br>Shapes: losses (N), dlogits, logits (N,Vp), targets (N).
+     * <br>Types: F32; targets I32.
+     * <br>Writes: losses, dlogits.
+     * <br>Edge: dlogits may be logits. An ignored row (-1) and the padding have gradient 0. Targets as in the forward
+     * op.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 8 bytes per logit.
+     * <br>Throws: as all ops.
+     * <br>Source: derivative of the forward op.
+     */
+    void crossEntropyBackward(Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale);
+
+    // ---- optimiser --------------------------------------------------------------------------------------------
+
+    /**
+     * Euclidean norm of all gradients.
+     *
+     * <p>Computes: {@code out[0] = sqrt(Σ x²)}.
+     * <br>Shapes: out (1); x: any.
+     * <br>Types: F32; sums are carried in double precision.
+     * <br>Writes: out, workspace.
+     * <br>Edge: NaN or infinity in x gives a non-finite norm.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 4 bytes per element.
+     * <br>Throws: as all ops.
+     * <br>Source: Pascanu et al. 2013.
+     */
+    void globalNorm(Tensor out, Tensor x, Tensor workspace);
+
+    /** Bytes of workspace that {@link #globalNorm} wants for that many elements. */
+    long globalNormWorkspaceBytes(long elements);
+
+    /**
+     * One AdamW step.
+     *
+     * <p>Computes: {@code g = gradients · min(1, maxNorm / norm[0])} (g = gradients without norm), {@code m = β₁m +
+     * (1-β₁)g}, {@code v = β₂v + (1-β₂)g²}, {@code m̂ = m/(1-β₁^step)}, {@code v̂ = v/(1-β₂^step)}, {@code parameters -=
+     * learningRate · (m̂ / (sqrt(v̂) + epsilon) + weightDecay · parameters)}.
+     * <br>Shapes: parameters, m, v, gradients: the same number of elements; norm (1).
+     * <br>Types: F32.
+     * <br>Writes: parameters, m, v.
+     * <br>Edge: norm may be null (no clipping; maxNorm is then not looked at). step counts from 1.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 28 bytes per parameter.
+     * <br>Throws: as all ops; IllegalArgumentException if step &lt; 1.
+     * <br>Source: Loshchilov and Hutter 2019, algorithm 2; Kingma and Ba 2015.
+     */
+    void adamw(Tensor parameters, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate, float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, long step);
+}
