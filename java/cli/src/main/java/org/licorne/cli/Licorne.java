@@ -1,0 +1,98 @@
+package org.licorne.cli;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Help;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+/** The {@code licorne} command: the root of all others, and how errors reach the person who typed it. */
+@Command(
+        name = "./licorne",
+        description = "Trains, runs and evaluates GPTs inside the JVM.",
+        synopsisSubcommandLabel = "COMMAND",
+        mixinStandardHelpOptions = true,
+        version = "Licorne 0.1.0",
+        sortOptions = false,
+        subcommands = {
+            BackendsCommand.class,
+            LauncherCommands.Test.class,
+            LauncherCommands.Bench.class
+        },
+        footer = {
+            "",
+            "'./licorne COMMAND --help' explains a command and shows examples.",
+            "Where tools are missing, './licorne --yes COMMAND' installs them without asking."
+        })
+public final class Licorne implements Runnable {
+    @Option(
+            names = "--stacktrace",
+            scope = ScopeType.INHERIT,
+            description = "Show where in the code an error came from.")
+    private boolean stacktrace;
+
+    @CommandLine.Spec
+    private CommandLine.Model.CommandSpec spec;
+
+    public static void main(String[] arguments) {
+        // UTF-8 whatever the locale says: a model's text must not arrive as question marks.
+        PrintStream output = new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
+        PrintStream error = new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8);
+        System.setOut(output);
+        System.setErr(error);
+        int status = commandLine(new PrintWriter(output, true), new PrintWriter(error, true)).execute(arguments);
+        output.flush();
+        System.exit(status);
+    }
+
+    /** The whole command, writing to the given streams; for {@link #main} and for tests. */
+    static CommandLine commandLine(PrintWriter output, PrintWriter error) {
+        return new CommandLine(new Licorne())
+                .setOut(output)
+                .setErr(error)
+                .setColorScheme(Help.defaultColorScheme(Terminal.outputColours()))
+                .setUsageHelpWidth(Math.min(110, Terminal.columns()))
+                .setUsageHelpAutoWidth(false)
+                .setAbbreviatedOptionsAllowed(false)
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setParameterExceptionHandler(Licorne::reportMisuse)
+                .setExecutionExceptionHandler(Licorne::reportFailure);
+    }
+
+    @Override
+    public void run() {
+        spec.commandLine().usage(spec.commandLine().getOut());
+    }
+
+    private static int reportMisuse(ParameterException misuse, String[] arguments) {
+        CommandLine command = misuse.getCommandLine();
+        PrintWriter error = command.getErr();
+        error.println(Terminal.errorColours().string("@|bold,red error:|@ ") + misuse.getMessage());
+        UnmatchedArgumentException.printSuggestions(misuse, error);
+        error.println("'" + command.getCommandSpec().qualifiedName() + " --help' shows what it takes.");
+        error.flush();
+        return CommandLine.ExitCode.USAGE;
+    }
+
+    private static int reportFailure(Exception failure, CommandLine command, ParseResult result) {
+        PrintWriter error = command.getErr();
+        boolean stacktrace = ((Licorne) command.getCommandSpec().root().userObject()).stacktrace;
+        if (stacktrace) {
+            failure.printStackTrace(error);
+        }
+        error.println(Terminal.errorColours().string("@|bold,red error:|@ ") + ErrorMessage.of(failure));
+        if (!stacktrace && ErrorMessage.isUnexpected(failure)) {
+            error.println("This looks like a mistake in Licorne; --stacktrace shows where.");
+        }
+        error.flush();
+        return CommandLine.ExitCode.SOFTWARE;
+    }
+}
