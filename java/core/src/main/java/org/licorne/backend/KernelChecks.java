@@ -1,0 +1,505 @@
+package org.licorne.backend;
+
+import static org.licorne.backend.TensorChecks.apart;
+import static org.licorne.backend.TensorChecks.failure;
+import static org.licorne.backend.TensorChecks.present;
+import static org.licorne.backend.TensorChecks.product;
+import static org.licorne.backend.TensorChecks.reaches;
+import static org.licorne.backend.TensorChecks.rows;
+import static org.licorne.backend.TensorChecks.sameElements;
+import static org.licorne.backend.TensorChecks.sameOrApart;
+import static org.licorne.backend.TensorChecks.shape;
+import static org.licorne.backend.TensorChecks.size;
+import static org.licorne.backend.TensorChecks.type;
+
+import org.licorne.tensor.DType;
+import org.licorne.tensor.Tensor;
+
+/**
+ * The checks of shapes, types and aliases that every {@link Kernels} implementation makes before an op, one method per
+ * op with the op's own name and arguments. Each throws {@link IllegalArgumentException} with the op, the tensor and both
+ * shapes. What can only be known from the data (token ids, targets, lengths) is the kernel's to check; the size of a
+ * workspace depends on the backend and is checked by {@link #workspace}. Stateless, allocates nothing on success.
+ */
+public final class KernelChecks {
+    private KernelChecks() {}
+
+    /** The workspace is a U8 tensor of at least that many bytes; it may be null where none is wanted. */
+    public static void workspace(String op, Tensor workspace, long bytes) {
+        if (workspace == null) {
+            if (bytes > 0) {
+                throw failure(op, "workspace is null, but " + bytes + " bytes are wanted");
+            }
+            return;
+        }
+        type(op, "workspace", workspace, DType.U8);
+        if (workspace.bytes() < bytes) {
+            throw failure(op, "workspace has " + workspace.bytes() + " bytes, but " + bytes + " are wanted");
+        }
+    }
+
+    private static void workspaceType(String op, Tensor workspace) {
+        if (workspace != null) {
+            type(op, "workspace", workspace, DType.U8);
+        }
+    }
+
+    // ---- memory -----------------------------------------------------------------------------------------------
+
+    public static void fill(Tensor out, float value) {
+        present("fill", "out", out);
+        if (out.dtype() != DType.F32 && out.dtype() != DType.I32) {
+            throw failure("fill", "out " + shape(out) + " is " + out.dtype() + ", not F32 or I32");
+        }
+        type("fill", "out", out, out.dtype());
+    }
+
+    public static void copy(Tensor out, Tensor x) {
+        present("copy", "out", out);
+        present("copy", "x", x);
+        type("copy", "out", out, x.dtype());
+        type("copy", "x", x, x.dtype());
+        sameElements("copy", "out", out, "x", x);
+        apart("copy", "out", out, "x", x);
+    }
+
+    // ---- embedding --------------------------------------------------------------------------------------------
+
+    public static void embeddingForward(
+            Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C) {
+        String op = "embedding_forward";
+        size(op, "N", N);
+        size(op, "C", C);
+        shape(op, "out", out, DType.F32, "N,C", N, C);
+        rows(op, "tokenTable", tokenTable, DType.F32, "Vp,C", C);
+        shape(op, "tokens", tokens, DType.I32, "N", N);
+        bothOrNone(op, "positionTable", positionTable, "positions", positions);
+        if (positions != null) {
+            rows(op, "positionTable", positionTable, DType.F32, "P,C", C);
+            shape(op, "positions", positions, DType.I32, "N", N);
+            apart(op, "out", out, "positionTable", positionTable);
+        }
+        apart(op, "out", out, "tokenTable", tokenTable);
+    }
+
+    public static void embeddingBackward(
+            Tensor dTokenTable, Tensor dPositionTable, Tensor dout, Tensor tokens, Tensor positions, long N, long C) {
+        String op = "embedding_backward";
+        size(op, "N", N);
+        size(op, "C", C);
+        rows(op, "dTokenTable", dTokenTable, DType.F32, "Vp,C", C);
+        shape(op, "dout", dout, DType.F32, "N,C", N, C);
+        shape(op, "tokens", tokens, DType.I32, "N", N);
+        bothOrNone(op, "dPositionTable", dPositionTable, "positions", positions);
+        if (positions != null) {
+            rows(op, "dPositionTable", dPositionTable, DType.F32, "P,C", C);
+            shape(op, "positions", positions, DType.I32, "N", N);
+            apart(op, "dPositionTable", dPositionTable, "dout", dout);
+            apart(op, "dPositionTable", dPositionTable, "dTokenTable", dTokenTable);
+        }
+        apart(op, "dTokenTable", dTokenTable, "dout", dout);
+    }
+
+    private static void bothOrNone(String op, String name, Tensor tensor, String otherName, Tensor other) {
+        if ((tensor == null) != (other == null)) {
+            throw failure(op, name + " and " + otherName + " must both be given or both be null");
+        }
+    }
+
+    // ---- layer_norm -------------------------------------------------------------------------------------------
+
+    public static void layerNormForward(
+            Tensor out,
+            Tensor sum,
+            Tensor mean,
+            Tensor rstd,
+            Tensor x,
+            Tensor residual,
+            Tensor gamma,
+            Tensor beta,
+            long N,
+            long C,
+            float epsilon) {
+        String op = "layer_norm_forward";
+        size(op, "N", N);
+        size(op, "C", C);
+        shape(op, "out", out, DType.F32, "N,C", N, C);
+        shape(op, "mean", mean, DType.F32, "N", N);
+        shape(op, "rstd", rstd, DType.F32, "N", N);
+        shape(op, "x", x, DType.F32, "N,C", N, C);
+        shape(op, "gamma", gamma, DType.F32, "C", C);
+        shape(op, "beta", beta, DType.F32, "C", C);
+        bothOrNone(op, "sum", sum, "residual", residual);
+        if (residual != null) {
+            shape(op, "sum", sum, DType.F32, "N,C", N, C);
+            shape(op, "residual", residual, DType.F32, "N,C", N, C);
+            sameOrApart(op, "sum", sum, "x", x);
+            sameOrApart(op, "sum", sum, "residual", residual);
+            apart(op, "out", out, "sum", sum);
+            apart(op, "out", out, "residual", residual);
+        }
+        apart(op, "out", out, "x", x);
+        if (!(epsilon >= 0)) {
+            throw failure(op, "epsilon = " + epsilon + " is negative or not a number");
+        }
+    }
+
+    public static void layerNormBackward(
+            Tensor dx,
+            Tensor dgamma,
+            Tensor dbeta,
+            Tensor dout,
+            Tensor x,
+            Tensor gamma,
+            Tensor mean,
+            Tensor rstd,
+            Tensor dresidual,
+            Tensor workspace,
+            long N,
+            long C) {
+        String op = "layer_norm_backward";
+        size(op, "N", N);
+        size(op, "C", C);
+        shape(op, "dx", dx, DType.F32, "N,C", N, C);
+        shape(op, "dgamma", dgamma, DType.F32, "C", C);
+        shape(op, "dbeta", dbeta, DType.F32, "C", C);
+        shape(op, "dout", dout, DType.F32, "N,C", N, C);
+        shape(op, "x", x, DType.F32, "N,C", N, C);
+        shape(op, "gamma", gamma, DType.F32, "C", C);
+        shape(op, "mean", mean, DType.F32, "N", N);
+        shape(op, "rstd", rstd, DType.F32, "N", N);
+        if (dresidual != null) {
+            shape(op, "dresidual", dresidual, DType.F32, "N,C", N, C);
+            sameOrApart(op, "dx", dx, "dresidual", dresidual);
+        }
+        sameOrApart(op, "dx", dx, "dout", dout);
+        apart(op, "dx", dx, "x", x);
+        apart(op, "dgamma", dgamma, "dbeta", dbeta);
+        apart(op, "dgamma", dgamma, "gamma", gamma);
+        workspaceType(op, workspace);
+    }
+
+    // ---- linear -----------------------------------------------------------------------------------------------
+
+    public static void linearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
+        String op = "linear_forward";
+        linearSizes(op, N, C, OC);
+        shape(op, "out", out, DType.F32, "N,OC", N, OC);
+        shape(op, "x", x, DType.F32, "N,C", N, C);
+        shape(op, "weight", weight, DType.F32, "OC,C", OC, C);
+        if (bias != null) {
+            shape(op, "bias", bias, DType.F32, "OC", OC);
+            apart(op, "out", out, "bias", bias);
+        }
+        apart(op, "out", out, "x", x);
+        apart(op, "out", out, "weight", weight);
+    }
+
+    public static void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
+        String op = "linear_backward_input";
+        linearSizes(op, N, C, OC);
+        shape(op, "dx", dx, DType.F32, "N,C", N, C);
+        shape(op, "dout", dout, DType.F32, "N,OC", N, OC);
+        shape(op, "weight", weight, DType.F32, "OC,C", OC, C);
+        apart(op, "dx", dx, "dout", dout);
+        apart(op, "dx", dx, "weight", weight);
+    }
+
+    public static void linearBackwardWeight(
+            Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC) {
+        String op = "linear_backward_weight";
+        linearSizes(op, N, C, OC);
+        shape(op, "dweight", dweight, DType.F32, "OC,C", OC, C);
+        shape(op, "dout", dout, DType.F32, "N,OC", N, OC);
+        shape(op, "x", x, DType.F32, "N,C", N, C);
+        if (dbias != null) {
+            shape(op, "dbias", dbias, DType.F32, "OC", OC);
+            apart(op, "dbias", dbias, "dweight", dweight);
+            apart(op, "dbias", dbias, "dout", dout);
+        }
+        apart(op, "dweight", dweight, "dout", dout);
+        apart(op, "dweight", dweight, "x", x);
+    }
+
+    private static void linearSizes(String op, long N, long C, long OC) {
+        size(op, "N", N);
+        size(op, "C", C);
+        size(op, "OC", OC);
+    }
+
+    // ---- attention --------------------------------------------------------------------------------------------
+
+    public static void attentionForward(
+            Tensor out,
+            Tensor lse,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor workspace,
+            AttentionShape shape,
+            Mask mask,
+            float scale) {
+        String op = "attention_forward";
+        queries(op, "q", q, shape, false);
+        keys(op, "k", k, shape, false);
+        keys(op, "v", v, shape, false);
+        outputs(op, "out", out, shape, true);
+        shape(op, "lse", lse, DType.F32, "B,H,T", shape.B(), shape.H(), shape.T());
+        mask(op, mask, shape);
+        workspaceType(op, workspace);
+    }
+
+    public static void attentionBackward(
+            Tensor dq,
+            Tensor dk,
+            Tensor dv,
+            Tensor dout,
+            Tensor out,
+            Tensor lse,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor workspace,
+            AttentionShape shape,
+            Mask mask,
+            float scale) {
+        String op = "attention_backward";
+        queries(op, "dq", dq, shape, true);
+        keys(op, "dk", dk, shape, true);
+        keys(op, "dv", dv, shape, true);
+        outputs(op, "dout", dout, shape, false);
+        outputs(op, "out", out, shape, false);
+        shape(op, "lse", lse, DType.F32, "B,H,T", shape.B(), shape.H(), shape.T());
+        queries(op, "q", q, shape, false);
+        keys(op, "k", k, shape, false);
+        keys(op, "v", v, shape, false);
+        mask(op, mask, shape);
+        workspaceType(op, workspace);
+    }
+
+    public static void attentionDecode(
+            Tensor out,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor keyLengths,
+            Tensor workspace,
+            AttentionShape shape,
+            float scale) {
+        String op = "attention_decode";
+        if (shape.T() != 1) {
+            throw failure(op, "T = " + shape.T() + ", but one query per sequence is decoded");
+        }
+        queries(op, "q", q, shape, false);
+        keys(op, "k", k, shape, false);
+        keys(op, "v", v, shape, false);
+        outputs(op, "out", out, shape, true);
+        shape(op, "keyLengths", keyLengths, DType.I32, "B", shape.B());
+        workspaceType(op, workspace);
+    }
+
+    private static void queries(String op, String name, Tensor tensor, AttentionShape shape, boolean written) {
+        strided(op, name, tensor, shape.B(), shape.T(), shape.H() * shape.D(), shape.queryTokenStride(),
+                shape.queryBatchStride(), written);
+    }
+
+    private static void keys(String op, String name, Tensor tensor, AttentionShape shape, boolean written) {
+        strided(op, name, tensor, shape.B(), shape.S(), shape.G() * shape.D(), shape.keyTokenStride(),
+                shape.keyBatchStride(), written);
+    }
+
+    private static void outputs(String op, String name, Tensor tensor, AttentionShape shape, boolean written) {
+        strided(op, name, tensor, shape.B(), shape.T(), shape.H() * shape.D(), shape.outTokenStride(),
+                shape.outBatchStride(), written);
+    }
+
+    private static void strided(
+            String op,
+            String name,
+            Tensor tensor,
+            long batches,
+            long tokens,
+            long width,
+            long tokenStride,
+            long batchStride,
+            boolean written) {
+        if (batchStride < 0) {
+            throw failure(op, name + " has a negative batch stride of " + batchStride);
+        }
+        if (batches == 0 || tokens == 0) {
+            reaches(op, name, tensor, 0);
+            return;
+        }
+        long sequence = product(op, tokens - 1, tokenStride) + width;
+        if (written && batches > 1 && batchStride < sequence) {
+            throw failure(op, name + " is written, but its sequences of " + sequence + " elements overlap at a batch stride of "
+                    + batchStride);
+        }
+        reaches(op, name, tensor, product(op, batches - 1, batchStride) + sequence);
+    }
+
+    private static void mask(String op, Mask mask, AttentionShape shape) {
+        if (mask == null) {
+            throw failure(op, "mask is null");
+        }
+        optional(op, "prefixLengths", mask.prefixLengths(), "B", shape.B());
+        optional(op, "queryLengths", mask.queryLengths(), "B", shape.B());
+        optional(op, "keyLengths", mask.keyLengths(), "B", shape.B());
+        if (mask.documents() != null) {
+            shape(op, "documents", mask.documents(), DType.I32, "B,S", shape.B(), shape.S());
+        }
+    }
+
+    private static void optional(String op, String name, Tensor tensor, String letters, long elements) {
+        if (tensor != null) {
+            shape(op, name, tensor, DType.I32, letters, elements);
+        }
+    }
+
+    public static void keyValueAppend(
+            Tensor keyCache,
+            Tensor valueCache,
+            Tensor k,
+            Tensor v,
+            Tensor positions,
+            long B,
+            long T,
+            long S,
+            long W,
+            long rowStride) {
+        String op = "key_value_append";
+        size(op, "B", B);
+        size(op, "T", T);
+        size(op, "S", S);
+        size(op, "W", W);
+        if (rowStride < W) {
+            throw failure(op, "rowStride = " + rowStride + " is less than W = " + W);
+        }
+        shape(op, "keyCache", keyCache, DType.F32, "B,S,W", B, S, W);
+        shape(op, "valueCache", valueCache, DType.F32, "B,S,W", B, S, W);
+        shape(op, "positions", positions, DType.I32, "B,T", product(op, B, T));
+        long rows = product(op, B, T);
+        long extent = rows == 0 ? 0 : product(op, rows - 1, rowStride) + W;
+        reaches(op, "k", k, extent);
+        reaches(op, "v", v, extent);
+        apart(op, "keyCache", keyCache, "k", k);
+        apart(op, "valueCache", valueCache, "v", v);
+        apart(op, "keyCache", keyCache, "valueCache", valueCache);
+    }
+
+    // ---- gelu -------------------------------------------------------------------------------------------------
+
+    public static void geluForward(Tensor out, Tensor x) {
+        String op = "gelu_forward";
+        type(op, "out", out, DType.F32);
+        type(op, "x", x, DType.F32);
+        sameElements(op, "out", out, "x", x);
+        sameOrApart(op, "out", out, "x", x);
+    }
+
+    public static void geluBackward(Tensor dx, Tensor dout, Tensor x) {
+        String op = "gelu_backward";
+        type(op, "dx", dx, DType.F32);
+        type(op, "dout", dout, DType.F32);
+        type(op, "x", x, DType.F32);
+        sameElements(op, "dx", dx, "x", x);
+        sameElements(op, "dout", dout, "x", x);
+        sameOrApart(op, "dx", dx, "dout", dout);
+        apart(op, "dx", dx, "x", x);
+    }
+
+    // ---- softmax and cross_entropy ----------------------------------------------------------------------------
+
+    public static void softmaxForward(Tensor out, Tensor x, long N, long V, long Vp) {
+        String op = "softmax_forward";
+        vocabulary(op, N, V, Vp);
+        shape(op, "out", out, DType.F32, "N,Vp", N, Vp);
+        shape(op, "x", x, DType.F32, "N,Vp", N, Vp);
+        sameOrApart(op, "out", out, "x", x);
+    }
+
+    public static void softmaxBackward(Tensor dx, Tensor dout, Tensor out, long N, long V, long Vp) {
+        String op = "softmax_backward";
+        vocabulary(op, N, V, Vp);
+        shape(op, "dx", dx, DType.F32, "N,Vp", N, Vp);
+        shape(op, "dout", dout, DType.F32, "N,Vp", N, Vp);
+        shape(op, "out", out, DType.F32, "N,Vp", N, Vp);
+        sameOrApart(op, "dx", dx, "dout", dout);
+        apart(op, "dx", dx, "out", out);
+    }
+
+    public static void crossEntropyForward(Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp) {
+        String op = "cross_entropy_forward";
+        vocabulary(op, N, V, Vp);
+        shape(op, "losses", losses, DType.F32, "N", N);
+        shape(op, "logits", logits, DType.F32, "N,Vp", N, Vp);
+        shape(op, "targets", targets, DType.I32, "N", N);
+        apart(op, "losses", losses, "logits", logits);
+    }
+
+    public static void crossEntropyBackward(
+            Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale) {
+        String op = "cross_entropy_backward";
+        vocabulary(op, N, V, Vp);
+        shape(op, "losses", losses, DType.F32, "N", N);
+        shape(op, "dlogits", dlogits, DType.F32, "N,Vp", N, Vp);
+        shape(op, "logits", logits, DType.F32, "N,Vp", N, Vp);
+        shape(op, "targets", targets, DType.I32, "N", N);
+        sameOrApart(op, "dlogits", dlogits, "logits", logits);
+        apart(op, "losses", losses, "logits", logits);
+        apart(op, "losses", losses, "dlogits", dlogits);
+    }
+
+    private static void vocabulary(String op, long N, long V, long Vp) {
+        size(op, "N", N);
+        size(op, "V", V);
+        if (V > Vp) {
+            throw failure(op, "V = " + V + " is greater than Vp = " + Vp);
+        }
+    }
+
+    // ---- optimiser --------------------------------------------------------------------------------------------
+
+    public static void globalNorm(Tensor out, Tensor x, Tensor workspace) {
+        String op = "global_norm";
+        shape(op, "out", out, DType.F32, "1", 1);
+        type(op, "x", x, DType.F32);
+        apart(op, "out", out, "x", x);
+        workspaceType(op, workspace);
+    }
+
+    public static void adamw(
+            Tensor parameters,
+            Tensor m,
+            Tensor v,
+            Tensor gradients,
+            Tensor norm,
+            float learningRate,
+            float beta1,
+            float beta2,
+            float epsilon,
+            float weightDecay,
+            float maxNorm,
+            long step) {
+        String op = "adamw";
+        type(op, "parameters", parameters, DType.F32);
+        type(op, "m", m, DType.F32);
+        type(op, "v", v, DType.F32);
+        type(op, "gradients", gradients, DType.F32);
+        sameElements(op, "m", m, "parameters", parameters);
+        sameElements(op, "v", v, "parameters", parameters);
+        sameElements(op, "gradients", gradients, "parameters", parameters);
+        apart(op, "parameters", parameters, "m", m);
+        apart(op, "parameters", parameters, "v", v);
+        apart(op, "parameters", parameters, "gradients", gradients);
+        apart(op, "m", m, "v", v);
+        apart(op, "m", m, "gradients", gradients);
+        apart(op, "v", v, "gradients", gradients);
+        if (norm != null) {
+            shape(op, "norm", norm, DType.F32, "1", 1);
+        }
+        if (step < 1) {
+            throw failure(op, "step = " + step + ", but steps count from 1");
+        }
+    }
+}
