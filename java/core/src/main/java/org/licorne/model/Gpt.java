@@ -1,0 +1,172 @@
+package org.licorne.model;
+
+import java.util.List;
+import java.util.stream.IntStream;
+import org.licorne.backend.Backend;
+import org.licorne.nn.Parameter;
+import org.licorne.nn.Parameters;
+import org.licorne.random.Philox;
+import org.licorne.tensor.MemoryScope;
+import org.licorne.tensor.Tensor;
+
+/**
+ * A GPT: its weights on one backend. Whoever made it closes it, after the passes made from it and before the backend.
+ * The weights may be read by several threads; passes and changes come from one thread at a time.
+ */
+public final class Gpt implements AutoCloseable {
+    /** Standard deviation of the initial weights. */
+    public static final double INITIAL_DEVIATION = 0.02;
+
+    private static final int INITIALISATION_CHUNK = 1 << 16;
+
+    private final Backend backend;
+    private final GptConfig config;
+    private final GptLayers layers;
+    private final MemoryScope scope;
+
+    private Gpt(Backend backend, GptConfig config) {
+        this.backend = backend;
+        this.config = config;
+        this.layers = new GptLayers(config);
+        this.scope = new MemoryScope(backend, "gpt");
+        try {
+            layers.parameters().allocate(scope);
+        } catch (RuntimeException e) {
+            scope.close();
+            throw e;
+        }
+    }
+
+    /** A model whose weights are all zero, to be filled, e.g. from a file. */
+    public static Gpt empty(Backend backend, GptConfig config) {
+        return new Gpt(backend, config);
+    }
+
+    /**
+     * A model with GPT-2's initialisation: normal with deviation 0.02, divided by sqrt(2·layers) for the two maps per
+     * block that write to the residual stream; biases 0, norms 1. Positions get 0.02 too, as at Hugging Face (OpenAI's
+     * code has 0.01). The same seed gives the same weights on every machine and backend.
+     */
+    public static Gpt initialise(Backend backend, GptConfig config, long seed) {
+        Gpt gpt = new Gpt(backend, config);
+        try {
+            int stream = 0;
+            for (Parameter parameter : gpt.parameters()) {
+                gpt.initialise(parameter, seed, stream++);
+            }
+        } catch (RuntimeException e) {
+            gpt.close();
+            throw e;
+        }
+        return gpt;
+    }
+
+    private void initialise(Parameter parameter, long seed, int stream) {
+        String name = parameter.name();
+        Tensor tensor = parameter.tensor();
+        if (name.endsWith(".bias")) {
+            return; // memory comes zero-filled
+        }
+        if (!parameter.decays()) {
+            backend.kernels().fill(tensor, 1);
+            return;
+        }
+        double deviation =
+                name.endsWith("c_proj.weight") ? INITIAL_DEVIATION / Math.sqrt(2.0 * config.layers()) : INITIAL_DEVIATION;
+        float[] values = new float[(int) Math.min(INITIALISATION_CHUNK, tensor.elements())];
+        for (long first = 0; first < tensor.elements(); first += values.length) {
+            long start = first;
+            int count = (int) Math.min(values.length, tensor.elements() - first);
+            IntStream.range(0, count)
+                    .parallel()
+                    .forEach(i -> values[i] = (float) (deviation * Philox.normal(seed, stream, start + i)));
+            tensor.write(first, values, 0, count);
+        }
+    }
+
+    public Backend backend() {
+        return backend;
+    }
+
+    public GptConfig config() {
+        return config;
+    }
+
+    /** All parameters: {@code wte.weight, wpe.weight, h.0.ln_1.weight, … ln_f.bias}. The head is tied to wte. */
+    public List<Parameter> parameters() {
+        return layers.parameters().list();
+    }
+
+    /** @throws IllegalArgumentException if there is none of that name */
+    public Parameter parameter(String name) {
+        return layers.parameters().get(name);
+    }
+
+    /** The slabs behind {@link #parameters}, for optimisers and checkpoints. */
+    public Parameters memory() {
+        return layers.parameters();
+    }
+
+    /** Gives every parameter a gradient, once; the model owns them. */
+    public void allocateGradients() {
+        if (!layers.parameters().hasGradients()) {
+            layers.parameters().allocateGradients(scope);
+        }
+    }
+
+    /** Sets all gradients to 0; passes add to them. */
+    public void zeroGradients() {
+        backend.kernels().fill(layers.parameters().gradients().all(), 0);
+    }
+
+    /** Memory for training on batches of B sequences of T tokens; the caller closes it. */
+    public TrainingPass trainingPass(int B, int T) {
+        return new TrainingPass(this, B, T, true, TrainingPass.DEFAULT_LOGITS_BYTES);
+    }
+
+    /** The same with a limit for the logits held at a time. */
+    public TrainingPass trainingPass(int B, int T, long logitsBytes) {
+        return new TrainingPass(this, B, T, true, logitsBytes);
+    }
+
+    /** Memory for losses and logits of batches of B sequences of T tokens, without gradients; the caller closes it. */
+    public TrainingPass evaluationPass(int B, int T) {
+        return new TrainingPass(this, B, T, false, TrainingPass.DEFAULT_LOGITS_BYTES);
+    }
+
+    /** Memory for writing B texts of at most S tokens each, prompt included; the caller closes it. */
+    public DecodingPass decodingPass(int B, int S) {
+        return new DecodingPass(this, B, S);
+    }
+
+    /**
+     * Logits of all positions, row-major (B·T, V); for tests and inspection.
+     *
+     * @param tokens (B·T)
+     */
+    public float[] logits(int[] tokens, int B, int T) {
+        try (TrainingPass pass = evaluationPass(B, T)) {
+            return pass.logits(tokens);
+        }
+    }
+
+    GptLayers layers() {
+        return layers;
+    }
+
+    /** @throws IllegalArgumentException that names the first id outside the vocabulary */
+    void checkTokens(int[] tokens, int count, String what, int least) {
+        for (int i = 0; i < count; i++) {
+            if (tokens[i] < least || tokens[i] >= config.vocabularySize()) {
+                throw new IllegalArgumentException(what + "[" + i + "] is " + tokens[i]
+                        + ", which is not in the model's vocabulary of " + config.vocabularySize());
+            }
+        }
+    }
+
+    /** Idempotent. */
+    @Override
+    public void close() {
+        scope.close();
+    }
+}

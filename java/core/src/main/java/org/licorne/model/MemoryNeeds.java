@@ -1,0 +1,40 @@
+package org.licorne.model;
+
+import org.licorne.backend.Kernels;
+
+/**
+ * Memory that a model will take, in bytes, computed by running its layout without allocating.
+ *
+ * @param parameters the weights
+ * @param gradients their gradients
+ * @param optimiser AdamW's two moments
+ * @param activations everything planned for the batch: activations, logits, scratch, workspace, caches
+ */
+public record MemoryNeeds(long parameters, long gradients, long optimiser, long activations) {
+    /** To train with batches of B sequences of T tokens, without the workspace that a backend may want. */
+    public static MemoryNeeds toTrain(GptConfig config, int B, int T) {
+        return toTrain(config, null, B, T, TrainingPass.DEFAULT_LOGITS_BYTES);
+    }
+
+    /**
+     * To train with batches of B sequences of T tokens.
+     *
+     * @param kernels says how much workspace its ops want; null for none
+     * @param logitsBytes limit for the logits of one chunk of rows
+     */
+    public static MemoryNeeds toTrain(GptConfig config, Kernels kernels, int B, int T, long logitsBytes) {
+        long slab = new GptLayers(config).parameters().bytes();
+        return new MemoryNeeds(
+                slab, slab, 2 * slab, TrainingPass.bytes(config, kernels, B, T, true, logitsBytes));
+    }
+
+    /** To write B texts of S tokens each at once. */
+    public static MemoryNeeds toRun(GptConfig config, int B, int S) {
+        long slab = new GptLayers(config).parameters().bytes();
+        return new MemoryNeeds(slab, 0, 0, DecodingPass.bytes(config, null, B, S));
+    }
+
+    public long total() {
+        return parameters + gradients + optimiser + activations;
+    }
+}

@@ -1,0 +1,233 @@
+package org.licorne.model;
+
+import org.licorne.backend.AttentionShape;
+import org.licorne.backend.Kernels;
+import org.licorne.backend.Mask;
+import org.licorne.nn.HostTransfer;
+import org.licorne.nn.LanguageModelHead;
+import org.licorne.nn.Slab;
+import org.licorne.nn.Transformer;
+import org.licorne.tensor.MemoryScope;
+import org.licorne.tensor.Tensor;
+
+/**
+ * All memory and views to run a {@link Gpt} forward and backward over batches of B sequences of T tokens; a step
+ * allocates nothing. The caller closes it before the model. Not thread-safe.
+ */
+public final class TrainingPass implements AutoCloseable {
+    /** How large the logits of one chunk of rows may get, unless told otherwise. */
+    public static final long DEFAULT_LOGITS_BYTES = 64L << 20;
+
+    private final Gpt gpt;
+    private final Kernels kernels;
+    private final MemoryScope scope;
+    private final int B;
+    private final int T;
+    private final Memory memory;
+    private final HostTransfer transfer;
+    private final float[] losses;
+    private Mask mask = Mask.causal();
+
+    TrainingPass(Gpt gpt, int B, int T, boolean gradients, long logitsBytes) {
+        checkSizes(gpt.config(), B, T);
+        this.gpt = gpt;
+        this.B = B;
+        this.T = T;
+        this.kernels = gpt.backend().kernels();
+        this.scope = new MemoryScope(gpt.backend(), gradients ? "training" : "evaluation");
+        try {
+            if (gradients) {
+                gpt.allocateGradients();
+            }
+            this.memory = Slab.allocate(
+                    scope,
+                    "activations",
+                    slab -> new Memory(slab, gpt.config(), kernels, B, T, gradients, logitsBytes));
+            this.transfer = new HostTransfer(B * T);
+            this.losses = new float[B * T];
+            int[] places = new int[B * T];
+            for (int n = 0; n < places.length; n++) {
+                places[n] = n % T;
+            }
+            transfer.write(memory.places, places, 0, places.length);
+        } catch (RuntimeException e) {
+            scope.close();
+            throw e;
+        }
+    }
+
+    /** Bytes that such a pass takes. @param kernels null: without workspace */
+    static long bytes(GptConfig config, Kernels kernels, int B, int T, boolean gradients, long logitsBytes) {
+        checkSizes(config, B, T);
+        return Slab.measure(slab -> new Memory(slab, config, kernels, B, T, gradients, logitsBytes));
+    }
+
+    private static void checkSizes(GptConfig config, int B, int T) {
+        if (B < 1 || T < 1) {
+            throw new IllegalArgumentException("a batch needs at least one sequence of one token, not B=" + B + " T=" + T);
+        }
+        if (T > config.contextLength()) {
+            throw new IllegalArgumentException("sequences of " + T + " tokens are longer than the model's context of "
+                    + config.contextLength());
+        }
+        Math.multiplyExact(B, T);
+    }
+
+    private static final class Memory {
+        private final Tensor tokens; // (N)
+        private final Tensor places; // (N), position of each token in its sequence
+        private final Transformer.Activations transformer;
+        private final Transformer.Gradients gradients; // null without backward pass
+        private final LanguageModelHead.Activations head;
+        private final Tensor workspace;
+
+        Memory(Slab slab, GptConfig config, Kernels kernels, int B, int T, boolean backward, long logitsBytes) {
+            long N = (long) B * T;
+            long C = config.channels();
+            AttentionShape shape = AttentionShape.packed(B, T, config.heads(), config.headSize());
+            tokens = slab.ints("tokens", N);
+            places = slab.ints("places", N);
+            transformer =
+                    new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels(), backward);
+            gradients = backward ? new Transformer.Gradients(slab, N, C, config.hiddenChannels()) : null;
+            head = new LanguageModelHead.Activations(
+                    slab,
+                    config.paddedVocabularySize(),
+                    transformer.hidden,
+                    backward ? gradients.hidden : null,
+                    logitsBytes);
+            long bytes = 0;
+            if (kernels != null) {
+                bytes = kernels.attentionForwardWorkspaceBytes(shape);
+                if (backward) {
+                    bytes = Math.max(bytes, kernels.attentionBackwardWorkspaceBytes(shape));
+                    bytes = Math.max(bytes, kernels.layerNormBackwardWorkspaceBytes(N, C));
+                }
+            }
+            workspace = slab.workspace("workspace", bytes);
+        }
+    }
+
+    public int batchSize() {
+        return B;
+    }
+
+    public int sequenceLength() {
+        return T;
+    }
+
+    /** Bytes held. */
+    public long bytes() {
+        return scope.bytes();
+    }
+
+    /** What a token may see from now on; {@link Mask#causal} at first. The mask's tensors stay the caller's. */
+    public void mask(Mask newMask) {
+        this.mask = newMask;
+    }
+
+    /**
+     * One forward and backward pass; adds to the parameters' gradients.
+     *
+     * @param inputs (B·T) token ids
+     * @param targets (B·T) the true next tokens; -1 where no loss is taken
+     * @param scale what each token's gradient is multiplied by: 1 / number of targets for the gradient of the mean
+     * @return the sum of the losses in nats; divide by the number of targets for the mean
+     */
+    public double lossAndGradients(int[] inputs, int[] targets, float scale) {
+        if (memory.gradients == null) {
+            throw new IllegalStateException("an evaluation pass has no gradients; make a training pass");
+        }
+        forward(inputs);
+        writeTargets(targets);
+        gpt.layers().head().backward(kernels, memory.head, scale);
+        gpt.layers()
+                .transformer()
+                .backward(kernels, memory.transformer, memory.gradients, mask, memory.workspace);
+        gpt.layers()
+                .embedding()
+                .backward(kernels, memory.gradients.input, memory.tokens, memory.places, (long) B * T);
+        return sumLosses();
+    }
+
+    /** The sum of the losses in nats; gradients stay as they are. */
+    public double evaluate(int[] inputs, int[] targets) {
+        forward(inputs);
+        writeTargets(targets);
+        gpt.layers().head().losses(kernels, memory.head);
+        return sumLosses();
+    }
+
+    /** Each position's loss in nats from the last call of {@link #evaluate} or {@link #lossAndGradients}. */
+    public float[] losses() {
+        return losses.clone();
+    }
+
+    /** Logits of all positions, row-major (B·T, V); allocates the result. */
+    public float[] logits(int[] tokens) {
+        int V = gpt.config().vocabularySize();
+        float[] result = new float[Math.multiplyExact(B * T, V)];
+        eachLogits(tokens, (row, logits) -> System.arraycopy(logits, 0, result, row * V, V));
+        return result;
+    }
+
+    /** Takes the logits of one position; the array is reused for the next. */
+    @FunctionalInterface
+    public interface RowConsumer {
+        /** @param row b·T + t @param logits (V) */
+        void accept(int row, float[] logits);
+    }
+
+    /** Hands out the logits of every position in order, holding only a chunk of them at a time. */
+    public void eachLogits(int[] tokens, RowConsumer consumer) {
+        forward(tokens);
+        int V = gpt.config().vocabularySize();
+        long Vp = gpt.config().paddedVocabularySize();
+        float[] row = new float[V];
+        HostTransfer rows = new HostTransfer(V);
+        gpt.layers().head().logits(kernels, memory.head, (logits, first, count) -> {
+            for (long i = 0; i < count; i++) {
+                rows.read(logits, i * Vp, row, 0, V);
+                consumer.accept((int) (first + i), row);
+            }
+        });
+    }
+
+    private void forward(int[] inputs) {
+        int N = B * T;
+        checkLength(inputs, "tokens");
+        gpt.checkTokens(inputs, N, "tokens", 0);
+        transfer.write(memory.tokens, inputs, 0, N);
+        gpt.layers()
+                .embedding()
+                .forward(kernels, memory.transformer.input, memory.tokens, memory.places, N);
+        gpt.layers().transformer().forward(kernels, memory.transformer, mask, memory.workspace);
+    }
+
+    private void writeTargets(int[] targets) {
+        checkLength(targets, "targets");
+        gpt.checkTokens(targets, B * T, "targets", -1);
+        transfer.write(memory.head.targets, targets, 0, B * T);
+    }
+
+    private void checkLength(int[] ids, String what) {
+        if (ids.length != B * T) {
+            throw new IllegalArgumentException(what + ": " + ids.length + " ids for a batch of " + B + " x " + T);
+        }
+    }
+
+    private double sumLosses() {
+        transfer.read(memory.head.losses, 0, losses, 0, losses.length);
+        double sum = 0;
+        for (float loss : losses) {
+            sum += loss;
+        }
+        return sum;
+    }
+
+    /** Idempotent. */
+    @Override
+    public void close() {
+        scope.close();
+    }
+}

@@ -1,0 +1,117 @@
+package org.licorne.nn;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.licorne.backend.Kernels;
+import org.licorne.tensor.Tensor;
+
+/**
+ * Logits over the vocabulary by the tied token table, and the cross-entropy to the true tokens. The (N, Vp) logits are
+ * by far the largest tensor of a small model, so they are made and used up a chunk of rows at a time. Stateless but
+ * for its parameter, which {@link Parameters} owns.
+ */
+public final class LanguageModelHead {
+    private final Parameter table; // (V, C), padded to (Vp, C)
+    private final long V;
+    private final long Vp;
+    private final long C;
+
+    public LanguageModelHead(Parameter table) {
+        this.table = table;
+        this.V = table.shape()[0];
+        this.Vp = Embedding.paddedVocabulary(V);
+        this.C = table.shape()[1];
+    }
+
+    /** Memory and views for N rows. */
+    public static final class Activations {
+        /** The loss of each row in nats, (N); 0 where the target is -1. */
+        public final Tensor losses;
+
+        /** The true next tokens, (N) I32; -1 for none. */
+        public final Tensor targets;
+
+        private final List<Chunk> chunks = new ArrayList<>();
+
+        /**
+         * @param hidden (N, C)
+         * @param dhidden (N, C), or null if there will be no backward pass
+         * @param limitBytes how large the logits may get; at least one row is always held
+         */
+        public Activations(Slab slab, long Vp, Tensor hidden, Tensor dhidden, long limitBytes) {
+            long N = hidden.size(0);
+            long C = hidden.size(1);
+            losses = slab.floats("losses", N);
+            targets = slab.ints("targets", N);
+            long most = Math.max(1, Math.min(N, limitBytes / (Vp * Float.BYTES)));
+            long count = Math.max(1, (N + most - 1) / most);
+            long rows = (N + count - 1) / count; // chunks of even size
+            Tensor logits = slab.floats("logits", rows, Vp);
+            for (long first = 0; first < N; first += rows) {
+                long n = Math.min(rows, N - first);
+                chunks.add(new Chunk(
+                        n,
+                        hidden.part("hidden", first * C, n, C),
+                        dhidden == null ? null : dhidden.part("dhidden", first * C, n, C),
+                        logits.part("logits", 0, n, Vp),
+                        losses.part("losses", first, n),
+                        targets.part("targets", first, n)));
+            }
+        }
+
+        /** Number of chunks that the rows are cut into. */
+        public int chunks() {
+            return chunks.size();
+        }
+    }
+
+    private record Chunk(
+            long rows, Tensor hidden, Tensor dhidden, Tensor logits, Tensor losses, Tensor targets) {}
+
+    /** Takes a chunk's logits, which are overwritten after the call. */
+    @FunctionalInterface
+    public interface LogitsConsumer {
+        /** @param logits (rows, Vp) */
+        void accept(Tensor logits, long firstRow, long rows);
+    }
+
+    /** Writes {@link Activations#losses}. */
+    public void losses(Kernels kernels, Activations kept) {
+        for (int i = 0; i < kept.chunks.size(); i++) {
+            Chunk chunk = kept.chunks.get(i);
+            logits(kernels, chunk);
+            kernels.crossEntropyForward(chunk.losses, chunk.logits, chunk.targets, chunk.rows, V, Vp);
+        }
+    }
+
+    /** Writes {@link Activations#losses} and the gradient of the hidden states, and adds to the table's. */
+    public void backward(Kernels kernels, Activations kept, float scale) {
+        for (int i = 0; i < kept.chunks.size(); i++) {
+            Chunk chunk = kept.chunks.get(i);
+            Tensor logits = chunk.logits;
+            logits(kernels, chunk);
+            kernels.crossEntropyBackward(chunk.losses, logits, logits, chunk.targets, chunk.rows, V, Vp, scale);
+            kernels.linearBackwardWeight(table.paddedGradient(), null, logits, chunk.hidden, chunk.rows, C, Vp);
+            kernels.linearBackwardInput(chunk.dhidden, logits, table.padded(), chunk.rows, C, Vp);
+        }
+    }
+
+    /** Hands out all logits, chunk after chunk. */
+    public void logits(Kernels kernels, Activations kept, LogitsConsumer consumer) {
+        long first = 0;
+        for (Chunk chunk : kept.chunks) {
+            logits(kernels, chunk);
+            consumer.accept(chunk.logits, first, chunk.rows);
+            first += chunk.rows;
+        }
+    }
+
+    /** @param logits (N, Vp) @param hidden (N, C) */
+    public void logits(Kernels kernels, Tensor logits, Tensor hidden, long N) {
+        kernels.linearForward(logits, hidden, table.padded(), null, N, C, Vp);
+    }
+
+    private void logits(Kernels kernels, Chunk chunk) {
+        logits(kernels, chunk.logits, chunk.hidden, chunk.rows);
+    }
+}

@@ -1,0 +1,38 @@
+package org.licorne.nn;
+
+import org.licorne.backend.Kernels;
+import org.licorne.tensor.Tensor;
+
+/** A linear map with bias. Stateless but for its parameters, which {@link Parameters} owns. */
+public final class Linear {
+    private final Parameter weight; // (OC, C)
+    private final Parameter bias; // (OC)
+    private final long inputs;
+    private final long outputs;
+
+    public Linear(Parameters parameters, String name, long inputs, long outputs) {
+        this.weight = parameters.declare(name + ".weight", true, outputs, inputs);
+        this.bias = parameters.declare(name + ".bias", false, outputs);
+        this.inputs = inputs;
+        this.outputs = outputs;
+    }
+
+    public Parameter weight() {
+        return weight;
+    }
+
+    public Parameter bias() {
+        return bias;
+    }
+
+    /** @param out (N, OC) @param x (N, C) */
+    public void forward(Kernels kernels, Tensor out, Tensor x, long N) {
+        kernels.linearForward(out, x, weight.tensor(), bias.tensor(), N, inputs, outputs);
+    }
+
+    /** Adds to the parameters' gradients and writes the input's. @param dx (N, C) @param dout (N, OC) @param x (N, C) */
+    public void backward(Kernels kernels, Tensor dx, Tensor dout, Tensor x, long N) {
+        kernels.linearBackwardWeight(weight.gradient(), bias.gradient(), dout, x, N, inputs, outputs);
+        kernels.linearBackwardInput(dx, dout, weight.tensor(), N, inputs, outputs);
+    }
+}

@@ -1,0 +1,96 @@
+package org.licorne.nn;
+
+import org.licorne.tensor.Tensor;
+
+/**
+ * One named weight of a model. It is declared first, and gets its memory when {@link Parameters} are allocated, which
+ * owns it.
+ */
+public final class Parameter {
+    private final String name;
+    private final boolean decays;
+    private final long[] shape;
+    private final long paddedRows;
+    private Tensor padded;
+    private Tensor tensor;
+    private Tensor paddedGradient;
+    private Tensor gradient;
+
+    Parameter(String name, boolean decays, long paddedRows, long... shape) {
+        this.name = name;
+        this.decays = decays;
+        this.paddedRows = paddedRows;
+        this.shape = shape.clone();
+    }
+
+    /** Hugging Face's name without the {@code transformer.} prefix, e.g. {@code h.0.attn.c_attn.weight}. */
+    public String name() {
+        return name;
+    }
+
+    /** Whether weight decay applies: to matrices and embeddings, not to biases and norms. */
+    public boolean decays() {
+        return decays;
+    }
+
+    public long[] shape() {
+        return shape.clone();
+    }
+
+    /** Number of values, without padding. */
+    public long elements() {
+        long product = 1;
+        for (long dimension : shape) {
+            product *= dimension;
+        }
+        return product;
+    }
+
+    /** The values; matrices are (out, in). Padding rows are not part of it. */
+    public Tensor tensor() {
+        return required(tensor, "memory");
+    }
+
+    /** The gradient, same shape as {@link #tensor}. @throws IllegalStateException if gradients were not allocated */
+    public Tensor gradient() {
+        return required(gradient, "a gradient");
+    }
+
+    /** The values with padding rows, which are zero and stay zero; for ops that want the padded table. */
+    public Tensor padded() {
+        return required(padded, "memory");
+    }
+
+    /** The gradient with padding rows. */
+    public Tensor paddedGradient() {
+        return required(paddedGradient, "a gradient");
+    }
+
+    private Tensor required(Tensor wanted, String what) {
+        if (wanted == null) {
+            throw new IllegalStateException("parameter " + name + " has no " + what + " yet");
+        }
+        return wanted;
+    }
+
+    long[] paddedShape() {
+        long[] result = shape.clone();
+        result[0] = paddedRows;
+        return result;
+    }
+
+    void bind(Tensor memory) {
+        padded = memory;
+        tensor = memory.part(name, 0, shape);
+    }
+
+    void bindGradient(Tensor memory) {
+        paddedGradient = memory;
+        gradient = memory.part(name + ".gradient", 0, shape);
+    }
+
+    @Override
+    public String toString() {
+        return name;
+    }
+}

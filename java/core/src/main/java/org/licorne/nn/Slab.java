@@ -1,0 +1,104 @@
+package org.licorne.nn;
+
+import java.nio.ByteBuffer;
+import java.util.function.Function;
+import org.licorne.tensor.Buffer;
+import org.licorne.tensor.DType;
+import org.licorne.tensor.MemoryScope;
+import org.licorne.tensor.Shapes;
+import org.licorne.tensor.Tensor;
+
+/**
+ * One large buffer that tensors are laid out in, one after the other, each on a 64-byte boundary. The same layout code
+ * runs twice: on a slab without memory, which only measures, and on the one that was then allocated. So what a model
+ * will need is known before anything is taken. Not thread-safe; the {@link MemoryScope} owns the buffer.
+ */
+public final class Slab {
+    /** Alignment of every tensor: a cache line, and the widest vector register. */
+    public static final int ALIGNMENT = 64;
+
+    private final Buffer buffer;
+    private long used;
+
+    private Slab(Buffer buffer) {
+        this.buffer = buffer;
+    }
+
+    /** Bytes that the layout takes; nothing is allocated. */
+    public static long measure(Function<Slab, ?> layout) {
+        Slab slab = new Slab(new NoMemory());
+        layout.apply(slab);
+        return slab.used;
+    }
+
+    /** Measures the layout, allocates that much in the scope, and returns what the layout makes of it. */
+    public static <T> T allocate(MemoryScope scope, String name, Function<Slab, T> layout) {
+        return layout.apply(new Slab(scope.allocate(name, Math.max(1, measure(layout)))));
+    }
+
+    /** Lays out anew over memory that is there already; what it held before is still in it. */
+    public static Slab over(Buffer buffer) {
+        return new Slab(buffer);
+    }
+
+    /** The next tensor; zero-filled as long as nobody has written to it. */
+    public Tensor tensor(String name, DType dtype, long... shape) {
+        Shapes.check(name, shape);
+        Tensor tensor = Tensor.of(name, buffer, used, dtype, shape);
+        used = Math.addExact(used, aligned(tensor.bytes()));
+        return tensor;
+    }
+
+    public Tensor floats(String name, long... shape) {
+        return tensor(name, DType.F32, shape);
+    }
+
+    public Tensor ints(String name, long... shape) {
+        return tensor(name, DType.I32, shape);
+    }
+
+    /** Workspace of that many bytes, or null for none, as the ops want it. */
+    public Tensor workspace(String name, long bytes) {
+        return bytes == 0 ? null : tensor(name, DType.U8, bytes);
+    }
+
+    /** Bytes laid out so far. */
+    public long bytes() {
+        return used;
+    }
+
+    /** The next multiple of {@link #ALIGNMENT}. */
+    public static long aligned(long bytes) {
+        return Math.addExact(bytes, ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
+
+    /** Stands for a buffer of any size while measuring. */
+    private static final class NoMemory extends Buffer {
+        NoMemory() {
+            super("measuring", Long.MAX_VALUE);
+        }
+
+        @Override
+        public void read(long offset, ByteBuffer destination) {
+            throw new UnsupportedOperationException("a slab that only measures holds nothing");
+        }
+
+        @Override
+        public void write(long offset, ByteBuffer source) {
+            throw new UnsupportedOperationException("a slab that only measures holds nothing");
+        }
+
+        @Override
+        public ByteBuffer view(long offset, int length) {
+            throw new UnsupportedOperationException("a slab that only measures holds nothing");
+        }
+
+        @Override
+        public boolean hostAccessible() {
+            return false;
+        }
+
+        @Override
+        protected void free() {}
+    }
+}
