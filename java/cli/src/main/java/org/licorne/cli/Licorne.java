@@ -24,6 +24,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
         sortOptions = false,
         subcommands = {
             BackendsCommand.class,
+            SizesCommand.class,
             LauncherCommands.Test.class,
             LauncherCommands.Bench.class
         },
