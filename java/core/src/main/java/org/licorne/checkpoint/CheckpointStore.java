@@ -1,0 +1,238 @@
+package org.licorne.checkpoint;
+
+import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.licorne.tensor.Tensor;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Writes the checkpoints of one training run into the {@code training} directory of its model, so that the process may
+ * be killed, or the machine lose power, at any moment: a checkpoint is written aside, all its files are forced to the
+ * disk, and then it gets its name in one step. Older ones are removed only after that. The last few and the one with the
+ * lowest validation loss are kept.
+ *
+ * <p>Whoever opens a store closes it. It holds a lock that the system frees when the process dies, so two runs never
+ * write into the same directory. Not thread-safe.
+ */
+public final class CheckpointStore implements AutoCloseable {
+    /** Name of the directory with checkpoints, within a model's directory. */
+    public static final String DIRECTORY_NAME = "training";
+
+    static final String LOCK = "lock";
+    static final String WRITING = ".writing-";
+    static final String DELETING = ".deleting-";
+
+    private static final Logger LOG = LoggerFactory.getLogger(CheckpointStore.class);
+
+    private final Storage storage;
+    private final Path directory;
+    private final int keepLast;
+    private final FileChannel lockChannel;
+    private FileLock lock;
+
+    private CheckpointStore(Storage storage, Path directory, int keepLast, FileChannel lockChannel) {
+        this.storage = storage;
+        this.directory = directory;
+        this.keepLast = keepLast;
+        this.lockChannel = lockChannel;
+    }
+
+    /**
+     * Opens the directory, creating it if need be, and clears away what a killed writer left behind.
+     *
+     * @param directory the {@code training} directory of a model
+     * @param keepLast how many of the newest checkpoints are kept, at least 1
+     * @throws CheckpointException if it cannot be written to or another run writes to it
+     */
+    public static CheckpointStore open(Path directory, int keepLast) {
+        return open(Storage.DISK, directory, keepLast);
+    }
+
+    static CheckpointStore open(Storage storage, Path directory, int keepLast) {
+        if (keepLast < 1) {
+            throw new IllegalArgumentException("at least one checkpoint must be kept, not " + keepLast);
+        }
+        try {
+            storage.createDirectories(directory);
+            FileChannel channel = FileChannel.open(
+                    directory.resolve(LOCK), StandardOpenOption.WRITE, StandardOpenOption.CREATE);
+            CheckpointStore store = new CheckpointStore(storage, directory, keepLast, channel);
+            try {
+                store.takeLock();
+                store.clearLeftovers();
+            } catch (IOException | RuntimeException e) {
+                store.close();
+                throw e;
+            }
+            return store;
+        } catch (IOException e) {
+            throw Storage.failure(directory, "checkpoints cannot be written here", e);
+        }
+    }
+
+    private void takeLock() throws IOException {
+        try {
+            lock = lockChannel.tryLock();
+        } catch (OverlappingFileLockException e) {
+            lock = null; // this very process holds it
+        }
+        if (lock == null) {
+            throw new CheckpointException(directory, "another training run is writing its checkpoints here",
+                    "Wait for it, stop it, or use another directory");
+        }
+    }
+
+    private void clearLeftovers() throws IOException {
+        for (Path child : storage.list(directory)) {
+            String name = child.getFileName().toString();
+            if (name.startsWith(WRITING) || name.startsWith(DELETING)) {
+                storage.delete(child);
+            }
+        }
+    }
+
+    public Path directory() {
+        return directory;
+    }
+
+    /** The newest checkpoint, or empty. */
+    public Optional<TrainingCheckpoint> latest() {
+        return TrainingCheckpoint.latest(directory);
+    }
+
+    /**
+     * Writes a checkpoint; when this returns it will survive anything but the disk's death. Tensors are written bit by
+     * bit.
+     *
+     * @throws CheckpointException if the disk is full or writing fails otherwise; the checkpoints from before are intact
+     */
+    public TrainingCheckpoint save(TrainingState state, Map<String, Tensor> tensors) {
+        if (lock == null) {
+            throw new IllegalStateException("the checkpoint store of " + directory + " is closed");
+        }
+        List<TrainingCheckpoint> before = TrainingCheckpoint.list(directory);
+        TrainingCheckpoint last = before.isEmpty() ? null : before.get(before.size() - 1);
+        if (last != null && last.step() > state.step()) {
+            throw new CheckpointException(directory, "a checkpoint of step " + state.step() + " would be older than that of"
+                    + " step " + last.step() + ", which is already here", "Resume from it, or use another directory");
+        }
+        int copy = last != null && last.step() == state.step() ? last.copy() + 1 : 0;
+        TrainingCheckpoint saved = new TrainingCheckpoint(directory, state.step(), copy);
+        Path aside = directory.resolve(WRITING + saved.directory().getFileName());
+        try {
+            uninterrupted(() -> {
+                try {
+                    writeAside(aside, state, tensors);
+                    storage.move(aside, saved.directory());
+                } catch (IOException | RuntimeException e) {
+                    discard(aside, e);
+                    throw e;
+                }
+            });
+            uninterrupted(() -> storage.forceDirectory(directory));
+        } catch (IOException e) {
+            String intact = last == null ? "there is no earlier one" : "the one of step " + last.step() + " is intact";
+            throw Storage.failure(
+                    saved.directory(), "the checkpoint of step " + state.step() + " was not saved (" + intact + ")", e);
+        }
+        prune();
+        return saved;
+    }
+
+    private interface Action {
+        void run() throws IOException;
+    }
+
+    /** A thread that is told to stop must still be able to save: an interrupt closes channels, so the action starts again. */
+    private static void uninterrupted(Action action) throws IOException {
+        boolean interrupted = Thread.interrupted();
+        try {
+            while (true) {
+                try {
+                    action.run();
+                    return;
+                } catch (ClosedByInterruptException e) {
+                    interrupted = Thread.interrupted();
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    private void writeAside(Path aside, TrainingState state, Map<String, Tensor> tensors) throws IOException {
+        storage.delete(aside);
+        storage.createDirectories(aside);
+        SafetensorsWriter writer = new SafetensorsWriter().metadata("format", "licorne-training");
+        tensors.forEach(writer::add);
+        Path tensorFile = aside.resolve(TrainingCheckpoint.TENSORS);
+        long tensorChecksum = writer.writeTo(storage, tensorFile);
+        byte[] stateBytes = TrainingCheckpoint.bytes(state);
+        storage.writeFile(aside.resolve(TrainingCheckpoint.STATE), stateBytes);
+        String lines = TrainingCheckpoint.checksumLine(
+                        tensorChecksum, Files.size(tensorFile), TrainingCheckpoint.TENSORS)
+                + TrainingCheckpoint.checksumLine(
+                        TrainingCheckpoint.checksum(stateBytes), stateBytes.length, TrainingCheckpoint.STATE);
+        byte[] lineBytes = lines.getBytes(StandardCharsets.US_ASCII);
+        lines += TrainingCheckpoint.checksumLine(
+                TrainingCheckpoint.checksum(lineBytes), lineBytes.length, TrainingCheckpoint.CHECKSUMS);
+        storage.writeFile(
+                aside.resolve(TrainingCheckpoint.CHECKSUMS), lines.getBytes(StandardCharsets.US_ASCII));
+        storage.forceDirectory(aside);
+    }
+
+    private void discard(Path aside, Exception failure) {
+        try {
+            storage.delete(aside);
+        } catch (IOException e) {
+            failure.addSuppressed(e); // the next open clears it away
+        }
+    }
+
+    /** Removes what need not be kept; a failure to do so costs room but loses nothing, so it is logged. */
+    private void prune() {
+        try {
+            List<TrainingCheckpoint> all = TrainingCheckpoint.list(directory);
+            Set<Path> kept = new HashSet<>();
+            for (TrainingCheckpoint recent : all.subList(Math.max(0, all.size() - keepLast), all.size())) {
+                kept.add(recent.directory());
+            }
+            TrainingCheckpoint.best(directory).ifPresent(best -> kept.add(best.directory()));
+            for (TrainingCheckpoint old : all) {
+                if (!kept.contains(old.directory())) {
+                    Path doomed = directory.resolve(DELETING + old.directory().getFileName());
+                    storage.move(old.directory(), doomed); // so that a reader never meets half of it
+                    storage.delete(doomed);
+                }
+            }
+        } catch (IOException | CheckpointException e) {
+            LOG.warn("old checkpoints in {} were not removed: {}", directory, e.getMessage());
+        }
+    }
+
+    /** Idempotent. */
+    @Override
+    public void close() {
+        lock = null;
+        try {
+            lockChannel.close();
+        } catch (IOException e) {
+            throw Storage.failure(directory, "the lock cannot be given back", e);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+package org.licorne.checkpoint;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.zip.CRC32C;
+import org.licorne.tensor.Tensor;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One complete checkpoint of a training run, in a directory of its own: {@code state.json}, {@code tensors.safetensors}
+ * and {@code checksums.txt}. It got its name only when all of it was on the disk, so a directory of that name is whole;
+ * checksums find what was damaged later. {@link CheckpointStore} writes them. Immutable and thread-safe; holds no open
+ * files.
+ */
+public final class TrainingCheckpoint {
+    static final String STATE = "state.json";
+    static final String TENSORS = "tensors.safetensors";
+    static final String CHECKSUMS = "checksums.txt";
+    static final long FORMAT = 1;
+
+    private static final Logger LOG = LoggerFactory.getLogger(TrainingCheckpoint.class);
+    private static final Pattern NAME = Pattern.compile("step-(\\d{10,18})(?:\\.([1-9]\\d{0,8}))?");
+    private static final Pattern CHECKSUM_LINE = Pattern.compile("([0-9a-f]{8}) (\\d{1,18}) ([\\w.-]+)");
+    private static final int LARGEST_CHECKSUM_FILE = 1 << 16;
+
+    private final Path directory;
+    private final long step;
+    private final int copy;
+
+    TrainingCheckpoint(Path training, long step, int copy) {
+        this.directory = training.resolve(directoryName(step, copy));
+        this.step = step;
+        this.copy = copy;
+    }
+
+    /** @param copy tells checkpoints of the same step apart; the higher number is the later one */
+    private static String directoryName(long step, int copy) {
+        return String.format("step-%010d", step) + (copy == 0 ? "" : "." + copy);
+    }
+
+    /**
+     * The complete checkpoints of a run, oldest first; empty if the directory does not exist. What a killed writer left
+     * behind is passed over.
+     *
+     * @param training the {@code training} directory of a model
+     */
+    public static List<TrainingCheckpoint> list(Path training) {
+        List<TrainingCheckpoint> found = new ArrayList<>();
+        try {
+            for (Path child : Storage.DISK.list(training)) {
+                Matcher name = NAME.matcher(child.getFileName().toString());
+                if (name.matches() && Files.isDirectory(child)) {
+                    int copy = name.group(2) == null ? 0 : Integer.parseInt(name.group(2));
+                    found.add(new TrainingCheckpoint(training, Long.parseLong(name.group(1)), copy));
+                }
+            }
+        } catch (NoSuchFileException e) {
+            return found;
+        } catch (NotDirectoryException e) {
+            throw Storage.failure(training, "holds no checkpoints", e);
+        } catch (IOException e) {
+            throw Storage.failure(training, "cannot be listed", e);
+        }
+        found.sort(Comparator.comparingLong(TrainingCheckpoint::step).thenComparingInt(TrainingCheckpoint::copy));
+        return found;
+    }
+
+    /** The checkpoint of the highest step, or empty if there is none. */
+    public static Optional<TrainingCheckpoint> latest(Path training) {
+        List<TrainingCheckpoint> all = list(training);
+        return all.isEmpty() ? Optional.empty() : Optional.of(all.get(all.size() - 1));
+    }
+
+    /**
+     * The checkpoint with the lowest measured validation loss, the later one of equals; empty if none was measured. One
+     * that is damaged cannot say its loss and is passed over, with a warning.
+     */
+    public static Optional<TrainingCheckpoint> best(Path training) {
+        TrainingCheckpoint best = null;
+        double lowest = Double.POSITIVE_INFINITY;
+        for (TrainingCheckpoint checkpoint : list(training)) {
+            try {
+                double loss = checkpoint.state().validationLoss();
+                if (loss <= lowest) {
+                    lowest = loss;
+                    best = checkpoint;
+                }
+            } catch (CheckpointException e) {
+                LOG.warn("passed over in the search for the best checkpoint: {}", e.getMessage());
+            }
+        }
+        return Optional.ofNullable(best);
+    }
+
+    public Path directory() {
+        return directory;
+    }
+
+    /** Optimiser steps done when it was written. */
+    public long step() {
+        return step;
+    }
+
+    int copy() {
+        return copy;
+    }
+
+    /** @throws CheckpointException if the checkpoint is damaged or of another format */
+    public TrainingState state() {
+        Path file = directory.resolve(STATE);
+        verify(STATE);
+        JsonNode json = StrictJson.readObject(file);
+        long format = integer(file, json, "format");
+        if (format != FORMAT) {
+            throw new CheckpointException(file, "the checkpoint has format " + format + ", but this version reads format "
+                    + FORMAT, "Resume with the version of Licorne that wrote it");
+        }
+        Map<String, String> configuration = new TreeMap<>();
+        object(file, json, "configuration").fields()
+                .forEachRemaining(item -> configuration.put(item.getKey(), item.getValue().asText()));
+        Map<String, Long> counters = new TreeMap<>();
+        JsonNode counted = object(file, json, "counters");
+        counted.fieldNames().forEachRemaining(key -> counters.put(key, integer(file, counted, key)));
+        try {
+            return new TrainingState(
+                    integer(file, json, "step"),
+                    integer(file, json, "elapsedNanos"),
+                    integer(file, json, "tokensSeen"),
+                    integer(file, json, "dataPosition"),
+                    number(file, json, "validationLoss"),
+                    number(file, json, "bestValidationLoss"),
+                    json.path("dataFingerprint").asText(),
+                    configuration,
+                    counters);
+        } catch (IllegalArgumentException e) {
+            throw damaged(file, -1, e.getMessage(), e);
+        }
+    }
+
+    /**
+     * Copies the checkpoint's tensors into memory. All files are verified first, and nothing is written unless names,
+     * shapes and types are exactly those wanted.
+     *
+     * @throws CheckpointException naming the file and tensor that do not fit
+     */
+    public void restore(Map<String, Tensor> tensors) {
+        verify(STATE);
+        verify(TENSORS);
+        try (Safetensors file = Safetensors.open(directory.resolve(TENSORS))) {
+            for (Map.Entry<String, Tensor> wanted : tensors.entrySet()) {
+                TensorEntry entry = file.entry(wanted.getKey());
+                Safetensors.requireShape(entry, wanted.getValue().shape());
+                if (entry.type() != ElementType.of(wanted.getValue().dtype())) {
+                    throw entry.error("its type is " + entry.type() + " and should be " + wanted.getValue().dtype(), null);
+                }
+            }
+            for (String name : new TreeSet<>(file.names())) {
+                if (!tensors.containsKey(name)) {
+                    throw file.entry(name).error("this run has no such tensor",
+                            "Resume with the model and optimiser that wrote the checkpoint");
+                }
+            }
+            tensors.forEach(file::copyTo);
+        }
+    }
+
+    /** Writes a state; NaN becomes null, which JSON can say. */
+    static byte[] bytes(TrainingState state) {
+        ObjectNode json = JsonNodeFactory.instance.objectNode();
+        json.put("format", FORMAT);
+        json.put("step", state.step());
+        json.put("elapsedNanos", state.elapsedNanos());
+        json.put("tokensSeen", state.tokensSeen());
+        json.put("dataPosition", state.dataPosition());
+        json.put("validationLoss", finiteOrNull(state.validationLoss()));
+        json.put("bestValidationLoss", finiteOrNull(state.bestValidationLoss()));
+        json.put("dataFingerprint", state.dataFingerprint());
+        ObjectNode configuration = json.putObject("configuration");
+        state.configuration().forEach(configuration::put);
+        ObjectNode counters = json.putObject("counters");
+        state.counters().forEach(counters::put);
+        return StrictJson.bytes(json);
+    }
+
+    private static Double finiteOrNull(double value) {
+        return Double.isFinite(value) ? value : null;
+    }
+
+    private static long integer(Path file, JsonNode json, String key) {
+        JsonNode value = json.path(key);
+        if (!value.isIntegralNumber() || !value.canConvertToLong()) {
+            throw damaged(file, -1, "'" + key + "' is not a whole number", null);
+        }
+        return value.longValue();
+    }
+
+    private static double number(Path file, JsonNode json, String key) {
+        JsonNode value = json.path(key);
+        if (value.isNull()) {
+            return Double.NaN;
+        }
+        if (!value.isNumber()) {
+            throw damaged(file, -1, "'" + key + "' is neither a number nor null", null);
+        }
+        return value.doubleValue();
+    }
+
+    private static JsonNode object(Path file, JsonNode json, String key) {
+        if (!json.path(key).isObject()) {
+            throw damaged(file, -1, "'" + key + "' is not an object", null);
+        }
+        return json.path(key);
+    }
+
+    // ---- checksums --------------------------------------------------------------------------------------------
+
+    private record Checksum(long value, long bytes) {}
+
+    /** One line per file, and a last one for the lines before it. */
+    static String checksumLine(long checksum, long bytes, String name) {
+        return String.format("%08x %d %s%n", checksum, bytes, name).replace("\r\n", "\n");
+    }
+
+    static long checksum(byte[] bytes) {
+        CRC32C checksum = new CRC32C();
+        checksum.update(bytes);
+        return checksum.getValue();
+    }
+
+    /** Compares a file with the length and checksum noted when it was written. */
+    private void verify(String name) {
+        Path file = directory.resolve(name);
+        Checksum expected = checksums().get(name);
+        if (expected == null) {
+            throw damaged(directory.resolve(CHECKSUMS), -1, "there is no line for " + name, null);
+        }
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            if (channel.size() != expected.bytes) {
+                throw damaged(file, Math.min(channel.size(), expected.bytes), "the file has " + channel.size()
+                        + " bytes, but " + expected.bytes + " were written", null);
+            }
+            CRC32C checksum = new CRC32C();
+            ByteBuffer chunk = ByteBuffer.allocateDirect((int) Math.min(1 << 20, Math.max(1, expected.bytes)));
+            while (channel.read(chunk.clear()) >= 0) {
+                checksum.update(chunk.flip());
+            }
+            if (checksum.getValue() != expected.value) {
+                throw damaged(file, -1, "the file is not what was written: its CRC-32C is "
+                        + String.format("%08x instead of %08x", checksum.getValue(), expected.value), null);
+            }
+        } catch (IOException e) {
+            throw Storage.failure(file, "cannot be read", e);
+        }
+    }
+
+    private Map<String, Checksum> checksums() {
+        Path file = directory.resolve(CHECKSUMS);
+        byte[] bytes;
+        try {
+            if (Files.size(file) > LARGEST_CHECKSUM_FILE) {
+                throw damaged(file, LARGEST_CHECKSUM_FILE, "the file is too long", null);
+            }
+            bytes = Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw Storage.failure(file, "cannot be read", e);
+        }
+        String text = new String(bytes, StandardCharsets.ISO_8859_1);
+        int last = text.lastIndexOf('\n', text.length() - 2) + 1;
+        String head = text.substring(0, last);
+        if (!text.substring(last).equals(checksumLine(
+                checksum(head.getBytes(StandardCharsets.ISO_8859_1)), head.length(), CHECKSUMS))) {
+            throw damaged(file, last, "the file is not what was written: its own checksum does not fit", null);
+        }
+        Map<String, Checksum> checksums = new LinkedHashMap<>();
+        for (String line : head.lines().toList()) {
+            Matcher match = CHECKSUM_LINE.matcher(line);
+            if (!match.matches()) {
+                throw damaged(file, -1, "the line " + CheckpointException.quote(line) + " is no checksum", null);
+            }
+            checksums.put(match.group(3), new Checksum(Long.parseLong(match.group(1), 16), Long.parseLong(match.group(2))));
+        }
+        return checksums;
+    }
+
+    private static CheckpointException damaged(Path file, long byteOffset, String problem, Exception cause) {
+        return new CheckpointException(file, null, byteOffset, problem,
+                "The checkpoint is damaged; delete its directory to resume from the one before it", cause);
+    }
+
+    @Override
+    public String toString() {
+        return directory.toString();
+    }
+}
