@@ -32,7 +32,6 @@ class SafetensorsHeaderTest {
             quoteCharacter = '"',
             value = {
                 "[]|0||8|does not begin with",
-                " {}|0||8|does not begin with",
                 "{|0||-1|not JSON",
                 "{}{}|0||10|something follows",
                 "{}x|0||-1|not JSON",
@@ -94,6 +93,9 @@ class SafetensorsHeaderTest {
         assertThat(refused(Files.write(directory.resolve("short"), new byte[7]))).hasMessageContaining("ends after 7");
         assertThat(refused(Files.write(directory.resolve("empty"), new byte[0]))).hasMessageContaining("ends after 0");
         assertThat(refused(Files.write(directory.resolve("zero"), new byte[8]))).hasMessageContaining("does not begin");
+        byte[] indented = " {}".getBytes(StandardCharsets.UTF_8);
+        assertThat(refused(write(directory.resolve("indented"), indented, new byte[0])))
+                .hasMessageContaining("does not begin");
     }
 
     @Test
