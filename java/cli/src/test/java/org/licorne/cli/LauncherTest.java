@@ -22,6 +22,7 @@ class LauncherTest {
 
     private Path tree;
     private Path tools;
+    private String path;
 
     private record Outcome(int status, String output) {}
 
@@ -29,6 +30,7 @@ class LauncherTest {
     void plantTree() throws IOException {
         tree = temporary.resolve("a tree with spaces");
         tools = temporary.resolve("tools");
+        path = tools + ":/usr/bin:/bin";
         write(tree.resolve("pom.xml"), "<project/>");
         write(tree.resolve("java/core/src/One.java"), "class One {}");
         write(tree.resolve("java/core/src/Two.java"), "class Two {}");
@@ -125,6 +127,60 @@ class LauncherTest {
         assertThat(outcome.status()).isEqualTo(1);
     }
 
+    @Test
+    void missingToolsAreNamedAndInstalledByRoot() throws Exception {
+        onlyTheseTools();
+        Files.delete(tools.resolve("cmake"));
+        Files.delete(tools.resolve("ninja"));
+        script("id", "echo 0");
+        script(
+                "apt-get",
+                "case $* in *install*) ;; *) exit;; esac",
+                "echo \"installing: $*\"",
+                "printf '#!/bin/sh\\necho cmake version 3.20.0\\n' >'" + tools + "/cmake'",
+                "printf '#!/bin/sh\\n' >'" + tools + "/ninja'",
+                "chmod +x '" + tools + "/cmake' '" + tools + "/ninja'");
+        Outcome outcome = launch("sizes");
+        assertThat(outcome.output())
+                .contains("CMake, version 3.20 or later", "Ninja: runs the native build", "cmake ninja-build")
+                .doesNotContain("JDK", "Maven,")
+                .contains("org.licorne.cli.Licorne sizes");
+        assertThat(outcome.status()).isZero();
+    }
+
+    @Test
+    void nobodyToAskAndNoRootInstallsNothingUnlessTold() throws Exception {
+        onlyTheseTools();
+        script("cmake", "echo cmake version 3.18.4");
+        script("id", "echo 1000");
+        script("sudo", "\"$@\"");
+        script("apt-get", "case $* in *install*) echo '#!/bin/sh\necho cmake version 4.0.1' >'" + tools + "/cmake';; esac");
+        Outcome refused = launch("sizes");
+        assertThat(refused.status()).isEqualTo(1);
+        assertThat(refused.output()).contains("CMake, version 3.20 or later", "--yes installs them").doesNotContain("java: ");
+        assertThat(launch("sizes", "--yes").output()).endsWith("org.licorne.cli.Licorne sizes\n");
+    }
+
+    @Test
+    void withoutAPackageManagerItSaysWhatToInstall() throws Exception {
+        onlyTheseTools();
+        Files.delete(tools.resolve("mvn"));
+        Outcome outcome = launch("sizes", "--yes");
+        assertThat(outcome.status()).isEqualTo(1);
+        assertThat(outcome.output()).contains("Maven, version 3.6.3 or later", "Please install these");
+    }
+
+    /** Leaves the launcher no program but the shell's everyday ones and those of this test. */
+    private void onlyTheseTools() throws IOException {
+        for (String name : List.of(
+                "bash", "sh", "sed", "head", "tail", "find", "dirname", "readlink", "sort", "cksum", "awk", "cat", "mkdir",
+                "mv", "rm", "tee", "grep", "env", "sleep", "chmod")) {
+            Path program = Path.of("/usr/bin", name);
+            script(name, "exec " + (Files.exists(program) ? program : Path.of("/bin", name)) + " \"$@\"");
+        }
+        path = tools.toString();
+    }
+
     private Outcome launch(String... arguments) throws Exception {
         List<String> command = new ArrayList<>(List.of(tree.resolve("licorne").toString()));
         command.addAll(List.of(arguments));
@@ -136,7 +192,7 @@ class LauncherTest {
                 .directory(directory.toFile())
                 .redirectErrorStream(true)
                 .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()));
-        builder.environment().put("PATH", tools + ":/usr/bin:/bin");
+        builder.environment().put("PATH", path);
         builder.environment().put("JAVA_HOME", tools.resolve("jdk").toString());
         builder.environment().remove("CXX");
         Process process = builder.start();
