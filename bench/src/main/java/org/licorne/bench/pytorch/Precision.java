@@ -1,0 +1,20 @@
+package org.licorne.bench.pytorch;
+
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/** Element type of everything that the peer computes: weights, activations, gradients and optimiser state. */
+public enum Precision {
+    FP64(ScalarType.Double),
+    FP32(ScalarType.Float),
+    BF16(ScalarType.BFloat16);
+
+    private final ScalarType type;
+
+    Precision(ScalarType type) {
+        this.type = type;
+    }
+
+    ScalarType type() {
+        return type;
+    }
+}

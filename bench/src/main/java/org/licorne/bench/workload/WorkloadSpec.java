@@ -1,0 +1,63 @@
+package org.licorne.bench.workload;
+
+import java.util.Locale;
+
+/**
+ * What to time, on which engine. A value that travels to a child JVM.
+ *
+ * @param kind the work
+ * @param engine a Licorne backend's name, {@code pytorch} (with OpenBLAS) or {@code pytorch-mkl}
+ * @param size preset of {@link org.licorne.model.GptSize} that gives the shapes
+ * @param batch sequences
+ * @param context tokens per sequence; for decoding, tokens in the cache when timing starts
+ * @param precision {@code fp32} or {@code bf16}
+ */
+public record WorkloadSpec(Kind kind, String engine, String size, int batch, int context, String precision) {
+    public static final String PYTORCH = "pytorch";
+    public static final String PYTORCH_MKL = "pytorch-mkl";
+
+    /** The work that is compared with peers. */
+    public enum Kind {
+        /** Forward, backward, clipping and AdamW of a whole model. */
+        TRAINING_STEP,
+        /** Causal attention of one layer, forward and backward. */
+        ATTENTION,
+        /** Softmax and cross-entropy on logits, loss and gradient. */
+        CROSS_ENTROPY,
+        /** One new token per sequence with a key and value cache. */
+        DECODE;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT).replace('_', ' ');
+        }
+    }
+
+    public WorkloadSpec {
+        if (batch < 1 || context < 1) {
+            throw new IllegalArgumentException("batch " + batch + " and context " + context + " must be positive");
+        }
+        if (!precision.equals("fp32") && !precision.equals("bf16")) {
+            throw new IllegalArgumentException("precision '" + precision + "' is neither fp32 nor bf16");
+        }
+    }
+
+    public boolean isPyTorch() {
+        return engine.equals(PYTORCH) || engine.equals(PYTORCH_MKL);
+    }
+
+    /** The same work on another engine. */
+    public WorkloadSpec on(String otherEngine) {
+        return new WorkloadSpec(kind, otherEngine, size, batch, context, precision);
+    }
+
+    /** The same work in another precision. */
+    public WorkloadSpec in(String otherPrecision) {
+        return new WorkloadSpec(kind, engine, size, batch, context, otherPrecision);
+    }
+
+    /** The work without its engine, for a table. */
+    public String title() {
+        return kind + ", " + size + ", B=" + batch + " T=" + context;
+    }
+}
