@@ -45,7 +45,7 @@ public record Machine(
                 kilobytes(firstValue(Path.of("/proc/meminfo"), "MemTotal", "0")),
                 System.getProperty("os.name") + " " + System.getProperty("os.arch"),
                 System.getProperty("java.vm.vendor") + " " + Runtime.version(),
-                commit(),
+                describeCommit(),
                 Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
     }
 
@@ -72,7 +72,7 @@ public record Machine(
         }
     }
 
-    private static String commit() {
+    private static String describeCommit() {
         try {
             Process git = new ProcessBuilder("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
                     .directory(repository().toFile())

@@ -3,6 +3,7 @@ package org.licorne.bench.pytorch;
 import java.nio.DoubleBuffer;
 import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.AdamWOptions;
 import org.bytedeco.pytorch.BoolOptional;
 import org.bytedeco.pytorch.DoubleOptional;
 import org.bytedeco.pytorch.Tensor;
@@ -87,5 +88,17 @@ public final class PyTorch {
     /** Sends a gradient back from a tensor that is not a scalar. */
     public static void backward(Tensor out, Tensor dout) {
         out.backward(dout, new BoolOptional(), false, new TensorArrayRefOptional());
+    }
+
+    /** Options of AdamW; the learning rate is set per step. */
+    public static AdamWOptions adamw(double beta1, double beta2, double epsilon, double weightDecay) {
+        AdamWOptions options = new AdamWOptions();
+        // The binding shows std::tuple's memory, whose order is the library's own choice (reversed in libstdc++), so
+        // the second beta is found by its default.
+        int second = options.betas().get(1) == 0.999 ? 1 : 0;
+        options.betas().put(second, beta2).put(1 - second, beta1);
+        options.eps().put(epsilon);
+        options.weight_decay().put(weightDecay);
+        return options;
     }
 }

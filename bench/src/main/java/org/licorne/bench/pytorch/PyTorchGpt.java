@@ -8,7 +8,6 @@ import java.util.Map;
 import java.util.function.Predicate;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.AdamW;
-import org.bytedeco.pytorch.AdamWOptions;
 import org.bytedeco.pytorch.GeneratorOptional;
 import org.bytedeco.pytorch.OptimizerParamGroup;
 import org.bytedeco.pytorch.OptimizerParamGroupVector;
@@ -159,22 +158,14 @@ public final class PyTorchGpt implements AutoCloseable {
             List<Tensor> decaying = new ArrayList<>();
             List<Tensor> others = new ArrayList<>();
             parameters.forEach((name, tensor) -> (decays.test(name) ? decaying : others).add(tensor));
-            optimiser = memory.keep(new AdamW(vector(decaying), options(beta1, beta2, epsilon, weightDecay)));
-            optimiser.add_param_group(new OptimizerParamGroup(vector(others), options(beta1, beta2, epsilon, 0)));
+            optimiser = memory.keep(new AdamW(vector(decaying), PyTorch.adamw(beta1, beta2, epsilon, weightDecay)));
+            optimiser.add_param_group(new OptimizerParamGroup(vector(others), PyTorch.adamw(beta1, beta2, epsilon, 0)));
             trained = memory.keep(vector(parameters.values()));
         }
     }
 
     private static TensorVector vector(Collection<Tensor> tensors) {
         return new TensorVector(tensors.toArray(new Tensor[0]));
-    }
-
-    private static AdamWOptions options(double beta1, double beta2, double epsilon, double weightDecay) {
-        AdamWOptions options = new AdamWOptions();
-        options.betas().put(0, beta1).put(1, beta2);
-        options.eps().put(epsilon);
-        options.weight_decay().put(weightDecay);
-        return options;
     }
 
     /** Forward, backward, clipping by the global norm, AdamW; the loss before the update. */

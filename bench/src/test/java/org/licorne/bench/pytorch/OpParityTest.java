@@ -380,10 +380,8 @@ class OpParityTest {
         kernels.fill(m, 0);
         kernels.fill(v, 0);
         var peerParameters = variable(start, n);
-        AdamWOptions options = new AdamWOptions(3e-3f);
-        options.betas().put(0, 0.9f).put(1, 0.95f);
-        options.eps().put(1e-8f);
-        options.weight_decay().put(0.1f);
+        AdamWOptions options = PyTorch.adamw(0.9f, 0.95f, 1e-8f, 0.1f);
+        options.set_lr(3e-3f);
         AdamW peerOptimiser = new AdamW(new TensorVector(peerParameters), options);
         var peerSquares = PyTorch.tensor(new float[n], Precision.FP64, n);
         for (int step = 1; step <= 5; step++) {
@@ -454,8 +452,7 @@ class OpParityTest {
 
     private void same(String what, Tensor actual, org.bytedeco.pytorch.Tensor expected) {
         backend.synchronize();
-        Parity.same(backendName + ": " + what, actual.toFloats(), PyTorch.values(expected), TOLERANCE);
+        Parity.same(backendName + ": " + what, actual.toFloats(), PyTorch.values(expected), Parity.tolerance(backendName));
     }
 
-    private static final double TOLERANCE = 2e-6;
 }
