@@ -1,5 +1,6 @@
 package org.licorne.model;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.licorne.backend.Backend;
@@ -148,6 +149,24 @@ public final class Gpt implements AutoCloseable {
         try (TrainingPass pass = evaluationPass(B, T)) {
             return pass.logits(tokens);
         }
+    }
+
+    /**
+     * What the model expects after each token of a text. The first token is given, so it should be the
+     * begin-of-sentence; entry i predicts token i + 1, and the last entry what comes after the text.
+     *
+     * @param candidates how many of the most probable tokens to list
+     */
+    public List<Prediction> predict(int[] tokens, int candidates) {
+        if (tokens.length == 0) {
+            throw new IllegalArgumentException("there is nothing to look at: give at least the begin-of-sentence token");
+        }
+        List<Prediction> predictions = new ArrayList<>();
+        try (TrainingPass pass = evaluationPass(1, tokens.length)) {
+            pass.eachLogits(tokens, (row, logits) -> predictions.add(Prediction.of(
+                    row + 1, logits, row + 1 < tokens.length ? tokens[row + 1] : -1, candidates)));
+        }
+        return predictions;
     }
 
     GptLayers layers() {
