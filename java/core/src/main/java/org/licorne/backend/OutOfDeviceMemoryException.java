@@ -7,9 +7,28 @@ public class OutOfDeviceMemoryException extends RuntimeException {
     private final long totalBytes;
 
     public OutOfDeviceMemoryException(String what, long requestedBytes, long freeBytes, long totalBytes) {
-        super(String.format(
-                "%s needs %,d MiB, but only %,d of %,d MiB are free",
-                what, requestedBytes >> 20, freeBytes >> 20, totalBytes >> 20));
+        this(
+                requestedBytes,
+                freeBytes,
+                totalBytes,
+                String.format(
+                        "%s needs %,d MiB, but only %,d of %,d MiB are free",
+                        what, requestedBytes >> 20, freeBytes >> 20, totalBytes >> 20));
+    }
+
+    /** Found out before anything was allocated. @param remedy what to change */
+    public static OutOfDeviceMemoryException foreseen(String what, long neededBytes, long freeBytes, String remedy) {
+        return new OutOfDeviceMemoryException(
+                neededBytes,
+                freeBytes,
+                -1,
+                String.format(
+                        "%s needs %,d MiB, but only %,d MiB are free; %s",
+                        what, neededBytes >> 20, freeBytes >> 20, remedy));
+    }
+
+    private OutOfDeviceMemoryException(long requestedBytes, long freeBytes, long totalBytes, String message) {
+        super(message);
         this.requestedBytes = requestedBytes;
         this.freeBytes = freeBytes;
         this.totalBytes = totalBytes;

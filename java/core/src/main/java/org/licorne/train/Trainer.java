@@ -1,0 +1,480 @@
+package org.licorne.train;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.licorne.backend.OutOfDeviceMemoryException;
+import org.licorne.checkpoint.CheckpointStore;
+import org.licorne.checkpoint.TrainingCheckpoint;
+import org.licorne.checkpoint.TrainingState;
+import org.licorne.model.Gpt;
+import org.licorne.model.MemoryNeeds;
+import org.licorne.model.TrainingPass;
+import org.licorne.nn.Parameter;
+import org.licorne.tensor.MemoryScope;
+import org.licorne.tensor.Tensor;
+import org.licorne.train.TrainingListener.Evaluation;
+import org.licorne.train.TrainingListener.SkippedUpdate;
+import org.licorne.train.TrainingListener.StepMetrics;
+import org.licorne.train.TrainingResult.EndReason;
+
+/**
+ * Trains a {@link Gpt}: AdamW, schedule, accumulation, clipping, evaluation, checkpoints.
+ *
+ * <p>With an output directory it may be killed at any moment: {@link #resume} goes on from the newest checkpoint. In a
+ * run that is limited by steps, a resumed run gives bit for bit the weights of an uninterrupted one; where time sets the
+ * learning rate, it goes on from the time used so far, but steps need not fall on the same moments.
+ *
+ * <p>Whoever makes it closes it, before the model, which stays the caller's. One thread trains; {@link #requestStop} and
+ * {@link #awaitEnd} may come from others, e.g. a shutdown hook.
+ */
+public final class Trainer implements AutoCloseable {
+    private final Gpt gpt;
+    private final BatchSource training;
+    private final BatchSource validation;
+    private final TrainerConfig config;
+    private final int T;
+    private final List<TrainingListener> listeners = new ArrayList<>();
+    private final MemoryScope scope;
+    private final TrainingPass pass;
+    private final AdamW optimiser;
+    private final CheckpointStore store;
+    private final LearningRateSchedule schedule;
+    private final UpdateGate gate;
+    private final RunProgress progress = new RunProgress();
+    private final int[][] inputs;
+    private final int[][] targets;
+    private final CountDownLatch ended = new CountDownLatch(1);
+    private volatile boolean stopRequested;
+    private boolean ran;
+    private double lastStepSeconds;
+    private double stepSecondsOfRun;
+    private long tokensOfRun;
+    private long clock; // System.nanoTime up to which elapsed time was counted
+    private long lastCheckpointStep = -1;
+    private double lastEvaluationSeconds;
+    private double lastCheckpointSeconds;
+
+    /**
+     * Takes the memory it will need, and no more later.
+     *
+     * @param training what to learn from
+     * @param validation held-out data, or null: no evaluation
+     * @throws OutOfDeviceMemoryException before anything is allocated, if the backend has too little
+     * @throws IllegalArgumentException if the configuration does not fit the model
+     */
+    public Trainer(Gpt gpt, BatchSource training, BatchSource validation, TrainerConfig config) {
+        this.gpt = gpt;
+        this.training = training;
+        this.validation = validation;
+        this.config = config;
+        this.T = config.sequenceLength() == 0 ? gpt.config().contextLength() : config.sequenceLength();
+        if (T > gpt.config().contextLength()) {
+            throw new IllegalArgumentException("sequences of " + T + " tokens are longer than the model's context of "
+                    + gpt.config().contextLength());
+        }
+        if (training.tokens() < 1) {
+            throw new IllegalArgumentException("there is nothing to train on: the training data has no tokens");
+        }
+        checkMemory();
+        this.schedule = config.schedule();
+        this.gate = new UpdateGate(config.outlierFactor());
+        this.inputs = new int[config.accumulation()][config.batchSize() * T];
+        this.targets = new int[config.accumulation()][config.batchSize() * T];
+        this.scope = new MemoryScope(gpt.backend(), "trainer");
+        TrainingPass newPass = null;
+        try {
+            newPass = gpt.trainingPass(config.batchSize(), T, config.logitsBytes());
+            optimiser = new AdamW(gpt.backend(), gpt.memory(), scope);
+            store = config.output() == null
+                    ? null
+                    : CheckpointStore.open(
+                            config.output().resolve(CheckpointStore.DIRECTORY_NAME), config.keepCheckpoints());
+        } catch (RuntimeException e) {
+            if (newPass != null) {
+                newPass.close();
+            }
+            scope.close();
+            throw e;
+        }
+        this.pass = newPass;
+    }
+
+    /** Memory the run takes besides the weights; bytes. */
+    private long bytesNeeded(int batch) {
+        MemoryNeeds needs = MemoryNeeds.toTrain(
+                gpt.config(), gpt.backend().kernels(), batch, T, config.logitsBytes());
+        return needs.total() - needs.parameters() - (gpt.memory().hasGradients() ? needs.gradients() : 0);
+    }
+
+    private void checkMemory() {
+        long available = gpt.backend().availableBytes();
+        long needed = bytesNeeded(config.batchSize());
+        if (needed <= available) {
+            return;
+        }
+        int batch = config.batchSize();
+        while (batch > 1 && bytesNeeded(batch) > available) {
+            batch /= 2;
+        }
+        String remedy = bytesNeeded(batch) <= available
+                ? String.format(
+                        "a batch of %d, accumulated %d times, would do with %,d MiB",
+                        batch,
+                        config.accumulation() * ((config.batchSize() + batch - 1) / batch),
+                        bytesNeeded(batch) >> 20)
+                : "take a smaller model or a shorter context, or free some memory";
+        throw OutOfDeviceMemoryException.foreseen(
+                "training with a batch of " + config.batchSize() + " sequences of " + T + " tokens",
+                needed,
+                available,
+                remedy);
+    }
+
+    /** Hears of everything from now on. */
+    public Trainer addListener(TrainingListener listener) {
+        listeners.add(listener);
+        return this;
+    }
+
+    public TrainerConfig config() {
+        return config;
+    }
+
+    public Gpt model() {
+        return gpt;
+    }
+
+    /** Tokens per sequence. */
+    public int sequenceLength() {
+        return T;
+    }
+
+    /** Steps done so far. */
+    public long step() {
+        return progress.step;
+    }
+
+    /**
+     * Goes on from the newest checkpoint in the output directory.
+     *
+     * @return false if there is none: the run starts at the beginning
+     * @throws IllegalArgumentException if the checkpoint belongs to other data, batches or another seed
+     */
+    public boolean resume() {
+        Optional<TrainingCheckpoint> latest = requireStore("resume").latest();
+        if (latest.isEmpty()) {
+            return false;
+        }
+        TrainingState state = latest.get().state();
+        checkSame(latest.get(), state);
+        latest.get().restore(tensors());
+        progress.restore(state);
+        gate.restore(state.counters());
+        lastCheckpointStep = progress.step;
+        return true;
+    }
+
+    private void checkSame(TrainingCheckpoint checkpoint, TrainingState state) {
+        if (!state.dataFingerprint().equals(training.fingerprint())) {
+            throw new IllegalArgumentException("the checkpoint " + checkpoint + " was trained on other data or in another order ("
+                    + state.dataFingerprint() + ", not " + training.fingerprint() + ")");
+        }
+        Map<String, String> now = config.describe();
+        for (String key : List.of("batchSize", "sequenceLength", "accumulation", "seed")) {
+            String before = state.configuration().get(key);
+            if (!now.get(key).equals(before)) {
+                throw new IllegalArgumentException("the checkpoint " + checkpoint + " was made with " + key + " " + before
+                        + ", not " + now.get(key) + "; resume with the same value, or start in another directory");
+            }
+        }
+    }
+
+    /** Puts the weights with the lowest validation loss into the model; the run is not continued from them. */
+    public boolean restoreBest() {
+        Optional<TrainingCheckpoint> best =
+                TrainingCheckpoint.best(requireStore("go back to the best weights").directory());
+        best.ifPresent(checkpoint -> checkpoint.restore(tensors()));
+        return best.isPresent();
+    }
+
+    private CheckpointStore requireStore(String purpose) {
+        if (store == null) {
+            throw new IllegalStateException("to " + purpose + " needs an output directory in the configuration");
+        }
+        return store;
+    }
+
+    private Map<String, Tensor> tensors() {
+        Map<String, Tensor> tensors = new LinkedHashMap<>();
+        for (Parameter parameter : gpt.parameters()) {
+            tensors.put(parameter.name(), parameter.tensor());
+        }
+        tensors.putAll(optimiser.moments());
+        return tensors;
+    }
+
+    /**
+     * Trains until steps or time are used up, there is no more progress, or a stop is requested. Ends with an evaluation
+     * and a checkpoint.
+     *
+     * @throws TrainingDivergedException if loss or gradients stay non-finite
+     * @throws IllegalStateException if it ran before, or the output directory holds another run's checkpoints
+     */
+    public TrainingResult run() {
+        if (ran) {
+            throw new IllegalStateException("a trainer runs once; make another one to go on");
+        }
+        if (store != null && progress.step == 0 && store.latest().isPresent() && lastCheckpointStep < 0) {
+            throw new IllegalStateException(store.directory() + " holds checkpoints of an earlier run (step "
+                    + store.latest().get().step() + "); resume it, or start in another directory");
+        }
+        ran = true;
+        try (MetricsFile metrics = store == null ? null : new MetricsFile(config.output())) {
+            if (metrics != null) {
+                listeners.add(0, metrics);
+            }
+            listeners.forEach(listener -> listener.started(config, progress.step));
+            clock = System.nanoTime();
+            lastEvaluationSeconds = progress.elapsedSeconds();
+            lastCheckpointSeconds = progress.elapsedSeconds();
+            EndReason reason;
+            while ((reason = endReason()) == null) {
+                trainStep();
+            }
+            return end(reason);
+        } finally {
+            ended.countDown();
+        }
+    }
+
+    private EndReason endReason() {
+        if (stopRequested) {
+            return EndReason.STOPPED;
+        }
+        if (config.steps() > 0 && progress.step >= config.steps()) {
+            return EndReason.STEPS;
+        }
+        if (config.seconds() > 0 && progress.elapsedSeconds() >= config.seconds()) {
+            return EndReason.TIME;
+        }
+        return config.patience() > 0 && progress.evaluationsWithoutBest >= config.patience()
+                ? EndReason.NO_PROGRESS
+                : null;
+    }
+
+    private TrainingResult end(EndReason reason) {
+        if (validation != null && Double.isNaN(progress.validationLoss) && progress.step > 0) {
+            evaluateAndTell();
+        }
+        if (store != null && lastCheckpointStep != progress.step) {
+            checkpoint();
+        }
+        TrainingResult result = new TrainingResult(
+                reason,
+                progress.step,
+                progress.tokensSeen,
+                progress.elapsedSeconds(),
+                progress.lastLoss,
+                progress.latestValidationLoss,
+                progress.bestValidationLoss,
+                stepSecondsOfRun > 0 ? tokensOfRun / stepSecondsOfRun : 0);
+        listeners.forEach(listener -> listener.ended(result));
+        return result;
+    }
+
+    /** Ends the run after the current step, with an evaluation and a checkpoint; may come from any thread. */
+    public void requestStop() {
+        stopRequested = true;
+    }
+
+    /** Waits until {@link #run} has written its last checkpoint. @return false if the time was not enough */
+    public boolean awaitEnd(Duration timeout) throws InterruptedException {
+        return ended.await(timeout.toNanos(), TimeUnit.NANOSECONDS);
+    }
+
+    private void trainStep() {
+        long start = System.nanoTime();
+        double learningRate = schedule.at(share(1, lastStepSeconds));
+        long counted = fillBatches();
+        gpt.zeroGradients();
+        double sum = 0;
+        float scale = counted == 0 ? 0 : (float) (1.0 / counted);
+        for (int i = 0; i < config.accumulation(); i++) {
+            sum += pass.lossAndGradients(inputs[i], targets[i], scale);
+        }
+        double loss = sum / counted;
+        double norm = optimiser.gradientNorm();
+        String refused = counted == 0 ? "no position of the batch has a target" : gate.refuses(loss, norm);
+        progress.step++;
+        if (refused == null) {
+            progress.updates++;
+            optimiser.update(
+                    learningRate,
+                    config.beta1(),
+                    config.beta2(),
+                    config.epsilon(),
+                    config.weightDecay(),
+                    config.clipNorm(),
+                    progress.updates);
+        }
+        gpt.backend().synchronize();
+        long tokens = (long) config.accumulation() * config.batchSize() * T;
+        progress.tokensSeen += tokens;
+        progress.lastLoss = loss;
+        progress.validationLoss = Double.NaN;
+        countTime();
+        lastStepSeconds = Math.max(1e-9, (System.nanoTime() - start) * 1e-9);
+        stepSecondsOfRun += lastStepSeconds;
+        tokensOfRun += tokens;
+        if (refused != null) {
+            SkippedUpdate skipped = new SkippedUpdate(progress.step, loss, norm, refused);
+            listeners.forEach(listener -> listener.skipped(skipped));
+        }
+        tell(loss, learningRate, norm, tokens);
+        afterStep();
+    }
+
+    private long fillBatches() {
+        long counted = 0;
+        for (int i = 0; i < config.accumulation(); i++) {
+            training.fill(progress.batchIndex++, config.batchSize(), T, inputs[i], targets[i]);
+            counted += countTargets(targets[i]);
+        }
+        return counted;
+    }
+
+    private static long countTargets(int[] ids) {
+        long counted = 0;
+        for (int id : ids) {
+            counted += id >= 0 ? 1 : 0;
+        }
+        return counted;
+    }
+
+    private void tell(double loss, double learningRate, double norm, long tokens) {
+        double tokensPerSecond = tokens / lastStepSeconds;
+        StepMetrics metrics = new StepMetrics(
+                progress.step,
+                share(0, 0),
+                loss,
+                learningRate,
+                norm,
+                tokens,
+                progress.tokensSeen,
+                lastStepSeconds,
+                progress.elapsedSeconds(),
+                tokensPerSecond,
+                tokensPerSecond * gpt.config().trainingFlopsPerToken(T));
+        for (int i = 0; i < listeners.size(); i++) {
+            listeners.get(i).step(metrics);
+        }
+    }
+
+    /** Share of the run that will be done so many steps and seconds from now. */
+    private double share(int moreSteps, double moreSeconds) {
+        double bySteps = config.steps() == 0 ? 0 : (double) (progress.step + moreSteps) / config.steps();
+        double byTime =
+                config.seconds() == 0 ? 0 : (progress.elapsedSeconds() + moreSeconds) / config.seconds();
+        return Math.min(1, Math.max(bySteps, byTime));
+    }
+
+    private void afterStep() {
+        boolean checkpointDue = due(config.checkpointEvery(), config.checkpointEverySeconds(), lastCheckpointSeconds);
+        if (validation != null
+                && due(config.evaluateEvery(), config.evaluateEverySeconds(), lastEvaluationSeconds)) {
+            checkpointDue |= evaluateAndTell();
+        }
+        if (store != null && checkpointDue) {
+            checkpoint();
+        }
+    }
+
+    private boolean due(long everySteps, double everySeconds, double lastSeconds) {
+        return everySteps > 0 && progress.step % everySteps == 0
+                || everySeconds > 0 && progress.elapsedSeconds() - lastSeconds >= everySeconds;
+    }
+
+    /** @return whether it is the best so far */
+    private boolean evaluateAndTell() {
+        long start = System.nanoTime();
+        long[] counted = new long[1];
+        double loss = evaluate(counted);
+        boolean best = !(loss >= progress.bestValidationLoss) && !Double.isNaN(loss);
+        progress.validationLoss = loss;
+        progress.latestValidationLoss = loss;
+        progress.bestValidationLoss = best ? loss : progress.bestValidationLoss;
+        progress.evaluationsWithoutBest = best ? 0 : progress.evaluationsWithoutBest + 1;
+        countTime();
+        Evaluation evaluation = new Evaluation(
+                progress.step,
+                loss,
+                counted[0],
+                best,
+                progress.tokensSeen,
+                (System.nanoTime() - start) * 1e-9,
+                progress.elapsedSeconds());
+        listeners.forEach(listener -> listener.evaluated(evaluation));
+        countTime();
+        lastEvaluationSeconds = progress.elapsedSeconds();
+        return best;
+    }
+
+    /** Mean loss on the held-out data, in nats per target. */
+    public double evaluate() {
+        if (validation == null) {
+            throw new IllegalStateException("the trainer was made without held-out data");
+        }
+        return evaluate(new long[1]);
+    }
+
+    private double evaluate(long[] counted) {
+        long perBatch = (long) config.batchSize() * T;
+        long all = Math.max(1, (validation.tokens() + perBatch - 1) / perBatch);
+        long batches = config.evaluationBatches() == 0 ? all : Math.min(all, config.evaluationBatches());
+        double sum = 0;
+        for (long index = 0; index < batches; index++) {
+            validation.fill(index, config.batchSize(), T, inputs[0], targets[0]);
+            sum += pass.evaluate(inputs[0], targets[0]);
+            counted[0] += countTargets(targets[0]);
+        }
+        return sum / counted[0];
+    }
+
+    private void checkpoint() {
+        countTime();
+        TrainingState state = progress.state(config, training.fingerprint(), gate);
+        TrainingCheckpoint written = store.save(state, tensors());
+        lastCheckpointStep = progress.step;
+        countTime();
+        lastCheckpointSeconds = progress.elapsedSeconds();
+        listeners.forEach(listener -> listener.checkpointed(progress.step, written.directory()));
+    }
+
+    private void countTime() {
+        long now = System.nanoTime();
+        progress.elapsedNanos += now - clock;
+        clock = now;
+    }
+
+    /** Gives its memory back and lets go of the output directory; the model stays open. Idempotent. */
+    @Override
+    public void close() {
+        try {
+            if (store != null) {
+                store.close();
+            }
+        } finally {
+            try {
+                pass.close();
+            } finally {
+                scope.close();
+            }
+        }
+    }
+}
