@@ -115,7 +115,7 @@ public final class CheckpointStore implements AutoCloseable {
 
     /**
      * Writes a checkpoint; when this returns it will survive anything but the disk's death. Tensors are written bit by
-     * bit.
+     * bit. A thread that was interrupted saves all the same, and is still interrupted afterwards.
      *
      * @throws CheckpointException if the disk is full or writing fails otherwise; the checkpoints from before are intact
      */
@@ -123,6 +123,28 @@ public final class CheckpointStore implements AutoCloseable {
         if (lock == null) {
             throw new IllegalStateException("the checkpoint store of " + directory + " is closed");
         }
+        boolean interrupted = Thread.interrupted();
+        try {
+            while (true) {
+                try {
+                    TrainingCheckpoint saved = write(state, tensors);
+                    prune();
+                    return saved;
+                } catch (CheckpointException e) {
+                    if (!(e.getCause() instanceof ClosedByInterruptException)) {
+                        throw e;
+                    }
+                    interrupted = Thread.interrupted(); // it closed the channel: once more from the start
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    private TrainingCheckpoint write(TrainingState state, Map<String, Tensor> tensors) {
         List<TrainingCheckpoint> before = TrainingCheckpoint.list(directory);
         TrainingCheckpoint last = before.isEmpty() ? null : before.get(before.size() - 1);
         if (last != null && last.step() > state.step()) {
@@ -133,45 +155,19 @@ public final class CheckpointStore implements AutoCloseable {
         TrainingCheckpoint saved = new TrainingCheckpoint(directory, state.step(), copy);
         Path aside = directory.resolve(WRITING + saved.directory().getFileName());
         try {
-            uninterrupted(() -> {
-                try {
-                    writeAside(aside, state, tensors);
-                    storage.move(aside, saved.directory());
-                } catch (IOException | RuntimeException e) {
-                    discard(aside, e);
-                    throw e;
-                }
-            });
-            uninterrupted(() -> storage.forceDirectory(directory));
+            try {
+                writeAside(aside, state, tensors);
+                storage.move(aside, saved.directory());
+            } catch (IOException | RuntimeException e) {
+                discard(aside, e);
+                throw e;
+            }
+            storage.forceDirectory(directory);
+            return saved;
         } catch (IOException e) {
             String intact = last == null ? "there is no earlier one" : "the one of step " + last.step() + " is intact";
             throw Storage.failure(
                     saved.directory(), "the checkpoint of step " + state.step() + " was not saved (" + intact + ")", e);
-        }
-        prune();
-        return saved;
-    }
-
-    private interface Action {
-        void run() throws IOException;
-    }
-
-    /** A thread that is told to stop must still be able to save: an interrupt closes channels, so the action starts again. */
-    private static void uninterrupted(Action action) throws IOException {
-        boolean interrupted = Thread.interrupted();
-        try {
-            while (true) {
-                try {
-                    action.run();
-                    return;
-                } catch (ClosedByInterruptException e) {
-                    interrupted = Thread.interrupted();
-                }
-            }
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
         }
     }
 
@@ -204,7 +200,10 @@ public final class CheckpointStore implements AutoCloseable {
         }
     }
 
-    /** Removes what need not be kept; a failure to do so costs room but loses nothing, so it is logged. */
+    /**
+     * Removes what need not be kept, and nothing that cannot be judged. A failure to do so costs room but loses nothing,
+     * so it is only logged.
+     */
     private void prune() {
         try {
             List<TrainingCheckpoint> all = TrainingCheckpoint.list(directory);
@@ -212,7 +211,8 @@ public final class CheckpointStore implements AutoCloseable {
             for (TrainingCheckpoint recent : all.subList(Math.max(0, all.size() - keepLast), all.size())) {
                 kept.add(recent.directory());
             }
-            TrainingCheckpoint.best(directory).ifPresent(best -> kept.add(best.directory()));
+            TrainingCheckpoint.best(all, unreadable -> kept.add(unreadable.directory()))
+                    .ifPresent(best -> kept.add(best.directory()));
             for (TrainingCheckpoint old : all) {
                 if (!kept.contains(old.directory())) {
                     Path doomed = directory.resolve(DELETING + old.directory().getFileName());

@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.zip.CRC32C;
@@ -97,9 +98,15 @@ public final class TrainingCheckpoint {
      * that is damaged cannot say its loss and is passed over, with a warning.
      */
     public static Optional<TrainingCheckpoint> best(Path training) {
+        return best(list(training), unreadable -> {});
+    }
+
+    /** @param unreadable is given those that cannot say their loss */
+    static Optional<TrainingCheckpoint> best(
+            List<TrainingCheckpoint> checkpoints, Consumer<TrainingCheckpoint> unreadable) {
         TrainingCheckpoint best = null;
         double lowest = Double.POSITIVE_INFINITY;
-        for (TrainingCheckpoint checkpoint : list(training)) {
+        for (TrainingCheckpoint checkpoint : checkpoints) {
             try {
                 double loss = checkpoint.state().validationLoss();
                 if (loss <= lowest) {
@@ -108,6 +115,7 @@ public final class TrainingCheckpoint {
                 }
             } catch (CheckpointException e) {
                 LOG.warn("passed over in the search for the best checkpoint: {}", e.getMessage());
+                unreadable.accept(checkpoint);
             }
         }
         return Optional.ofNullable(best);

@@ -7,23 +7,35 @@ import static org.assertj.core.api.Assertions.entry;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.HexFormat;
 import java.util.List;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.licorne.backend.Backend;
+import org.licorne.backend.Backends;
 import org.licorne.tensor.BFloat16;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
 class SafetensorsTest {
-    private final MemoryScope scope = new MemoryScope(new HeapAllocator(), "test");
+    private final Backend backend = Backends.open("reference");
+    private final MemoryScope scope = new MemoryScope(backend, "test");
 
     @TempDir
     Path directory;
+
+    @AfterEach
+    void close() {
+        scope.close();
+        backend.close();
+    }
 
     @Test
     void readsAFileWrittenByHand() throws IOException {
@@ -178,6 +190,36 @@ class SafetensorsTest {
         assertThatThrownBy(() -> Safetensors.open(directory))
                 .isInstanceOf(CheckpointException.class)
                 .hasMessageContaining("is a directory");
+    }
+
+    @Test
+    void readsAcrossMappingsOfAFileOver2GiB() throws IOException {
+        long bytes = (2L << 30) + 4096;
+        String header = "{\"x\":{\"dtype\":\"F32\",\"shape\":[" + bytes / 4 + "],\"data_offsets\":[0," + bytes + "]}}";
+        header += " ".repeat((6 - header.length() % 4) % 4); // so that an element lies across two mappings
+        Path file = write("large.safetensors", header, new byte[0]);
+        long dataStart = 8 + header.length();
+        assertThat(dataStart % 4).isEqualTo(2);
+        long[] elements = {0, ((1L << 30) - dataStart) / 4, ((2L << 30) - dataStart) / 4, bytes / 4 - 1};
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) { // a sparse file
+            for (int i = 0; i < elements.length; i++) {
+                ByteBuffer value = ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(0, i + 1.5f);
+                channel.write(value, dataStart + 4 * elements[i]);
+            }
+        }
+        try (Safetensors tensors = Safetensors.open(file)) {
+            for (int i = 0; i < elements.length; i++) {
+                float[] value = new float[1];
+                tensors.read("x", elements[i], value, 0, 1);
+                assertThat(value[0]).isEqualTo(i + 1.5f);
+            }
+            float[] around = new float[7];
+            tensors.read("x", elements[1] - 3, around, 0, 7);
+            assertThat(around).containsExactly(0, 0, 0, 2.5f, 0, 0, 0);
+            assertThatThrownBy(() -> tensors.read("x", bytes / 4 - 1, around, 0, 2))
+                    .isInstanceOf(IndexOutOfBoundsException.class);
+        }
+        Files.delete(file);
     }
 
     @Test
