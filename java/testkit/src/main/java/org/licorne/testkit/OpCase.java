@@ -1,0 +1,208 @@
+package org.licorne.testkit;
+
+import java.lang.ref.SoftReference;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.function.Supplier;
+import java.util.function.ToLongFunction;
+import org.licorne.backend.Backend;
+import org.licorne.backend.Backends;
+import org.licorne.backend.Kernels;
+import org.licorne.tensor.DType;
+
+/**
+ * One call of one op: sizes, inputs, what must come out and how exactly, and what it costs. The same list of cases
+ * drives the parity tests of every backend, the gradient checks and the benchmarks. Immutable once built; data are made
+ * anew from a seed at each call, thread-safely.
+ */
+public final class OpCase {
+    /** Makes the call; the tensors are looked up once, so that running it again costs nothing but the op. */
+    @FunctionalInterface
+    public interface Call {
+        Runnable bind(Kernels kernels, Operands operands);
+    }
+
+    private final Builder parts;
+    private SoftReference<Map<String, float[]>> expected = new SoftReference<>(null);
+
+    private OpCase(Builder parts) {
+        this.parts = parts;
+    }
+
+    public static Builder of(String op, String name) {
+        return new Builder(op, name);
+    }
+
+    /** The op, e.g. {@code softmax_forward}. */
+    public String op() {
+        return parts.op;
+    }
+
+    /** Sizes and what is special, e.g. {@code N=3 V=5 Vp=8}. */
+    public String name() {
+        return parts.name;
+    }
+
+    public List<Operand> operands() {
+        return List.copyOf(parts.operands.values());
+    }
+
+    public Operand operand(String name) {
+        Operand operand = parts.operands.get(name);
+        if (operand == null) {
+            throw new IllegalArgumentException(this + " has no operand " + name);
+        }
+        return operand;
+    }
+
+    boolean has(String name) {
+        return parts.operands.containsKey(name);
+    }
+
+    /** Bytes that must be moved at least, for GB/s. */
+    public long bytes() {
+        return parts.bytes;
+    }
+
+    /** Floating-point operations, for GFLOP/s; 0 where bytes are the limit. */
+    public long flops() {
+        return parts.flops;
+    }
+
+    /** Whether this is a realistic size for benchmarks; such cases are too large for the parity tests. */
+    public boolean isBenchmark() {
+        return parts.benchmark;
+    }
+
+    /** Whether a finite-difference check makes sense: small and smooth. */
+    public Gradient gradient() {
+        return parts.gradient;
+    }
+
+    public long workspaceBytes(Kernels kernels) {
+        return parts.workspaceBytes.applyAsLong(kernels);
+    }
+
+    public Runnable bind(Kernels kernels, Operands operands) {
+        return parts.call.bind(kernels, operands);
+    }
+
+    /** The elements of an F32 operand before the call. */
+    public float[] floats(String name) {
+        Operand operand = operand(name);
+        long seed = (parts.op + parts.name).hashCode() * 31L + name.hashCode();
+        return operand.values().generate(new Random(seed), operand.elements());
+    }
+
+    /** The elements of an I32 operand. */
+    public int[] ints(String name) {
+        return operand(name).indices().get();
+    }
+
+    /** What the reference computes from these inputs, by operand. Computed once and kept while memory allows. */
+    public synchronized Map<String, float[]> expected() {
+        Map<String, float[]> results = expected.get();
+        if (results == null) {
+            try (Backend reference = Backends.open("reference-multithreaded")) {
+                results = run(reference);
+            }
+            expected = new SoftReference<>(results);
+        }
+        return results;
+    }
+
+    /** Runs the call once on that backend and returns what it wrote. */
+    public Map<String, float[]> run(Backend backend) {
+        try (Operands operands = new Operands(backend, this)) {
+            bind(backend.kernels(), operands).run();
+            backend.synchronize();
+            return operands.results();
+        }
+    }
+
+    @Override
+    public String toString() {
+        return parts.op + " [" + parts.name + "]";
+    }
+
+    /**
+     * How a backward case hangs together with its forward case: the sum over {@code weights} of weight · output, derived
+     * by input.
+     *
+     * @param forward the forward op on the same inputs
+     * @param gradients from the operand that holds a gradient to the forward case's input
+     * @param weights from the forward case's output to the operand that holds its gradient, or null for {@code scale}
+     * @param scale weight of all elements of an output without such an operand
+     */
+    public record Gradient(OpCase forward, Map<String, String> gradients, Map<String, String> weights, double scale) {}
+
+    /** Collects a case; for one thread. */
+    public static final class Builder {
+        private final String op;
+        private final String name;
+        private final Map<String, Operand> operands = new LinkedHashMap<>();
+        private ToLongFunction<Kernels> workspaceBytes = kernels -> 0;
+        private long bytes;
+        private long flops;
+        private boolean benchmark;
+        private Gradient gradient;
+        private Call call;
+
+        private Builder(String op, String name) {
+            this.op = op;
+            this.name = name;
+        }
+
+        private Builder add(Operand operand) {
+            if (operands.put(operand.name(), operand) != null) {
+                throw new IllegalArgumentException(op + " has two operands " + operand.name());
+            }
+            return this;
+        }
+
+        public Builder input(String operand, Values values, long... shape) {
+            return add(new Operand(operand, Operand.Role.INPUT, DType.F32, shape, values, null, null));
+        }
+
+        public Builder indices(String operand, Supplier<int[]> indices, long... shape) {
+            return add(new Operand(operand, Operand.Role.INPUT, DType.I32, shape, null, indices, null));
+        }
+
+        public Builder output(String operand, Tolerance tolerance, long... shape) {
+            return add(new Operand(operand, Operand.Role.OUTPUT, DType.F32, shape, null, null, tolerance));
+        }
+
+        public Builder updated(String operand, Values values, Tolerance tolerance, long... shape) {
+            return add(new Operand(operand, Operand.Role.UPDATED, DType.F32, shape, values, null, tolerance));
+        }
+
+        public Builder workspace(ToLongFunction<Kernels> wanted) {
+            workspaceBytes = wanted;
+            return this;
+        }
+
+        public Builder cost(long costBytes, long costFlops) {
+            bytes = costBytes;
+            flops = costFlops;
+            return this;
+        }
+
+        public Builder benchmark(boolean isBenchmark) {
+            benchmark = isBenchmark;
+            return this;
+        }
+
+        /** Null means: no gradient check. */
+        public Builder gradient(Gradient check) {
+            gradient = check;
+            return this;
+        }
+
+        public OpCase call(Call bind) {
+            call = bind;
+            return new OpCase(this);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+package org.licorne.testkit;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** Every case of every op. */
+public final class OpCases {
+    private OpCases() {}
+
+    /** In the order of the ops' contract. */
+    public static List<OpCase> all() {
+        List<OpCase> cases = new ArrayList<>();
+        cases.addAll(EmbeddingCases.cases());
+        cases.addAll(LayerNormCases.cases());
+        cases.addAll(LinearCases.cases());
+        cases.addAll(AttentionCases.cases());
+        cases.addAll(DecodeCases.cases());
+        cases.addAll(GeluCases.cases());
+        cases.addAll(SoftmaxCases.cases());
+        cases.addAll(CrossEntropyCases.cases());
+        cases.addAll(OptimiserCases.cases());
+        return cases;
+    }
+
+    /** Small cases, for parity. */
+    public static List<OpCase> parity() {
+        return all().stream().filter(opCase -> !opCase.isBenchmark()).toList();
+    }
+
+    /** Realistic sizes, for benchmarks. */
+    public static List<OpCase> benchmarks() {
+        return all().stream().filter(OpCase::isBenchmark).toList();
+    }
+}

@@ -1,0 +1,66 @@
+package org.licorne.testkit;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** Cases of global_norm and adamw. */
+public final class OptimiserCases {
+    private OptimiserCases() {}
+
+    public static List<OpCase> cases() {
+        List<OpCase> cases = new ArrayList<>();
+        for (long count : new long[] {7, 0, 1, 16, 31, 1009, 65536, 65537, 200003}) {
+            cases.add(norm("", Values.normal(1), count, false));
+        }
+        cases.add(norm(" outliers", Values.outliers(1e4), 1009, false));
+        cases.add(norm(" squares overflow a float", Values.outliers(1e30), 1009, false));
+        cases.add(norm(" squares underflow a float", Values.normal(1e-30), 1009, false));
+        for (long count : new long[] {7, 0, 1, 16, 31, 1009, 65537}) {
+            cases.add(adamw(true, 1, 0.1f, count, false));
+            cases.add(adamw(false, 1000, 0, count, false));
+        }
+        cases.add(adamw(true, 100_000, 0.1f, 257, false));
+        cases.add(norm(" GPT-2", Values.normal(1), 124_475_904, true));
+        cases.add(adamw(true, 10, 0.1f, 124_475_904 / 4, true));
+        return cases;
+    }
+
+    private static OpCase norm(String special, Values values, long count, boolean benchmark) {
+        return OpCase.of("global_norm", "N=" + count + special)
+                .output("out", new Tolerance(0, 1e-6), 1)
+                .input("x", values, count)
+                .workspace(kernels -> kernels.globalNormWorkspaceBytes(count))
+                .cost(4 * count, 0)
+                .benchmark(benchmark)
+                .call((kernels, t) -> {
+                    var out = t.get("out");
+                    var x = t.get("x");
+                    var workspace = t.workspace();
+                    return () -> kernels.globalNorm(out, x, workspace);
+                });
+    }
+
+    private static OpCase adamw(boolean clipped, long step, float weightDecay, long count, boolean benchmark) {
+        float learningRate = 1e-3f;
+        OpCase.Builder builder = OpCase.of(
+                        "adamw", "N=" + count + " step " + step + (clipped ? " clipped" : "") + " decay " + weightDecay)
+                .updated("parameters", Values.normal(1), new Tolerance(1e-7, 2e-7), count)
+                .updated("m", Values.normal(0.1), new Tolerance(1e-8, 1e-6), count)
+                .updated("v", Values.squares(0.1), new Tolerance(1e-12, 1e-6), count)
+                .input("gradients", Values.normal(0.1), count)
+                .cost(28 * count, 0)
+                .benchmark(benchmark);
+        if (clipped) {
+            builder.input("norm", Values.constant(2.5f), 1);
+        }
+        return builder.call((kernels, t) -> {
+            var parameters = t.get("parameters");
+            var m = t.get("m");
+            var v = t.get("v");
+            var gradients = t.get("gradients");
+            var norm = t.find("norm");
+            return () -> kernels.adamw(
+                    parameters, m, v, gradients, norm, learningRate, 0.9f, 0.999f, 1e-8f, weightDecay, 1, step);
+        });
+    }
+}

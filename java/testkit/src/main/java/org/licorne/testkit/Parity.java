@@ -1,0 +1,72 @@
+package org.licorne.testkit;
+
+import java.util.Arrays;
+import java.util.Map;
+import org.licorne.backend.Backend;
+
+/** Compares what a backend computes with what the reference computes. Stateless. */
+public final class Parity {
+    private Parity() {}
+
+    /**
+     * Runs a case twice and checks the results, their repetition bit by bit, the guard zones and the inputs.
+     *
+     * @throws AssertionError with op, case, tensor, index, expected and actual value and tolerance
+     */
+    public static void check(Backend backend, OpCase opCase) {
+        try (Operands operands = new Operands(backend, opCase)) {
+            Runnable call = opCase.bind(backend.kernels(), operands);
+            call.run();
+            backend.synchronize();
+            operands.checkGuards();
+            operands.checkInputs();
+            Map<String, float[]> first = operands.results();
+            compare(backend.name() + " " + backend.instructionSet(), opCase, first);
+            operands.reset();
+            call.run();
+            backend.synchronize();
+            operands.results().forEach((name, again) -> {
+                int index = Arrays.mismatch(Operands.bits(first.get(name)), Operands.bits(again));
+                if (index >= 0) {
+                    throw new AssertionError(opCase + ": " + name + "[" + index + "] is " + first.get(name)[index]
+                            + " the first time and " + again[index] + " the second");
+                }
+            });
+        }
+    }
+
+    /** @throws AssertionError if a result is out of tolerance; one line per tensor that fails, with its worst element */
+    public static void compare(String backend, OpCase opCase, Map<String, float[]> results) {
+        StringBuilder failures = new StringBuilder();
+        opCase.expected().forEach((name, expected) -> {
+            float[] actual = results.get(name);
+            Tolerance tolerance = opCase.operand(name).tolerance();
+            int wrong = 0;
+            int worst = -1;
+            double excess = 0;
+            for (int i = 0; i < expected.length; i++) {
+                if (!tolerance.accepts(expected[i], actual[i])) {
+                    wrong++;
+                    double difference = Math.abs((double) actual[i] - expected[i]);
+                    double ratio = Double.isFinite(difference)
+                            ? difference / tolerance.limit(expected[i])
+                            : Double.POSITIVE_INFINITY;
+                    if (worst < 0 || ratio > excess) {
+                        worst = i;
+                        excess = ratio;
+                    }
+                }
+            }
+            if (worst >= 0) {
+                failures.append(String.format(
+                        "%n  %s: %s %s: %s[%d] expected %.9g, actual %.9g, difference %.3g, tolerance %.3g; %d of %d elements fail",
+                        backend, opCase.op(), opCase.name(), name, worst, expected[worst], actual[worst],
+                        (double) actual[worst] - expected[worst], tolerance.limit(expected[worst]), wrong,
+                        expected.length));
+            }
+        });
+        if (failures.length() > 0) {
+            throw new AssertionError("parity with the reference" + failures);
+        }
+    }
+}
