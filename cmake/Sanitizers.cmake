@@ -1,0 +1,11 @@
+# -DLICORNE_SANITIZE=address (with undefined behaviour) or thread
+set(LICORNE_SANITIZE "" CACHE STRING "address or thread")
+if(LICORNE_SANITIZE STREQUAL address)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  add_link_options(-fsanitize=address,undefined)
+elseif(LICORNE_SANITIZE STREQUAL thread)
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -g)
+  add_link_options(-fsanitize=thread)
+elseif(LICORNE_SANITIZE)
+  message(FATAL_ERROR "LICORNE_SANITIZE is address or thread, not ${LICORNE_SANITIZE}")
+endif()

@@ -1,0 +1,46 @@
+/* Fused masked attention. Memory grows with T and S, never with their product. */
+#ifndef LICORNE_ATTENTION_H
+#define LICORNE_ATTENTION_H
+
+#include "licorne/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Which keys a query sees. With p = i + len_k - len_q: CAUSAL j <= p; PREFIX j <= p or j < prefix; WINDOW
+   p - left <= j <= p + right; always i < len_q, j < len_k, and the same document if documents are given. */
+typedef enum licorne_mask_kind {
+  LICORNE_MASK_NONE = 0,
+  LICORNE_MASK_CAUSAL = 1,
+  LICORNE_MASK_PREFIX = 2,
+  LICORNE_MASK_WINDOW = 3
+} licorne_mask_kind;
+
+#define LICORNE_ATTENTION_SIZES                                                                                 \
+  int64_t B, int64_t T, int64_t S, int64_t H, int64_t G, int64_t D, int64_t query_token_stride,                 \
+      int64_t query_batch_stride, int64_t key_token_stride, int64_t key_batch_stride, int64_t out_token_stride, \
+      int64_t out_batch_stride
+/* Lengths, prefixes (B) and documents (B,S) may be null. */
+#define LICORNE_ATTENTION_MASK                                                                          \
+  int32_t mask_kind, int64_t window_left, int64_t window_right, const int32_t* prefix_lengths,          \
+      const int32_t* query_lengths, const int32_t* key_lengths, const int32_t* documents
+
+/* out and lse (B,H,T) from q, k, v; strides in elements, heads contiguous within a token. */
+LICORNE_EXPORT int32_t licorne_cpu_attention_forward(float* out, float* lse, const float* q, const float* k,
+                                                     const float* v, void* workspace, LICORNE_ATTENTION_SIZES,
+                                                     LICORNE_ATTENTION_MASK, float scale);
+LICORNE_EXPORT int64_t licorne_cpu_attention_forward_workspace_bytes(int64_t B, int64_t T, int64_t S, int64_t H,
+                                                                     int64_t G, int64_t D);
+/* dq, dk, dv with the strides of q and k; dout with those of out. */
+LICORNE_EXPORT int32_t licorne_cpu_attention_backward(float* dq, float* dk, float* dv, const float* dout,
+                                                      const float* out, const float* lse, const float* q,
+                                                      const float* k, const float* v, void* workspace,
+                                                      LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK, float scale);
+LICORNE_EXPORT int64_t licorne_cpu_attention_backward_workspace_bytes(int64_t B, int64_t T, int64_t S, int64_t H,
+                                                                      int64_t G, int64_t D);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,24 @@
+/* Linear map; weight is (OC,C). */
+#ifndef LICORNE_LINEAR_H
+#define LICORNE_LINEAR_H
+
+#include "licorne/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* out (N,OC) = x (N,C) weight^T + bias (OC, may be null) */
+LICORNE_EXPORT int32_t licorne_cpu_linear_forward(float* out, const float* x, const float* weight, const float* bias,
+                                                  int64_t N, int64_t C, int64_t OC);
+/* dx (N,C) = dout (N,OC) weight */
+LICORNE_EXPORT int32_t licorne_cpu_linear_backward_input(float* dx, const float* dout, const float* weight, int64_t N,
+                                                         int64_t C, int64_t OC);
+/* dweight (OC,C) += dout^T x; dbias (OC, may be null) += column sums of dout */
+LICORNE_EXPORT int32_t licorne_cpu_linear_backward_weight(float* dweight, float* dbias, const float* dout,
+                                                          const float* x, int64_t N, int64_t C, int64_t OC);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

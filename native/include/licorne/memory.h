@@ -1,0 +1,20 @@
+/* Filling and copying tensors. */
+#ifndef LICORNE_MEMORY_H
+#define LICORNE_MEMORY_H
+
+#include "licorne/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* out[i] = value */
+LICORNE_EXPORT int32_t licorne_cpu_fill_f32(float* out, int64_t count, float value);
+LICORNE_EXPORT int32_t licorne_cpu_fill_i32(int32_t* out, int64_t count, int32_t value);
+/* out = x, byte by byte; no overlap */
+LICORNE_EXPORT int32_t licorne_cpu_copy(void* out, const void* x, int64_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,153 @@
+#include "cpu/pool.h"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "common/check.h"
+#include "licorne/cpu.h"
+
+namespace licorne {
+namespace {
+
+// Long enough to bridge the host's work between two ops of a step, short enough not to be seen as load (measured here:
+// waking a sleeping worker takes 20 to 50 microseconds).
+constexpr auto kSpin = std::chrono::microseconds(50);
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+class Pool {
+ public:
+  explicit Pool(int threads) : threads_(threads) {
+    for (int worker = 1; worker < threads; worker++) workers_.emplace_back([this, worker] { work(worker); });
+  }
+
+  ~Pool() {
+    {
+      std::lock_guard<std::mutex> lock(sleep_mutex_);
+      stop_.store(true);
+    }
+    wake_.notify_all();
+    for (std::thread& thread : workers_) thread.join();
+  }
+
+  int threads() const { return threads_; }
+
+  void run(int64_t count, void (*task)(void*, int64_t, int), void* context) {
+    if (count <= 0) return;
+    std::lock_guard<std::mutex> one_op_at_a_time(run_mutex_);
+    if (count == 1 || threads_ == 1) {
+      for (int64_t index = 0; index < count; index++) task(context, index, 0);
+      return;
+    }
+    task_.store(task, std::memory_order_relaxed);
+    context_.store(context, std::memory_order_relaxed);
+    count_.store(count, std::memory_order_relaxed);
+    done_.store(0, std::memory_order_relaxed);
+    const uint64_t generation = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
+    // Publishes the job: a worker that sees the new generation sees the fields above.
+    ticket_.store(generation << 32 | static_cast<uint64_t>(count), std::memory_order_seq_cst);
+    if (sleepers_.load(std::memory_order_seq_cst) > 0) {
+      // The empty critical section closes the gap between a worker's last look at the ticket and its sleep.
+      { std::lock_guard<std::mutex> lock(sleep_mutex_); }
+      wake_.notify_all();
+    }
+    take(0);
+    while (done_.load(std::memory_order_acquire) != count) relax();
+  }
+
+ private:
+  // The ticket holds the job's generation and the number of tasks not yet taken. A worker that comes late finds nothing
+  // left and touches nothing, so the caller waits for tasks, never for workers. The fields are read between the load and
+  // the exchange: if that succeeds, the job was unfinished all the while and they are its own.
+  void take(int worker) {
+    for (;;) {
+      uint64_t ticket = ticket_.load(std::memory_order_acquire);
+      const uint64_t left = ticket & 0xffffffffu;
+      if (left == 0) return;
+      const auto task = task_.load(std::memory_order_relaxed);
+      void* const context = context_.load(std::memory_order_relaxed);
+      const int64_t count = count_.load(std::memory_order_relaxed);
+      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) continue;
+      task(context, count - static_cast<int64_t>(left), worker);
+      done_.fetch_add(1, std::memory_order_release);
+    }
+  }
+
+  void work(int worker) {
+    for (;;) {
+      const auto idle = [this] { return (ticket_.load(std::memory_order_seq_cst) & 0xffffffffu) == 0; };
+      const auto sleep_at = std::chrono::steady_clock::now() + kSpin;
+      for (int spins = 0; idle() && !stop_.load(); spins++) {
+        relax();
+        if (spins % 64 == 63 && std::chrono::steady_clock::now() > sleep_at) {
+          std::unique_lock<std::mutex> lock(sleep_mutex_);
+          sleepers_.fetch_add(1, std::memory_order_seq_cst);
+          wake_.wait(lock, [&] { return !idle() || stop_.load(); });
+          sleepers_.fetch_sub(1, std::memory_order_seq_cst);
+        }
+      }
+      if (stop_.load()) return;
+      take(worker);
+    }
+  }
+
+  const int threads_;
+  std::vector<std::thread> workers_;
+  std::mutex run_mutex_;
+  std::mutex sleep_mutex_;
+  std::condition_variable wake_;
+  std::atomic<int> sleepers_{0};
+  std::atomic<bool> stop_{false};
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<int64_t> done_{0};
+  alignas(64) std::atomic<void (*)(void*, int64_t, int)> task_{nullptr};
+  std::atomic<void*> context_{nullptr};
+  std::atomic<int64_t> count_{0};
+};
+
+std::mutex pool_mutex;
+int wanted_threads = 0;
+// Never destroyed: at process exit other threads may still run ops.
+std::shared_ptr<Pool>& current() {
+  static auto* pool = new std::shared_ptr<Pool>();
+  return *pool;
+}
+
+std::shared_ptr<Pool> pool() {
+  std::lock_guard<std::mutex> lock(pool_mutex);
+  if (wanted_threads == 0) wanted_threads = static_cast<int>(std::thread::hardware_concurrency());
+  if (wanted_threads < 1) wanted_threads = 1;
+  if (!current() || current()->threads() != wanted_threads) current() = std::make_shared<Pool>(wanted_threads);
+  return current();
+}
+
+}  // namespace
+
+int pool_threads() { return pool()->threads(); }
+
+void pool_run(int64_t count, void (*task)(void*, int64_t, int), void* context) { pool()->run(count, task, context); }
+
+}  // namespace licorne
+
+int32_t licorne_cpu_set_threads(int32_t threads) {
+  if (threads < 1 || threads > 1024)
+    return licorne::fail(LICORNE_INVALID_ARGUMENT, "the number of threads must be 1 to 1024");
+  std::lock_guard<std::mutex> lock(licorne::pool_mutex);
+  licorne::wanted_threads = threads;
+  return LICORNE_OK;
+}
+
+int32_t licorne_cpu_get_threads(void) { return licorne::pool_threads(); }

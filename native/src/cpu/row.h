@@ -1,0 +1,48 @@
+// What softmax and cross-entropy share: maximum and sum of exponentials of a row, in one pass over memory.
+#pragma once
+
+#include "cpu/vec.h"
+
+namespace licorne {
+namespace {
+
+struct RowSum {
+  float max;  // of the row; minus infinity if it has nothing else
+  float sum;  // of exp(x - max); 0 if the row is nothing but minus infinity, NaN if it holds NaN
+};
+
+// Block by block: the block's maximum, then, while the block is in the first-level cache, its exponentials; the running sum
+// is rescaled only when the maximum grows (Milakov and Gimelshein 2018).
+inline RowSum row_sum(const float* x, int64_t V) {
+  constexpr int64_t kBlock = 1024;
+  float top = -kInfinity, total = 0.0f;
+  for (int64_t begin = 0; begin < V; begin += kBlock) {
+    const int64_t end = begin + kBlock < V ? begin + kBlock : V;
+    vf m0 = all(-kInfinity), m1 = m0;
+    int64_t i = begin;
+    for (; i + 2 * W <= end; i += 2 * W) {
+      m0 = max(m0, load(x + i));
+      m1 = max(m1, load(x + i + W));
+    }
+    float block_top = largest(max(m0, m1));
+    for (int64_t j = i; j < end; j++) block_top = x[j] > block_top ? x[j] : block_top;
+    if (block_top > top) {
+      total = top == -kInfinity ? total : total * expf(top - block_top);
+      top = block_top;
+    }
+    // A block of minus infinity adds nothing; a NaN, which no comparison sees, still reaches the sum below.
+    const vf shift = all(top == -kInfinity ? 0.0f : top);
+    vf s0 = zero(), s1 = zero();
+    for (i = begin; i + 2 * W <= end; i += 2 * W) {
+      s0 = add(s0, exp(sub(load(x + i), shift)));
+      s1 = add(s1, exp(sub(load(x + i + W), shift)));
+    }
+    float block_sum = sum(add(s0, s1));
+    for (; i < end; i++) block_sum += expf(x[i] - (top == -kInfinity ? 0.0f : top));
+    total += block_sum;
+  }
+  return {top, total};
+}
+
+}  // namespace
+}  // namespace licorne
