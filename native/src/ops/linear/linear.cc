@@ -34,7 +34,7 @@ constexpr int64_t kTileRows = 1024;
 // Tiles of [0,rows) x [0,columns): two per thread if they stay at least 256 wide, so that a delayed thread costs half a
 // tile only.
 struct Tiles {
-  Tiles(int64_t rows, int64_t columns) : rows(rows), columns(columns) {
+  Tiles(int64_t all_rows, int64_t all_columns) : rows(all_rows), columns(all_columns) {
     const int64_t threads = pool_threads();
     row_step = std::min(rows, kTileRows);
     const int64_t row_tiles = (rows + row_step - 1) / row_step;

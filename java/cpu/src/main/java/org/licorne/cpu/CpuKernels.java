@@ -1,0 +1,351 @@
+package org.licorne.cpu;
+
+import org.licorne.backend.AttentionShape;
+import org.licorne.backend.DeviceException;
+import org.licorne.backend.KernelChecks;
+import org.licorne.backend.Kernels;
+import org.licorne.backend.Mask;
+import org.licorne.backend.OutOfDeviceMemoryException;
+import org.licorne.tensor.Buffer;
+import org.licorne.tensor.DType;
+import org.licorne.tensor.Tensor;
+
+/**
+ * Forwards every op to the native library: checks shapes, holds the buffers while the op runs, maps the status. Ops take
+ * turns (the pool runs one at a time anyway), so the list of held buffers needs no allocation per call.
+ */
+final class CpuKernels implements Kernels {
+    private static final int OK = 0;
+    private static final int INVALID_ARGUMENT = 1;
+    private static final int UNSUPPORTED = 2;
+    private static final int OUT_OF_MEMORY = 3;
+
+    private final Buffer[] held = new Buffer[16];
+    private int heldCount;
+
+    /** Turns a native status into the exception it stands for. */
+    static void check(int status) {
+        if (status != OK) {
+            throw failure(status);
+        }
+    }
+
+    private static RuntimeException failure(int status) {
+        String message = CpuLibrary.licorne_error_message().getString();
+        return switch (status) {
+            case INVALID_ARGUMENT -> new IllegalArgumentException(message);
+            case UNSUPPORTED -> new UnsupportedOperationException(message);
+            case OUT_OF_MEMORY -> new OutOfDeviceMemoryException(
+                    message, -1, CpuLibrary.licorne_cpu_available_bytes(), -1);
+            default -> new DeviceException(message);
+        };
+    }
+
+    /** The tensor's address, 0 for null; its buffer is held until {@link #release}. */
+    private long use(Tensor tensor) {
+        if (tensor == null) {
+            return 0;
+        }
+        CpuBuffer buffer = CpuBuffer.of(tensor);
+        if (heldCount == 0 || held[heldCount - 1] != buffer) {
+            buffer.acquire();
+            held[heldCount++] = buffer;
+        }
+        return buffer.address() + tensor.byteOffset();
+    }
+
+    private void release() {
+        while (heldCount > 0) {
+            held[--heldCount].release();
+            held[heldCount] = null;
+        }
+    }
+
+    @Override
+    public synchronized void fill(Tensor out, float value) {
+        KernelChecks.fill(out, value);
+        try {
+            check(out.dtype() == DType.I32
+                    ? CpuLibrary.licorne_cpu_fill_i32(use(out), out.elements(), (int) value)
+                    : CpuLibrary.licorne_cpu_fill_f32(use(out), out.elements(), value));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void copy(Tensor out, Tensor x) {
+        KernelChecks.copy(out, x);
+        try {
+            check(CpuLibrary.licorne_cpu_copy(use(out), use(x), out.bytes()));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void embeddingForward(
+            Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C) {
+        KernelChecks.embeddingForward(out, tokenTable, positionTable, tokens, positions, N, C);
+        try {
+            check(CpuLibrary.licorne_cpu_embedding_forward(
+                    use(out), use(tokenTable), use(positionTable), use(tokens), use(positions), N, C,
+                    tokenTable.size(0), positionTable == null ? 0 : positionTable.size(0)));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void embeddingBackward(
+            Tensor dTokenTable, Tensor dPositionTable, Tensor dout, Tensor tokens, Tensor positions, long N, long C) {
+        KernelChecks.embeddingBackward(dTokenTable, dPositionTable, dout, tokens, positions, N, C);
+        try {
+            check(CpuLibrary.licorne_cpu_embedding_backward(
+                    use(dTokenTable), use(dPositionTable), use(dout), use(tokens), use(positions), N, C,
+                    dTokenTable.size(0), dPositionTable == null ? 0 : dPositionTable.size(0)));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void layerNormForward(
+            Tensor out, Tensor sum, Tensor mean, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, Tensor beta,
+            long N, long C, float epsilon) {
+        KernelChecks.layerNormForward(out, sum, mean, rstd, x, residual, gamma, beta, N, C, epsilon);
+        try {
+            check(CpuLibrary.licorne_cpu_layer_norm_forward(
+                    use(out), use(sum), use(mean), use(rstd), use(x), use(residual), use(gamma), use(beta), N, C,
+                    epsilon));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void layerNormBackward(
+            Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dout, Tensor x, Tensor gamma, Tensor mean, Tensor rstd,
+            Tensor dresidual, Tensor workspace, long N, long C) {
+        KernelChecks.layerNormBackward(dx, dgamma, dbeta, dout, x, gamma, mean, rstd, dresidual, workspace, N, C);
+        KernelChecks.workspace("layer_norm_backward", workspace, layerNormBackwardWorkspaceBytes(N, C));
+        try {
+            check(CpuLibrary.licorne_cpu_layer_norm_backward(
+                    use(dx), use(dgamma), use(dbeta), use(dout), use(x), use(gamma), use(mean), use(rstd),
+                    use(dresidual), use(workspace), N, C));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public long layerNormBackwardWorkspaceBytes(long N, long C) {
+        return CpuLibrary.licorne_cpu_layer_norm_backward_workspace_bytes(N, C);
+    }
+
+    @Override
+    public synchronized void linearForward(
+            Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
+        KernelChecks.linearForward(out, x, weight, bias, N, C, OC);
+        try {
+            check(CpuLibrary.licorne_cpu_linear_forward(use(out), use(x), use(weight), use(bias), N, C, OC));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
+        KernelChecks.linearBackwardInput(dx, dout, weight, N, C, OC);
+        try {
+            check(CpuLibrary.licorne_cpu_linear_backward_input(use(dx), use(dout), use(weight), N, C, OC));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void linearBackwardWeight(
+            Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC) {
+        KernelChecks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
+        try {
+            check(CpuLibrary.licorne_cpu_linear_backward_weight(
+                    use(dweight), use(dbias), use(dout), use(x), N, C, OC));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void attentionForward(
+            Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape s, Mask mask,
+            float scale) {
+        KernelChecks.attentionForward(out, lse, q, k, v, workspace, s, mask, scale);
+        KernelChecks.workspace("attention_forward", workspace, attentionForwardWorkspaceBytes(s));
+        try {
+            check(CpuLibrary.licorne_cpu_attention_forward(
+                    use(out), use(lse), use(q), use(k), use(v), use(workspace), s.B(), s.T(), s.S(), s.H(), s.G(),
+                    s.D(), s.queryTokenStride(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(),
+                    s.outTokenStride(), s.outBatchStride(), mask.kind().ordinal(), mask.windowLeft(),
+                    mask.windowRight(), use(mask.prefixLengths()), use(mask.queryLengths()), use(mask.keyLengths()),
+                    use(mask.documents()), scale));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public long attentionForwardWorkspaceBytes(AttentionShape s) {
+        return CpuLibrary.licorne_cpu_attention_forward_workspace_bytes(s.B(), s.T(), s.S(), s.H(), s.G(), s.D());
+    }
+
+    @Override
+    public synchronized void attentionBackward(
+            Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
+            Tensor workspace, AttentionShape s, Mask mask, float scale) {
+        KernelChecks.attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, workspace, s, mask, scale);
+        KernelChecks.workspace("attention_backward", workspace, attentionBackwardWorkspaceBytes(s));
+        try {
+            check(CpuLibrary.licorne_cpu_attention_backward(
+                    use(dq), use(dk), use(dv), use(dout), use(out), use(lse), use(q), use(k), use(v), use(workspace),
+                    s.B(), s.T(), s.S(), s.H(), s.G(), s.D(), s.queryTokenStride(), s.queryBatchStride(),
+                    s.keyTokenStride(), s.keyBatchStride(), s.outTokenStride(), s.outBatchStride(),
+                    mask.kind().ordinal(), mask.windowLeft(), mask.windowRight(), use(mask.prefixLengths()),
+                    use(mask.queryLengths()), use(mask.keyLengths()), use(mask.documents()), scale));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public long attentionBackwardWorkspaceBytes(AttentionShape s) {
+        return CpuLibrary.licorne_cpu_attention_backward_workspace_bytes(s.B(), s.T(), s.S(), s.H(), s.G(), s.D());
+    }
+
+    @Override
+    public synchronized void attentionDecode(
+            Tensor out, Tensor q, Tensor k, Tensor v, Tensor keyLengths, Tensor workspace, AttentionShape s,
+            float scale) {
+        KernelChecks.attentionDecode(out, q, k, v, keyLengths, workspace, s, scale);
+        KernelChecks.workspace("attention_decode", workspace, attentionDecodeWorkspaceBytes(s));
+        try {
+            check(CpuLibrary.licorne_cpu_attention_decode(
+                    use(out), use(q), use(k), use(v), use(keyLengths), use(workspace), s.B(), s.S(), s.H(), s.G(),
+                    s.D(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(), s.outBatchStride(), scale));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public long attentionDecodeWorkspaceBytes(AttentionShape s) {
+        return CpuLibrary.licorne_cpu_attention_decode_workspace_bytes(s.B(), s.S(), s.H(), s.G(), s.D());
+    }
+
+    @Override
+    public synchronized void keyValueAppend(
+            Tensor keyCache, Tensor valueCache, Tensor k, Tensor v, Tensor positions, long B, long T, long S, long W,
+            long rowStride) {
+        KernelChecks.keyValueAppend(keyCache, valueCache, k, v, positions, B, T, S, W, rowStride);
+        try {
+            check(CpuLibrary.licorne_cpu_key_value_append(
+                    use(keyCache), use(valueCache), use(k), use(v), use(positions), B, T, S, W, rowStride));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void geluForward(Tensor out, Tensor x) {
+        KernelChecks.geluForward(out, x);
+        try {
+            check(CpuLibrary.licorne_cpu_gelu_forward(use(out), use(x), x.elements()));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void geluBackward(Tensor dx, Tensor dout, Tensor x) {
+        KernelChecks.geluBackward(dx, dout, x);
+        try {
+            check(CpuLibrary.licorne_cpu_gelu_backward(use(dx), use(dout), use(x), x.elements()));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void softmaxForward(Tensor out, Tensor x, long N, long V, long Vp) {
+        KernelChecks.softmaxForward(out, x, N, V, Vp);
+        try {
+            check(CpuLibrary.licorne_cpu_softmax_forward(use(out), use(x), N, V, Vp));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void softmaxBackward(Tensor dx, Tensor dout, Tensor out, long N, long V, long Vp) {
+        KernelChecks.softmaxBackward(dx, dout, out, N, V, Vp);
+        try {
+            check(CpuLibrary.licorne_cpu_softmax_backward(use(dx), use(dout), use(out), N, V, Vp));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void crossEntropyForward(
+            Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp) {
+        KernelChecks.crossEntropyForward(losses, logits, targets, N, V, Vp);
+        try {
+            check(CpuLibrary.licorne_cpu_cross_entropy_forward(use(losses), use(logits), use(targets), N, V, Vp));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void crossEntropyBackward(
+            Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale) {
+        KernelChecks.crossEntropyBackward(losses, dlogits, logits, targets, N, V, Vp, scale);
+        try {
+            check(CpuLibrary.licorne_cpu_cross_entropy_backward(
+                    use(losses), use(dlogits), use(logits), use(targets), N, V, Vp, scale));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void globalNorm(Tensor out, Tensor x, Tensor workspace) {
+        KernelChecks.globalNorm(out, x, workspace);
+        KernelChecks.workspace("global_norm", workspace, globalNormWorkspaceBytes(x.elements()));
+        try {
+            check(CpuLibrary.licorne_cpu_global_norm(use(out), use(x), use(workspace), x.elements()));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public long globalNormWorkspaceBytes(long elements) {
+        return CpuLibrary.licorne_cpu_global_norm_workspace_bytes(elements);
+    }
+
+    @Override
+    public synchronized void adamw(
+            Tensor parameters, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate, float beta1,
+            float beta2, float epsilon, float weightDecay, float maxNorm, long step) {
+        KernelChecks.adamw(
+                parameters, m, v, gradients, norm, learningRate, beta1, beta2, epsilon, weightDecay, maxNorm, step);
+        try {
+            check(CpuLibrary.licorne_cpu_adamw(
+                    use(parameters), use(m), use(v), use(gradients), use(norm), parameters.elements(), learningRate,
+                    beta1, beta2, epsilon, weightDecay, maxNorm, step));
+        } finally {
+            release();
+        }
+    }
+}
