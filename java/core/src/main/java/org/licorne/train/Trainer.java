@@ -221,7 +221,7 @@ public final class Trainer implements AutoCloseable {
 
     /**
      * Trains until steps or time are used up, there is no more progress, or a stop is requested. Ends with an evaluation
-     * and a checkpoint.
+     * (not where a stop was requested) and a checkpoint.
      *
      * @throws TrainingDivergedException if loss or gradients stay non-finite
      * @throws IllegalStateException if it ran before, or the output directory holds another run's checkpoints
@@ -269,7 +269,9 @@ public final class Trainer implements AutoCloseable {
     }
 
     private TrainingResult end(EndReason reason) {
-        if (validation != null && Double.isNaN(progress.validationLoss) && progress.step > 0) {
+        // Whoever stops a run may not wait for long, and a resumed run must not have evaluated more than another.
+        boolean evaluates = validation != null && reason != EndReason.STOPPED;
+        if (evaluates && Double.isNaN(progress.validationLoss) && progress.step > 0) {
             evaluateAndTell();
         }
         if (store != null && lastCheckpointStep != progress.step) {
@@ -288,7 +290,7 @@ public final class Trainer implements AutoCloseable {
         return result;
     }
 
-    /** Ends the run after the current step, with an evaluation and a checkpoint; may come from any thread. */
+    /** Ends the run after the current step with a checkpoint; may come from any thread. */
     public void requestStop() {
         stopRequested = true;
     }
