@@ -39,8 +39,8 @@ final class TrainingProcess {
                 Gpt gpt = Gpt.initialise(backend, new GptConfig(17, 8, 8, 2, 2), 1);
                 Trainer trainer = new Trainer(gpt, new Noise(1), new Noise(2), config)) {
             Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-                stopping = true;
                 trainer.requestStop();
+                stopping = true; // after the request, so that no further step begins
                 try {
                     trainer.awaitEnd(Duration.ofSeconds(30));
                 } catch (InterruptedException e) {
