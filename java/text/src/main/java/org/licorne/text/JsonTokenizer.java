@@ -104,21 +104,23 @@ public final class JsonTokenizer implements Tokenizer, AutoCloseable {
 
     /**
      * The library looks for added tokens in the text before anything else. What is special must not be found there, so it
-     * is taken out of that list and kept in the vocabulary under a name that text cannot spell.
+     * is taken out of that list and kept in the vocabulary under a name that text cannot spell. The added tokens that stay
+     * go into the vocabulary too: the library numbers anew those that it does not find there.
      */
     private static JsonNode withoutSpecialTokens(
             JsonNode json, Map<String, Integer> vocabulary, Map<String, Integer> specials) {
         ObjectNode copy = json.deepCopy();
         ArrayNode kept = copy.putArray("added_tokens");
+        ObjectNode names = (ObjectNode) copy.path("model").path("vocab");
         for (JsonNode token : json.path("added_tokens")) {
             if (!token.path("special").asBoolean()) {
                 kept.add(token);
+                names.put(token.path("content").asText(), token.path("id").asInt());
             }
         }
         copy.putNull("post_processor");
         copy.putNull("truncation");
         copy.putNull("padding");
-        ObjectNode names = (ObjectNode) copy.path("model").path("vocab");
         specials.forEach((name, id) -> {
             if (vocabulary.containsKey(name)) {
                 names.remove(name);
