@@ -119,7 +119,7 @@ public final class MaskIntervals {
                     case NONE -> length;
                     case CAUSAL -> p + 1;
                     case PREFIX -> Math.max(p + 1, prefixLengths[b]);
-                    case WINDOW -> p + 1 + Math.min(windowRight, length);
+                    case WINDOW -> p + 1 + Math.min(windowRight, T + S); // p is at least -T
                 };
         to = Math.max(0, Math.min(to, length));
         if (documents != null) {
