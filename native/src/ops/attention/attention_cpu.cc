@@ -6,7 +6,7 @@
 // in the second-level cache.
 //
 // Backward, one head: everything transposed, so that no tile is ever transposed. For a block of 64 keys and a tile of 64
-// queries: St = K Qt, dPt = V dOt, Pt = exp2(St c - L), dSt = Pt (dPt - delta), where L and delta are vectors along the
+// queries: St = K Qt, dPt = V dOt, Pt = exp(scale St - lse), dSt = Pt (dPt - delta), where lse and delta are vectors along the
 // columns; then dV += Pt dO, dK += dSt Q, and dQt += Kt dSt, kept as [D][64] tiles until the end.
 //
 // Assumed: intervals whose ends never decrease (intervals.h), checked sizes, scratch of the stated size (attention.cc).
@@ -139,8 +139,8 @@ void LICORNE_ISA_NAME(attention_backward_f32)(const BackwardTask& t) {
   float* query_rows = query_columns + T_padded * Dp;    // [T][Dp]
   float* dout_columns = query_rows + T_padded * Dp;     // [T/64][Dp][64]
   float* dout_rows = dout_columns + T_padded * Dp;      // [T][Dp]
-  float* lse = dout_rows + T_padded * Dp;               // in log2 units; plus infinity hides a query
-  float* delta = lse + T_padded;
+  float* minus_lse = dout_rows + T_padded * Dp;         // minus infinity hides a query
+  float* delta = minus_lse + T_padded;
   float* key_rows = delta + T_padded;                   // [64][Dp]
   float* key_columns = key_rows + kPanel * Dp;          // [Dp][64]
   float* value_rows = key_columns + kPanel * Dp;        // [64][Dp]
@@ -151,7 +151,7 @@ void LICORNE_ISA_NAME(attention_backward_f32)(const BackwardTask& t) {
 
   for (int64_t i = 0; i < T_padded; i++) {
     const bool blind = i >= t.T || t.lse[i] == -kInfinity;
-    lse[i] = blind ? kInfinity : t.lse[i] * kLog2E;
+    minus_lse[i] = blind ? -kInfinity : -t.lse[i];
     float dot = 0.0f;
     if (!blind)
       for (int64_t d = 0; d < t.D; d++) dot += t.dout[i * t.out_stride + d] * t.out[i * t.out_stride + d];
@@ -165,13 +165,14 @@ void LICORNE_ISA_NAME(attention_backward_f32)(const BackwardTask& t) {
     copy_rows(dout_rows + i * Dp, t.dout + i * t.out_stride, t.out_stride, count, kPanel, t.D, Dp);
   }
   memset(t.dq_tiles, 0, static_cast<size_t>(T_padded * Dp) * sizeof(float));
-  const vf factor = all(t.scale * kLog2E);
+  const vf factor = all(t.scale), log2e = all(kLog2E);
 
   for (int64_t key = t.first_block * kPanel; key < t.S; key += t.block_step * kPanel) {
     const int64_t keys = t.S - key < kPanel ? t.S - key : kPanel;
     memset(dkey, 0, static_cast<size_t>(2 * kPanel * Dp) * sizeof(float));
-    const int64_t query_begin = t.first_query[key], query_end = t.last_query[key + keys - 1];
-    if (query_begin < query_end) {
+    const int64_t query_begin = t.first_query[key];
+    const int64_t query_end = t.last_query[key + keys - 1] > query_begin ? t.last_query[key + keys - 1] : 0;
+    if (query_end > 0) {
       copy_rows(key_rows, t.k + key * t.k_stride, t.k_stride, keys, kPanel, t.D, Dp);
       copy_rows(value_rows, t.v + key * t.k_stride, t.k_stride, keys, kPanel, t.D, Dp);
       for (int64_t j = 0; j < keys; j++)
@@ -191,7 +192,8 @@ void LICORNE_ISA_NAME(attention_backward_f32)(const BackwardTask& t) {
         float* p = scores + j * kPanel;
         float* ds = gradients + j * kPanel;
         for (int64_t i = 0; i < kPanel; i += W) {
-          const vf weight = exp2(sub(mul(load(p + i), factor), load(lse + query + i)));
+          // The difference first, in natural units: scores and lse may be large, what is left of them is not.
+          const vf weight = exp2(mul(fma(load(p + i), factor, load(minus_lse + query + i)), log2e));
           store(ds + i, mul(weight, sub(load(ds + i), load(delta + query + i))));
           store(p + i, weight);
         }

@@ -61,6 +61,9 @@ final class CpuBuffer extends Buffer {
 
     private ByteBuffer map(long offset, int length) {
         checkRange(offset, length);
+        if (length == 0) { // JavaCPP takes a limit of 0 for an unknown one
+            return ByteBuffer.allocateDirect(0).order(ByteOrder.nativeOrder());
+        }
         return new Region(address + offset, length).asByteBuffer().order(ByteOrder.nativeOrder());
     }
 

@@ -1,0 +1,7 @@
+package org.licorne.cpu;
+
+class NeonContractTest extends CpuContract {
+    NeonContractTest() {
+        super(InstructionSet.NEON);
+    }
+}

@@ -1,0 +1,7 @@
+package org.licorne.cpu;
+
+class ScalarContractTest extends CpuContract {
+    ScalarContractTest() {
+        super(InstructionSet.SCALAR);
+    }
+}
