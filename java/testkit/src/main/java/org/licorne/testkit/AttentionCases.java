@@ -54,7 +54,9 @@ public final class AttentionCases {
         Inputs greatScores = new Inputs(
                 " scores of 1e4", Values.normal(100), Values.normal(100), Values.normal(1), 2e4);
         add(cases, Layout.SEPARATE, 2, 21, 21, 2, 2, 16, CAUSAL, greatScores);
-        Inputs outliers = new Inputs(" outliers", Values.outliers(1e4), Values.normal(1e-3), Values.outliers(1e4), 1e5);
+        // One rounding of dout·v, about 1e4, is half of 2^-10; times a query of 1e4 it moves dk by 5. Measured on every
+        // CPU instruction set: at most 4.5 in a sum of 5e4.
+        Inputs outliers = new Inputs(" outliers", Values.outliers(1e4), Values.normal(1e-3), Values.outliers(1e4), 4e5);
         add(cases, Layout.SEPARATE, 2, 21, 21, 2, 2, 16, CAUSAL, outliers);
         benchmarks(cases);
         return cases;
