@@ -215,13 +215,32 @@ public final class CheckpointStore implements AutoCloseable {
                     .ifPresent(best -> kept.add(best.directory()));
             for (TrainingCheckpoint old : all) {
                 if (!kept.contains(old.directory())) {
-                    Path doomed = directory.resolve(DELETING + old.directory().getFileName());
-                    storage.move(old.directory(), doomed); // so that a reader never meets half of it
-                    storage.delete(doomed);
+                    remove(old);
                 }
             }
         } catch (IOException | CheckpointException e) {
             LOG.warn("old checkpoints in {} were not removed: {}", directory, e.getMessage());
+        }
+    }
+
+    private void remove(TrainingCheckpoint old) throws IOException {
+        Path doomed = directory.resolve(DELETING + old.directory().getFileName());
+        storage.move(old.directory(), doomed); // so that a reader never meets half of it
+        storage.delete(doomed);
+    }
+
+    /** Removes all checkpoints, newest first, for a run that starts over in a directory that was used before. */
+    public void clear() {
+        if (lock == null) {
+            throw new IllegalStateException("the checkpoint store of " + directory + " is closed");
+        }
+        List<TrainingCheckpoint> all = TrainingCheckpoint.list(directory);
+        try {
+            for (int i = all.size() - 1; i >= 0; i--) {
+                remove(all.get(i));
+            }
+        } catch (IOException e) {
+            throw Storage.failure(directory, "old checkpoints cannot be removed", e);
         }
     }
 

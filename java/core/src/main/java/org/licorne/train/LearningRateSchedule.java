@@ -40,7 +40,7 @@ public record LearningRateSchedule(Shape shape, double peak, double last, double
         }
         double done = warmup >= 1 ? 1 : Math.min(1, (progress - warmup) / (1 - warmup));
         return switch (shape) {
-            case COSINE -> last + (peak - last) * 0.5 * (1 + Math.cos(Math.PI * done));
+            case COSINE -> peak - (peak - last) * 0.5 * (1 - Math.cos(Math.PI * done)); // exactly peak at first
             case LINEAR -> peak + (last - peak) * done;
             case CONSTANT -> peak;
         };

@@ -6,7 +6,7 @@ import org.licorne.checkpoint.TrainingState;
 
 /** Where a run stands: everything beside the tensors that a checkpoint must hold. Not thread-safe. */
 final class RunProgress {
-    long step;
+    volatile long step; // may be looked at from other threads
     long updates; // steps whose update was applied; AdamW counts these
     long batchIndex;
     long tokensSeen;

@@ -150,6 +150,10 @@ public final class Trainer implements AutoCloseable {
         return gpt;
     }
 
+    AdamW optimiser() {
+        return optimiser;
+    }
+
     /** Tokens per sequence. */
     public int sequenceLength() {
         return T;
@@ -193,6 +197,11 @@ public final class Trainer implements AutoCloseable {
                         + ", not " + now.get(key) + "; resume with the same value, or start in another directory");
             }
         }
+    }
+
+    /** Removes the checkpoints of an earlier run from the output directory. */
+    public void startOver() {
+        requireStore("start over").clear();
     }
 
     /** Puts the weights with the lowest validation loss into the model; the run is not continued from them. */

@@ -1,0 +1,561 @@
+package org.licorne.train;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.licorne.backend.Backend;
+import org.licorne.backend.Backends;
+import org.licorne.backend.Kernels;
+import org.licorne.backend.OutOfDeviceMemoryException;
+import org.licorne.model.Gpt;
+import org.licorne.model.GptConfig;
+import org.licorne.model.MemoryNeeds;
+import org.licorne.nn.Parameter;
+import org.licorne.tensor.Buffer;
+import org.licorne.tensor.MemoryScope;
+import org.licorne.train.TrainingListener.Evaluation;
+import org.licorne.train.TrainingListener.SkippedUpdate;
+import org.licorne.train.TrainingListener.StepMetrics;
+import org.licorne.train.TrainingResult.EndReason;
+
+class TrainerTest {
+    private static final GptConfig TINY = new GptConfig(11, 8, 8, 2, 2);
+
+    @TempDir
+    private Path directory;
+
+    private Backend backend;
+
+    @BeforeEach
+    void open() {
+        backend = Backends.open("reference");
+    }
+
+    @AfterEach
+    void close() {
+        backend.close();
+    }
+
+    private static TrainerConfig.Builder config() {
+        return TrainerConfig.builder().batchSize(2).steps(12).learningRate(5e-3).evaluationBatches(2);
+    }
+
+    /** Hears everything. */
+    private static final class Ear implements TrainingListener {
+        private final List<StepMetrics> steps = new ArrayList<>();
+        private final List<Evaluation> evaluations = new ArrayList<>();
+        private final List<SkippedUpdate> skipped = new ArrayList<>();
+        private final List<Long> checkpoints = new ArrayList<>();
+        private TrainingResult result;
+
+        @Override
+        public void step(StepMetrics metrics) {
+            steps.add(metrics);
+        }
+
+        @Override
+        public void evaluated(Evaluation evaluation) {
+            evaluations.add(evaluation);
+        }
+
+        @Override
+        public void skipped(SkippedUpdate update) {
+            skipped.add(update);
+        }
+
+        @Override
+        public void checkpointed(long step, Path where) {
+            checkpoints.add(step);
+        }
+
+        @Override
+        public void ended(TrainingResult end) {
+            result = end;
+        }
+    }
+
+    private static float[] weights(Gpt gpt) {
+        return gpt.memory().values().all().toFloats();
+    }
+
+    private float[] train(TrainerConfig config, Ear ear, BatchSource source) {
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
+                Trainer trainer = new Trainer(gpt, source, Batches.noise(11), config)) {
+            trainer.addListener(ear).run();
+            return weights(gpt);
+        }
+    }
+
+    @Test
+    void learnsAndReports() {
+        Ear ear = new Ear();
+        train(config().steps(60).evaluateEvery(20).build(), ear, Batches.counting(11));
+        assertThat(ear.steps).hasSize(60);
+        StepMetrics last = ear.steps.get(59);
+        assertThat(last.loss()).isLessThan(ear.steps.get(0).loss() - 0.7);
+        assertThat(last.step()).isEqualTo(60);
+        assertThat(last.progress()).isEqualTo(1);
+        assertThat(last.tokens()).isEqualTo(16);
+        assertThat(last.tokensSeen()).isEqualTo(60 * 16);
+        assertThat(last.flopsPerSecond())
+                .isCloseTo(last.tokensPerSecond() * TINY.trainingFlopsPerToken(8), within(1.0));
+        assertThat(ear.evaluations).extracting(Evaluation::step).containsExactly(20L, 40L, 60L);
+        assertThat(ear.evaluations.get(0).targets()).isEqualTo(2 * 16);
+        assertThat(ear.result.reason()).isEqualTo(EndReason.STEPS);
+        assertThat(ear.result.steps()).isEqualTo(60);
+        assertThat(ear.result.validationLoss()).isEqualTo(ear.evaluations.get(2).loss());
+    }
+
+    @Test
+    void theLearningRateFollowsTheSchedule() {
+        Ear ear = new Ear();
+        TrainerConfig config = config().steps(20).warmupSteps(4).build();
+        train(config, ear, Batches.noise(11));
+        for (StepMetrics step : ear.steps) {
+            assertThat(step.learningRate()).isEqualTo(config.schedule().at(step.step() / 20.0));
+        }
+        assertThat(ear.steps.get(3).learningRate()).isEqualTo(5e-3);
+        assertThat(ear.steps.get(19).learningRate()).isEqualTo(5e-4, within(1e-12));
+    }
+
+    /** The mean over all targets of the step, not the mean of means. */
+    @Test
+    void accumulationWeighsEachTargetAlike() {
+        BatchSource uneven = new BatchSource() {
+            @Override
+            public void fill(long index, int B, int T, int[] inputs, int[] targets) {
+                int rows = inputs.length / T;
+                for (int b = 0; b < rows; b++) {
+                    long sequence = index * B + b;
+                    Batches.noise(11).fill(sequence, 1, T, new int[T], new int[T]);
+                    int[] in = new int[T];
+                    int[] out = new int[T];
+                    Batches.noise(11).fill(sequence, 1, T, in, out);
+                    for (int t = 0; t < T; t++) {
+                        inputs[b * T + t] = in[t];
+                        targets[b * T + t] = t > sequence % 4 ? -1 : out[t];
+                    }
+                }
+            }
+
+            @Override
+            public long tokens() {
+                return 1000;
+            }
+
+            @Override
+            public String fingerprint() {
+                return "uneven";
+            }
+        };
+        Ear large = new Ear();
+        Ear accumulated = new Ear();
+        float[] expected = train(config().steps(3).batchSize(4).build(), large, uneven);
+        float[] actual = train(config().steps(3).batchSize(1).accumulation(4).build(), accumulated, uneven);
+        for (int i = 0; i < 3; i++) {
+            assertThat(accumulated.steps.get(i).loss()).isCloseTo(large.steps.get(i).loss(), within(1e-5));
+            assertThat(accumulated.steps.get(i).gradientNorm())
+                    .isCloseTo(large.steps.get(i).gradientNorm(), within(1e-5));
+        }
+        // AdamW divides by the root of tiny second moments, which enlarges rounding: measured 8e-9.
+        for (int i = 0; i < actual.length; i++) {
+            assertThat(Math.abs(actual[i] - expected[i]) <= 1e-7).as("weight %d", i).isTrue();
+        }
+    }
+
+    @Test
+    void clippingBoundsTheFirstMoment() {
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
+                Trainer trainer = new Trainer(
+                        gpt, Batches.noise(11), null, config().steps(1).clipNorm(0.01).build())) {
+            Ear ear = new Ear();
+            trainer.addListener(ear).run();
+            double norm = ear.steps.get(0).gradientNorm();
+            assertThat(norm).isGreaterThan(0.1);
+            double squares = 0;
+            for (Parameter parameter : gpt.parameters()) {
+                for (float m : trainer.optimiser().moments().get("adamw.m/" + parameter.name()).toFloats()) {
+                    squares += (double) m * m;
+                }
+            }
+            assertThat(Math.sqrt(squares)).isCloseTo(0.1 * 0.01, within(1e-8)); // (1 - beta1) · clipNorm
+        }
+    }
+
+    @Test
+    void onlyMatricesAndEmbeddingsDecay() {
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1)) {
+            for (Parameter parameter : gpt.parameters()) {
+                assertThat(parameter.decays())
+                        .as(parameter.name())
+                        .isEqualTo(parameter.name().endsWith(".weight") && !parameter.name().contains("ln_"));
+            }
+            gpt.allocateGradients();
+            float[] before = weights(gpt);
+            try (MemoryScope scope = new MemoryScope(backend, "test")) {
+                AdamW optimiser = new AdamW(backend, gpt.memory(), scope);
+                optimiser.gradientNorm();
+                optimiser.update(0.1, 0.9, 0.95, 1e-8, 0.5, 0, 1);
+            }
+            float[] after = weights(gpt);
+            int decayed = (int) gpt.memory().values().decayed().elements();
+            for (int i = 0; i < after.length; i++) {
+                float expected = i < decayed ? before[i] * (1 - 0.05f) : before[i];
+                assertThat(after[i]).isCloseTo(expected, within(1e-7f));
+            }
+        }
+    }
+
+    @Test
+    void stopsEarlyWithoutProgress() {
+        Ear ear = new Ear();
+        // Learning to count makes the model worse and worse at noise.
+        train(config().steps(1000).learningRate(3e-2).evaluateEvery(5).patience(3).build(), ear, Batches.counting(11));
+        assertThat(ear.result.reason()).isEqualTo(EndReason.NO_PROGRESS);
+        assertThat(ear.result.steps()).isLessThan(200);
+        int last = ear.evaluations.size() - 1;
+        assertThat(ear.evaluations.subList(last - 2, last + 1)).noneMatch(Evaluation::best);
+        assertThat(ear.result.bestValidationLoss()).isLessThan(ear.result.validationLoss());
+    }
+
+    @Test
+    void aTimeBudgetEndsTheRunAndDrivesTheSchedule() {
+        Ear ear = new Ear();
+        train(config().steps(0).seconds(0.4).warmup(0.5).build(), ear, Batches.noise(11));
+        assertThat(ear.result.reason()).isEqualTo(EndReason.TIME);
+        assertThat(ear.result.elapsedSeconds()).isBetween(0.4, 5.0);
+        assertThat(ear.steps.size()).isGreaterThan(3);
+        assertThat(ear.steps.get(ear.steps.size() - 1).learningRate()).isLessThan(3e-3);
+        assertThat(ear.steps.stream().mapToDouble(StepMetrics::learningRate).max().orElseThrow())
+                .isGreaterThan(2e-3);
+    }
+
+    @Test
+    void anUpdateThatIsNotANumberIsSkipped() {
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
+                Trainer trainer = new Trainer(
+                        gpt, Batches.noise(11), null, config().steps(3).build())) {
+            Ear ear = new Ear();
+            float[][] weights = new float[4][];
+            weights[0] = weights(gpt);
+            float good = gpt.parameter("ln_f.bias").tensor().toFloats()[0];
+            trainer.addListener(ear).addListener(new TrainingListener() {
+                @Override
+                public void started(TrainerConfig config, long firstStep) {
+                    poison(Float.NaN);
+                }
+
+                @Override
+                public void step(StepMetrics metrics) {
+                    weights[(int) metrics.step()] = weights(gpt);
+                    poison(good);
+                }
+
+                private void poison(float value) {
+                    gpt.parameter("ln_f.bias").tensor().write(0, new float[] {value}, 0, 1);
+                }
+            });
+            trainer.run();
+            assertThat(ear.skipped).hasSize(1);
+            assertThat(ear.skipped.get(0).step()).isEqualTo(1);
+            assertThat(ear.skipped.get(0).reason()).contains("loss is NaN");
+            int changed = 0;
+            for (int i = 0; i < weights[0].length; i++) {
+                changed += Float.isNaN(weights[1][i]) || weights[1][i] == weights[0][i] ? 0 : 1;
+            }
+            assertThat(changed).isZero();
+            assertThat(weights[2]).isNotEqualTo(weights[0]);
+            assertThat(ear.result.lastLoss()).isFinite();
+        }
+    }
+
+    @Test
+    void aBatchWithoutTargetsIsSkipped() {
+        BatchSource empty = new BatchSource() {
+            @Override
+            public void fill(long index, int B, int T, int[] inputs, int[] targets) {
+                Batches.noise(11).fill(index, B, T, inputs, targets);
+                Arrays.fill(targets, -1);
+            }
+
+            @Override
+            public long tokens() {
+                return 100;
+            }
+
+            @Override
+            public String fingerprint() {
+                return "empty";
+            }
+        };
+        Ear ear = new Ear();
+        train(config().steps(2).build(), ear, empty);
+        assertThat(ear.skipped).hasSize(2);
+        assertThat(ear.skipped.get(0).reason()).contains("no position");
+    }
+
+    // ---- checkpoints ------------------------------------------------------------------------------------------
+
+    @Test
+    void aResumedRunIsTheSameBitForBit() {
+        TrainerConfig.Builder builder = config()
+                .accumulation(2)
+                .outlierFactor(1.05)
+                .evaluateEvery(4)
+                .checkpointEvery(1)
+                .keepCheckpoints(2);
+        Ear whole = new Ear();
+        float[] expected = train(builder.output(directory.resolve("whole")).build(), whole, Batches.counting(11));
+        TrainerConfig config = builder.output(directory.resolve("parts")).build();
+        List<Double> losses = new ArrayList<>();
+        float[] actual = null;
+        for (int part = 0; part < 5; part++) {
+            // A new model with other weights each time: everything must come from the checkpoint.
+            try (Gpt gpt = Gpt.initialise(backend, TINY, part == 0 ? 1 : 50 + part);
+                    Trainer trainer = new Trainer(gpt, Batches.counting(11), Batches.noise(11), config)) {
+                assertThat(trainer.resume()).isEqualTo(part > 0);
+                long until = trainer.step() + 3;
+                trainer.addListener(new TrainingListener() {
+                            @Override
+                            public void step(StepMetrics metrics) {
+                                losses.add(metrics.loss());
+                                if (metrics.step() >= until) {
+                                    trainer.requestStop();
+                                }
+                            }
+                        })
+                        .run();
+                actual = weights(gpt);
+            }
+        }
+        assertThat(actual).isEqualTo(expected);
+        assertThat(losses).isEqualTo(whole.steps.stream().map(StepMetrics::loss).toList());
+    }
+
+    @Test
+    void metricsAreCutBackToTheCheckpoint() throws IOException {
+        TrainerConfig config = config().steps(6).checkpointEvery(2).output(directory).build();
+        train(config, new Ear(), Batches.counting(11));
+        Path file = directory.resolve(MetricsFile.FILE_NAME);
+        Files.writeString(file, "{\"event\":\"step\",\"step\":7}\n{\"event\":\"st", StandardOpenOption.APPEND);
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
+                Trainer trainer = new Trainer(
+                        gpt,
+                        Batches.counting(11),
+                        Batches.noise(11),
+                        config().steps(8).output(directory).build())) {
+            assertThat(trainer.resume()).isTrue();
+            trainer.run();
+        }
+        List<Integer> steps = new ArrayList<>();
+        for (String line : Files.readAllLines(file)) {
+            JsonNode node = new ObjectMapper().readTree(line);
+            if (node.get("event").asText().equals("step")) {
+                steps.add(node.get("step").asInt());
+                assertThat(node.get("loss").isNumber()).isTrue();
+                assertThat(node.get("learningRate").asDouble()).isPositive();
+                assertThat(node.get("gradientNorm").asDouble()).isPositive();
+            }
+        }
+        assertThat(steps).containsExactly(1, 2, 3, 4, 5, 6, 7, 8);
+    }
+
+    @Test
+    void refusesToMixRuns() {
+        train(config().steps(2).output(directory).build(), new Ear(), Batches.counting(11));
+        assertThatThrownBy(() -> train(config().steps(2).output(directory).build(), new Ear(), Batches.counting(11)))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("earlier run (step 2)");
+        assertThatThrownBy(() -> resume(Batches.noise(11), config()))
+                .hasMessageContaining("other data")
+                .hasMessageContaining("counting");
+        assertThatThrownBy(() -> resume(Batches.counting(11), config().batchSize(3)))
+                .hasMessageContaining("batchSize 2, not 3");
+        assertThatThrownBy(() -> resume(Batches.counting(11), config().seed(9)))
+                .hasMessageContaining("seed");
+    }
+
+    private void resume(BatchSource source, TrainerConfig.Builder builder) {
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
+                Trainer trainer = new Trainer(gpt, source, null, builder.output(directory).build())) {
+            trainer.resume();
+        }
+    }
+
+    @Test
+    void theBestWeightsComeBack() {
+        TrainerConfig config = config()
+                .steps(200)
+                .learningRate(3e-2)
+                .evaluateEvery(5)
+                .patience(3)
+                .output(directory)
+                .build();
+        Ear ear = new Ear();
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
+                Trainer trainer = new Trainer(gpt, Batches.counting(11), Batches.noise(11), config)) {
+            TrainingResult result = trainer.addListener(ear).run();
+            assertThat(trainer.evaluate()).isEqualTo(result.validationLoss());
+            assertThat(trainer.restoreBest()).isTrue();
+            assertThat(trainer.evaluate()).isEqualTo(result.bestValidationLoss());
+        }
+    }
+
+    @Test
+    void aStopFromAnotherThreadWritesACheckpoint() throws InterruptedException {
+        TrainerConfig config = config().steps(1_000_000).output(directory).build();
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
+                Trainer trainer = new Trainer(gpt, Batches.counting(11), null, config)) {
+            Thread hook = new Thread(() -> {
+                while (trainer.step() < 3) {
+                    Thread.onSpinWait();
+                }
+                trainer.requestStop();
+            });
+            hook.start();
+            Ear ear = new Ear();
+            TrainingResult result = trainer.addListener(ear).run();
+            hook.join();
+            assertThat(trainer.awaitEnd(Duration.ofSeconds(1))).isTrue();
+            assertThat(result.reason()).isEqualTo(EndReason.STOPPED);
+            assertThat(ear.checkpoints).containsExactly(result.steps());
+            assertThatThrownBy(trainer::run).isInstanceOf(IllegalStateException.class);
+        }
+    }
+
+    @Test
+    void startingOverRemovesTheOldRun() {
+        TrainerConfig config = config().steps(3).output(directory).build();
+        float[] first = train(config, new Ear(), Batches.counting(11));
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
+                Trainer trainer = new Trainer(gpt, Batches.counting(11), Batches.noise(11), config)) {
+            trainer.startOver();
+            trainer.run();
+            assertThat(weights(gpt)).isEqualTo(first);
+        }
+    }
+
+    // ---- errors -----------------------------------------------------------------------------------------------
+
+    @Test
+    void tooLittleMemoryIsSaidBeforehandWithARemedy() {
+        try (Gpt gpt = Gpt.initialise(new Narrow(backend, 400_000), TINY, 1)) {
+            assertThatThrownBy(() -> new Trainer(
+                            gpt, Batches.noise(11), null, config().batchSize(64).build()))
+                    .isInstanceOf(OutOfDeviceMemoryException.class)
+                    .hasMessageContaining("a batch of 64 sequences of 8 tokens")
+                    .hasMessageContaining("a batch of ")
+                    .hasMessageContaining("accumulated")
+                    .satisfies(e -> assertThat(((OutOfDeviceMemoryException) e).requestedBytes())
+                            .isGreaterThan(400_000));
+            new Trainer(gpt, Batches.noise(11), null, config().batchSize(2).build()).close();
+        }
+        try (Gpt gpt = Gpt.initialise(new Narrow(backend, 1000), TINY, 1)) {
+            assertThatThrownBy(() -> new Trainer(gpt, Batches.noise(11), null, config().build()))
+                    .hasMessageContaining("smaller model");
+        }
+    }
+
+    /** What was computed beforehand is what is then taken. */
+    @Test
+    void theMemoryForeseenIsTheMemoryTaken() {
+        Narrow narrow = new Narrow(backend, Long.MAX_VALUE);
+        try (Gpt gpt = Gpt.initialise(narrow, TINY, 1)) {
+            TrainerConfig config = config().batchSize(3).build();
+            new Trainer(gpt, Batches.noise(11), null, config).close();
+            long needed = MemoryNeeds.toTrain(
+                            TINY, backend.kernels(), 3, 8, config.logitsBytes())
+                    .total();
+            assertThat(narrow.allocated).isBetween(needed, needed + 4096); // plus the norm and its workspace
+        }
+    }
+
+    @Test
+    void tokensAndLengthsAreChecked() {
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1)) {
+            assertThatThrownBy(() -> new Trainer(
+                            gpt, Batches.noise(11), null, config().sequenceLength(9).build()))
+                    .hasMessageContaining("9 tokens")
+                    .hasMessageContaining("8");
+            try (Trainer trainer = new Trainer(gpt, Batches.noise(40), null, config().build())) {
+                assertThatThrownBy(trainer::run)
+                        .isInstanceOf(IllegalArgumentException.class)
+                        .hasMessageContaining("vocabulary of 11");
+            }
+            assertThatThrownBy(() -> new Trainer(
+                            gpt, new Batches("none", 11, 0, false), null, config().build()))
+                    .hasMessageContaining("nothing to train on");
+        }
+    }
+
+    /** A backend that says it has so much memory left. */
+    private static final class Narrow implements Backend {
+        private final Backend backend;
+        private final long available;
+        private long allocated;
+
+        Narrow(Backend backend, long available) {
+            this.backend = backend;
+            this.available = available;
+        }
+
+        @Override
+        public String name() {
+            return backend.name();
+        }
+
+        @Override
+        public String device() {
+            return backend.device();
+        }
+
+        @Override
+        public String instructionSet() {
+            return backend.instructionSet();
+        }
+
+        @Override
+        public int threads() {
+            return backend.threads();
+        }
+
+        @Override
+        public Kernels kernels() {
+            return backend.kernels();
+        }
+
+        @Override
+        public void synchronize() {
+            backend.synchronize();
+        }
+
+        @Override
+        public long availableBytes() {
+            return available;
+        }
+
+        @Override
+        public Buffer allocate(String name, long bytes) {
+            allocated += bytes;
+            return backend.allocate(name, bytes);
+        }
+
+        @Override
+        public void close() {}
+    }
+}
