@@ -5,7 +5,6 @@ import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -177,18 +176,16 @@ public final class CheckpointStore implements AutoCloseable {
         SafetensorsWriter writer = new SafetensorsWriter().metadata("format", "licorne-training");
         tensors.forEach(writer::add);
         Path tensorFile = aside.resolve(TrainingCheckpoint.TENSORS);
-        long tensorChecksum = writer.writeTo(storage, tensorFile);
+        SafetensorsWriter.Checksums written = writer.writeTo(storage, tensorFile);
         byte[] stateBytes = TrainingCheckpoint.bytes(state);
         storage.writeFile(aside.resolve(TrainingCheckpoint.STATE), stateBytes);
-        String lines = TrainingCheckpoint.checksumLine(
-                        tensorChecksum, Files.size(tensorFile), TrainingCheckpoint.TENSORS)
-                + TrainingCheckpoint.checksumLine(
-                        TrainingCheckpoint.checksum(stateBytes), stateBytes.length, TrainingCheckpoint.STATE);
-        byte[] lineBytes = lines.getBytes(StandardCharsets.US_ASCII);
-        lines += TrainingCheckpoint.checksumLine(
-                TrainingCheckpoint.checksum(lineBytes), lineBytes.length, TrainingCheckpoint.CHECKSUMS);
-        storage.writeFile(
-                aside.resolve(TrainingCheckpoint.CHECKSUMS), lines.getBytes(StandardCharsets.US_ASCII));
+        ChecksumFile checksums = new ChecksumFile()
+                .add(TrainingCheckpoint.TENSORS, Files.size(tensorFile), written.file())
+                .add(TrainingCheckpoint.STATE, stateBytes.length, ChecksumFile.checksum(stateBytes));
+        written.tensors()
+                .forEach((name, checksum) -> checksums.add(
+                        TrainingCheckpoint.tensorLine(name), tensors.get(name).bytes(), checksum));
+        storage.writeFile(aside.resolve(TrainingCheckpoint.CHECKSUMS), checksums.bytes());
         storage.forceDirectory(aside);
     }
 

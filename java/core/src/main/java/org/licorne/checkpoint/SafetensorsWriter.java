@@ -136,23 +136,35 @@ public final class SafetensorsWriter {
         }
     }
 
-    /** Writes the file under its name and waits until it is on the disk. @return its CRC-32C */
-    long writeTo(Storage storage, Path file) throws IOException {
+    /**
+     * CRC-32C of what was written.
+     *
+     * @param file of the whole file
+     * @param tensors of each tensor's bytes, by name
+     */
+    record Checksums(long file, Map<String, Long> tensors) {}
+
+    /** Writes the file under its name and waits until it is on the disk. */
+    Checksums writeTo(Storage storage, Path file) throws IOException {
         try (FileChannel channel = storage.create(file)) {
             Output output = new Output(storage, channel);
+            Map<String, Long> checksums = new LinkedHashMap<>();
             output.bytes(ByteBuffer.wrap(header()));
+            output.flush();
             for (Item item : ordered()) {
                 long end = output.position + item.bytes;
                 output.type = item.type;
+                output.tensorChecksum.reset();
                 item.source.writeTo(output);
+                output.flush();
+                checksums.put(item.name, output.tensorChecksum.getValue());
                 if (output.position != end) {
                     throw new IllegalStateException("tensor '" + item.name + "' needs " + item.bytes + " bytes, but got "
                             + (item.bytes + output.position - end));
                 }
             }
-            output.flush();
             storage.force(channel);
-            return output.checksum.getValue();
+            return new Checksums(output.checksum.getValue(), checksums);
         }
     }
 
@@ -187,11 +199,12 @@ public final class SafetensorsWriter {
         return header;
     }
 
-    /** Gathers small pieces into large writes, and their checksum. */
+    /** Gathers small pieces into large writes, and their checksums. */
     private static final class Output implements Sink {
         private final Storage storage;
         private final FileChannel channel;
         private final CRC32C checksum = new CRC32C();
+        private final CRC32C tensorChecksum = new CRC32C();
         private final ByteBuffer pending =
                 ByteBuffer.allocateDirect(BUFFER_BYTES).order(ByteOrder.LITTLE_ENDIAN);
         private ElementType type;
@@ -243,6 +256,7 @@ public final class SafetensorsWriter {
         void flush() throws IOException {
             pending.flip();
             checksum.update(pending.duplicate());
+            tensorChecksum.update(pending.duplicate());
             storage.write(channel, pending);
             pending.clear();
         }

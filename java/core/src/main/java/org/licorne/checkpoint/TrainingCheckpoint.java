@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
@@ -14,8 +13,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -39,11 +38,10 @@ public final class TrainingCheckpoint {
     static final String TENSORS = "tensors.safetensors";
     static final String CHECKSUMS = "checksums.txt";
     static final long FORMAT = 1;
+    static final String DAMAGED = "The checkpoint is damaged; delete its directory to resume from the one before it";
 
     private static final Logger LOG = LoggerFactory.getLogger(TrainingCheckpoint.class);
     private static final Pattern NAME = Pattern.compile("step-(\\d{10,18})(?:\\.([1-9]\\d{0,8}))?");
-    private static final Pattern CHECKSUM_LINE = Pattern.compile("([0-9a-f]{8}) (\\d{1,18}) ([\\w.-]+)");
-    private static final int LARGEST_CHECKSUM_FILE = 1 << 16;
 
     private final Path directory;
     private final long step;
@@ -57,7 +55,7 @@ public final class TrainingCheckpoint {
 
     /** @param copy tells checkpoints of the same step apart; the higher number is the later one */
     private static String directoryName(long step, int copy) {
-        return String.format("step-%010d", step) + (copy == 0 ? "" : "." + copy);
+        return String.format(Locale.ROOT, "step-%010d", step) + (copy == 0 ? "" : "." + copy);
     }
 
     /**
@@ -241,79 +239,67 @@ public final class TrainingCheckpoint {
         return json.path(key);
     }
 
-    // ---- checksums --------------------------------------------------------------------------------------------
-
-    private record Checksum(long value, long bytes) {}
-
-    /** One line per file, and a last one for the lines before it. */
-    static String checksumLine(long checksum, long bytes, String name) {
-        return String.format("%08x %d %s%n", checksum, bytes, name).replace("\r\n", "\n");
+    static String tensorLine(String tensor) {
+        return TENSORS + "/" + tensor;
     }
 
-    static long checksum(byte[] bytes) {
-        CRC32C checksum = new CRC32C();
-        checksum.update(bytes);
-        return checksum.getValue();
+    private ChecksumFile checksums() {
+        return ChecksumFile.read(directory.resolve(CHECKSUMS));
     }
 
     /** Compares a file with the length and checksum noted when it was written. */
     private void verify(String name) {
         Path file = directory.resolve(name);
-        Checksum expected = checksums().get(name);
-        if (expected == null) {
-            throw damaged(directory.resolve(CHECKSUMS), -1, "there is no line for " + name, null);
-        }
+        ChecksumFile.Line expected = checksums().line(name);
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            if (channel.size() != expected.bytes) {
-                throw damaged(file, Math.min(channel.size(), expected.bytes), "the file has " + channel.size()
-                        + " bytes, but " + expected.bytes + " were written", null);
+            if (channel.size() != expected.bytes()) {
+                if (name.equals(TENSORS)) {
+                    Safetensors.open(file).close(); // it knows which tensor is cut off
+                }
+                throw damaged(file, Math.min(channel.size(), expected.bytes()), "the file has " + channel.size()
+                        + " bytes, but " + expected.bytes() + " were written", null);
             }
             CRC32C checksum = new CRC32C();
-            ByteBuffer chunk = ByteBuffer.allocateDirect((int) Math.min(1 << 20, Math.max(1, expected.bytes)));
+            ByteBuffer chunk = ByteBuffer.allocateDirect((int) Math.min(1 << 20, Math.max(1, expected.bytes())));
             while (channel.read(chunk.clear()) >= 0) {
                 checksum.update(chunk.flip());
             }
-            if (checksum.getValue() != expected.value) {
+            if (checksum.getValue() != expected.checksum()) {
+                if (name.equals(TENSORS)) {
+                    throwDamagedTensor();
+                }
                 throw damaged(file, -1, "the file is not what was written: its CRC-32C is "
-                        + String.format("%08x instead of %08x", checksum.getValue(), expected.value), null);
+                        + String.format("%08x instead of %08x", checksum.getValue(), expected.checksum()), null);
             }
         } catch (IOException e) {
             throw Storage.failure(file, "cannot be read", e);
         }
     }
 
-    private Map<String, Checksum> checksums() {
-        Path file = directory.resolve(CHECKSUMS);
-        byte[] bytes;
-        try {
-            if (Files.size(file) > LARGEST_CHECKSUM_FILE) {
-                throw damaged(file, LARGEST_CHECKSUM_FILE, "the file is too long", null);
+    /** Names the first tensor whose bytes are not those that were written; returns if the damage lies in the header. */
+    private void throwDamagedTensor() {
+        ChecksumFile checksums = checksums();
+        try (Safetensors file = Safetensors.open(directory.resolve(TENSORS))) {
+            for (String name : file.names()) {
+                TensorEntry entry = file.entry(name);
+                CRC32C checksum = new CRC32C();
+                ByteBuffer chunk = ByteBuffer.allocate((int) Math.min(1 << 20, Math.max(1, entry.bytes())));
+                for (long done = 0; done < entry.bytes(); done += chunk.limit()) {
+                    chunk.clear().limit((int) Math.min(chunk.capacity(), entry.bytes() - done));
+                    file.read(name, done, chunk);
+                    checksum.update(chunk.flip());
+                }
+                if (checksums.has(tensorLine(name))
+                        && checksum.getValue() != checksums.line(tensorLine(name)).checksum()) {
+                    throw entry.error("the " + entry.bytes() + " bytes from here on are not those that were written",
+                            DAMAGED);
+                }
             }
-            bytes = Files.readAllBytes(file);
-        } catch (IOException e) {
-            throw Storage.failure(file, "cannot be read", e);
         }
-        String text = new String(bytes, StandardCharsets.ISO_8859_1);
-        int last = text.lastIndexOf('\n', text.length() - 2) + 1;
-        String head = text.substring(0, last);
-        if (!text.substring(last).equals(checksumLine(
-                checksum(head.getBytes(StandardCharsets.ISO_8859_1)), head.length(), CHECKSUMS))) {
-            throw damaged(file, last, "the file is not what was written: its own checksum does not fit", null);
-        }
-        Map<String, Checksum> checksums = new LinkedHashMap<>();
-        for (String line : head.lines().toList()) {
-            Matcher match = CHECKSUM_LINE.matcher(line);
-            if (!match.matches()) {
-                throw damaged(file, -1, "the line " + CheckpointException.quote(line) + " is no checksum", null);
-            }
-            checksums.put(match.group(3), new Checksum(Long.parseLong(match.group(1), 16), Long.parseLong(match.group(2))));
-        }
-        return checksums;
     }
 
     private static CheckpointException damaged(Path file, long byteOffset, String problem, Exception cause) {
-        return new CheckpointException(file, null, byteOffset, problem,
-                "The checkpoint is damaged; delete its directory to resume from the one before it", cause);
+        return new CheckpointException(file, null, byteOffset, problem, DAMAGED, cause);
     }
 
     @Override

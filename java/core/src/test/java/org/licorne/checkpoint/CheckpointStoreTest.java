@@ -11,7 +11,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.LinkedList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
@@ -117,6 +119,20 @@ class CheckpointStoreTest {
         CheckpointStore.open(training(), 1).close();
         assertThat(names()).containsExactly("lock", "step-0000000001");
         assertRestores(1, 1);
+    }
+
+    @Test
+    void writesTheSameInEveryLanguage() throws IOException {
+        Locale before = Locale.getDefault();
+        Locale.setDefault(Locale.forLanguageTag("ar-EG-u-nu-arab"));
+        try (CheckpointStore store = CheckpointStore.open(training(), 1)) {
+            store.save(state(12, 1), tensors(1));
+            assertRestores(12, 1);
+        } finally {
+            Locale.setDefault(before);
+        }
+        assertThat(names()).containsExactly("lock", "step-0000000012");
+        assertRestores(12, 1);
     }
 
     @Test
@@ -285,6 +301,34 @@ class CheckpointStoreTest {
             Files.write(file, whole);
         }
         assertRestores(1, 1);
+    }
+
+    @Test
+    void saysWhichTensorIsDamaged() throws IOException {
+        Path file;
+        Map<String, Tensor> tensors = tensors(1);
+        try (CheckpointStore store = CheckpointStore.open(training(), 1)) {
+            file = store.save(state(1, 1), tensors).directory().resolve(TrainingCheckpoint.TENSORS);
+        }
+        byte[] whole = Files.readAllBytes(file);
+        String last = new LinkedList<>(tensors.keySet()).getLast();
+        TensorEntry entry;
+        try (Safetensors content = Safetensors.open(file)) {
+            entry = content.entry(last);
+        }
+        byte[] damaged = whole.clone();
+        damaged[whole.length - 1] ^= 1;
+        Files.write(file, damaged);
+        assertThatThrownBy(() -> TrainingCheckpoint.latest(training()).orElseThrow().restore(tensors))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("tensor '" + last + "', byte " + entry.fileOffset())
+                .hasMessageContaining("not those that were written")
+                .hasMessageContaining("delete its directory");
+        Files.write(file, Arrays.copyOf(whole, whole.length - 1));
+        assertThatThrownBy(() -> TrainingCheckpoint.latest(training()).orElseThrow().restore(tensors))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("tensor '" + last + "', byte " + entry.fileOffset())
+                .hasMessageContaining("cut short");
     }
 
     private void assertDamaged() {
