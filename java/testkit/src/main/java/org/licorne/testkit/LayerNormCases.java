@@ -24,8 +24,9 @@ public final class LayerNormCases {
                 cases.add(backward(way, size[0], size[1], false));
             }
         }
-        // the mean of numbers near 1e4 is rounded by up to 5e-4 in float, and the deviations are near 1
-        cases.add(forward(" all 1e4", Values.normal(1e4, 1), 1e3, Sum.NONE, 5, 131, false));
+        // the mean of numbers near 1e4 is rounded by up to 5e-4 in float, and the deviations are near 1:
+        // measured 1.4e-3 where gamma is large
+        cases.add(forward(" all 1e4", Values.normal(1e4, 1), 5e3, Sum.NONE, 5, 131, false));
         cases.add(forward(" outliers", Values.outliers(1e4), 1, Sum.NONE, 5, 131, false));
         cases.add(forward(" constant rows", Values.constant(3), 1, Sum.NONE, 5, 131, false));
         cases.add(forward(" GPT-2", Values.normal(1), 1, Sum.APART, 256, 768, true));
@@ -53,9 +54,9 @@ public final class LayerNormCases {
             String special, Values values, double looseness, Sum sum, long N, long C, boolean benchmark) {
         Tolerance exact = Tolerance.EXACT;
         OpCase.Builder builder = OpCase.of("layer_norm_forward", "N=" + N + " C=" + C + special + " sum " + sum)
-                .output("out", new Tolerance(2e-6 * looseness, 1e-5), N, C)
-                .output("mean", new Tolerance(1e-6, 1e-6), N)
-                .output("rstd", new Tolerance(1e-6, 1e-5), N)
+                .output("out", new Tolerance(5e-7 * looseness, 3e-6), N, C)
+                .output("mean", new Tolerance(5e-7, 5e-7), N)
+                .output("rstd", new Tolerance(1e-6, 3e-6), N)
                 .input("gamma", Values.normal(1, 0.2), C)
                 .input("beta", Values.normal(0.2), C)
                 .cost((sum == Sum.NONE ? 8 : 16) * N * C, 8 * N * C)
@@ -87,8 +88,8 @@ public final class LayerNormCases {
     private static OpCase backward(Way way, long N, long C, boolean benchmark) {
         OpCase forward = forward("", Values.normal(1), 1, way == Way.RESIDUAL ? Sum.APART : Sum.NONE, N, C, false);
         // dx carries a factor rstd, which is large where a row of two numbers hardly varies
-        Tolerance dx = new Tolerance(C < 4 ? 1e-3 : 1e-5, 1e-4);
-        Tolerance parameter = new Tolerance(2e-6 * Math.max(4, N), 1e-5);
+        Tolerance dx = new Tolerance(C < 4 ? 1e-3 : 2e-6, 1e-5);
+        Tolerance parameter = new Tolerance(1e-6 * Math.max(4, N), 2e-6);
         Map<String, String> gradients = new HashMap<>(Map.of("dx", "x", "dgamma", "gamma", "dbeta", "beta"));
         Map<String, String> weights = new HashMap<>(Map.of("out", "dout"));
         if (way == Way.RESIDUAL) {

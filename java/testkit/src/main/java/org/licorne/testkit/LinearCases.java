@@ -50,7 +50,7 @@ public final class LinearCases {
 
     /** Sums of that many products of normal numbers, in float: the error of a plain sum grows as the number of terms. */
     private static Tolerance sum(long terms, double magnitude) {
-        return new Tolerance(magnitude * (1e-6 + 1e-7 * terms), 1e-6);
+        return new Tolerance(magnitude * (2e-6 + 2e-7 * terms), 1e-6);
     }
 
     private static long bytes(long N, long C, long OC) {
