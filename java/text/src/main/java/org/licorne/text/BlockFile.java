@@ -12,8 +12,8 @@ import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.zip.CRC32C;
 
 /**
- * A memory-mapped file of blocks whose checksums are known. Each block is checked when it is first read, so that opening
- * costs nothing however large the file is, and damage is found before it is used. Thread-safe.
+ * A memory-mapped file of blocks whose checksums are known. Each block is checked when it is first read, so that
+ * opening costs nothing however large the file is, and damage is found before it is used. Thread-safe.
  */
 final class BlockFile {
     /** Java maps less than 2 GiB at once; a power of two makes the arithmetic a shift. */
@@ -65,7 +65,9 @@ final class BlockFile {
             for (int s = 0; s < segments.length; s++) {
                 long from = (long) s << SEGMENT_BITS;
                 segments[s] = channel.map(
-                                FileChannel.MapMode.READ_ONLY, headerBytes + from, Math.min(SEGMENT_BYTES, bytes - from))
+                                FileChannel.MapMode.READ_ONLY,
+                                headerBytes + from,
+                                Math.min(SEGMENT_BYTES, bytes - from))
                         .order(ByteOrder.LITTLE_ENDIAN);
             }
         } catch (NoSuchFileException e) {

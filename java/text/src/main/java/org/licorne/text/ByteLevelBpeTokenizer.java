@@ -208,7 +208,6 @@ public final class ByteLevelBpeTokenizer implements Tokenizer {
             pairs.add(ByteAlphabet.characters(tokens[merges.left(rank)]) + " "
                     + ByteAlphabet.characters(tokens[merges.right(rank)]));
         }
-        TokenizerJson.save(
-                directory, vocabulary, pairs, specialTokens, specialTokens.get(beginOfSentence), true);
+        TokenizerJson.save(directory, vocabulary, pairs, specialTokens, specialTokens.get(beginOfSentence), true);
     }
 }

@@ -14,9 +14,10 @@ import org.slf4j.LoggerFactory;
  * Learns a byte-level BPE vocabulary from text: the 256 bytes, then again and again the most frequent pair of
  * neighbours becomes a token, and {@code <|endoftext|>} as the last id.
  *
- * <p>Pair counts are kept up to date instead of counted anew, and a heap gives the next pair, so that the cost per merge
- * is that of the words it touches. The same text gives the same tokenizer whatever the number of threads and the order
- * of the documents: words are counted, sorted, and of pairs with equal counts the one with the lower ids goes first.
+ * <p>Pair counts are kept up to date instead of counted anew, and a heap gives the next pair, so that the cost per
+ * merge is that of the words it touches. The same text gives the same tokenizer whatever the number of threads and the
+ * order of the documents: words are counted, sorted, and of pairs with equal counts the one with the lower ids goes
+ * first.
  *
  * <p>Not thread-safe while it trains; nothing to close. Source: Sennrich et al. 2016.
  */
@@ -30,8 +31,8 @@ public final class ByteLevelBpeTrainer {
     private static final int LEAST_COUNT = 2;
 
     /**
-     * Longer words (a megabyte of base64, a genome on one line) are learnt from in pieces of this many bytes: the cost of
-     * a merge stays bounded, and no useful token is that long. Encoding does not cut them.
+     * Longer words (a megabyte of base64, a genome on one line) are learnt from in pieces of this many bytes: the cost
+     * of a merge stays bounded, and no useful token is that long. Encoding does not cut them.
      */
     private static final int LONGEST_WORD = 256;
 
@@ -90,8 +91,7 @@ public final class ByteLevelBpeTrainer {
             right.add(pair.right);
             merged.add(next);
             tokens[next] = Arrays.copyOf(tokens[pair.left], tokens[pair.left].length + tokens[pair.right].length);
-            System.arraycopy(
-                    tokens[pair.right], 0, tokens[next], tokens[pair.left].length, tokens[pair.right].length);
+            System.arraycopy(tokens[pair.right], 0, tokens[next], tokens[pair.left].length, tokens[pair.right].length);
             learning.merge(pair, next);
             next++;
         }
@@ -197,7 +197,9 @@ public final class ByteLevelBpeTrainer {
             }
         }
 
-        /** The most frequent pair, or null when none is frequent enough. Shrunken pairs go back with their new count. */
+        /**
+         * The most frequent pair, or null when none is frequent enough. Shrunken pairs go back with their new count.
+         */
         Pair best() {
             while (true) {
                 Candidate top = heap.poll();

@@ -28,7 +28,9 @@ final class CharacterClasses {
         return CLASSES[codePoint];
     }
 
-    /** Lines of the form {@code L 41 5a}: class, first and last code point in hexadecimal; one number is a range of one. */
+    /**
+     * Lines of the form {@code L 41 5a}: class, first and last code point in hexadecimal; one number is a range of one.
+     */
     private static byte[] read() {
         byte[] classes = new byte[Character.MAX_CODE_POINT + 1];
         try (InputStream in = CharacterClasses.class.getResourceAsStream("character-classes.txt");

@@ -115,7 +115,9 @@ public final class CharacterTokenizer implements Tokenizer {
                 false);
     }
 
-    /** The tokenizer of such a vocabulary, or null when it is not one of single characters with the special token last. */
+    /**
+     * The tokenizer of such a vocabulary, or null when it is not one of single characters with the special token last.
+     */
     static CharacterTokenizer ofVocabulary(Map<String, Integer> vocabulary, Map<String, Integer> specialTokens) {
         int last = vocabulary.size() - 1;
         if (last < 1 || !Map.of(ByteLevelBpeTokenizer.END_OF_TEXT, last).equals(specialTokens)) {

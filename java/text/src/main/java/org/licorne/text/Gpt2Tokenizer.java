@@ -77,9 +77,9 @@ public final class Gpt2Tokenizer implements Tokenizer {
     }
 
     /**
-     * The same tokenizer with its merges spelt out, which a {@code tokenizer.json} needs. jtokkit's file ranks tokens and
-     * lists no merges: the merge that makes a token joins the two pieces that are left when the token's own bytes are
-     * merged with all lower ranks.
+     * The same tokenizer with its merges spelt out, which a {@code tokenizer.json} needs. jtokkit's file ranks tokens
+     * and lists no merges: the merge that makes a token joins the two pieces that are left when the token's own bytes
+     * are merged with all lower ranks.
      */
     public ByteLevelBpeTokenizer toByteLevelBpe() {
         Map<String, Integer> ids = new HashMap<>();

@@ -46,10 +46,11 @@ public final class JsonTokenizer implements Tokenizer, AutoCloseable {
     private JsonTokenizer(Path directory, JsonNode json) {
         this.directory = directory;
         Path file = directory.resolve(TokenizerJson.FILE);
-        if (!mentions(json.path("decoder"), "ByteLevel") && !json.path("decoder").path("type").asText().equals("Fuse")) {
-            throw new UnsupportedOperationException(
-                    file + ": the decoder is " + json.path("decoder").path("type").asText("missing")
-                            + "; only byte-level tokenizers (ByteLevel) and whole characters (Fuse) are supported");
+        if (!mentions(json.path("decoder"), "ByteLevel")
+                && !json.path("decoder").path("type").asText().equals("Fuse")) {
+            throw new UnsupportedOperationException(file + ": the decoder is "
+                    + json.path("decoder").path("type").asText("missing")
+                    + "; only byte-level tokenizers (ByteLevel) and whole characters (Fuse) are supported");
         }
         boolean byteLevel = mentions(json.path("decoder"), "ByteLevel");
         Map<String, Integer> vocabulary =
@@ -69,8 +70,7 @@ public final class JsonTokenizer implements Tokenizer, AutoCloseable {
             tokens[id] = bytes != null ? bytes : name.getBytes(StandardCharsets.UTF_8);
         });
         for (JsonNode token : json.path("added_tokens")) {
-            tokens[token.path("id").asInt()] =
-                    token.path("content").asText().getBytes(StandardCharsets.UTF_8);
+            tokens[token.path("id").asInt()] = token.path("content").asText().getBytes(StandardCharsets.UTF_8);
         }
         specials.forEach((name, id) -> {
             specialTokens.put(id, name);
@@ -103,9 +103,9 @@ public final class JsonTokenizer implements Tokenizer, AutoCloseable {
     }
 
     /**
-     * The library looks for added tokens in the text before anything else. What is special must not be found there, so it
-     * is taken out of that list and kept in the vocabulary under a name that text cannot spell. The added tokens that stay
-     * go into the vocabulary too: the library numbers anew those that it does not find there.
+     * The library looks for added tokens in the text before anything else. What is special must not be found there, so
+     * it is taken out of that list and kept in the vocabulary under a name that text cannot spell. The added tokens
+     * that stay go into the vocabulary too: the library numbers anew those that it does not find there.
      */
     private static JsonNode withoutSpecialTokens(
             JsonNode json, Map<String, Integer> vocabulary, Map<String, Integer> specials) {

@@ -3,14 +3,15 @@ package org.licorne.text;
 import org.licorne.train.BatchSource;
 
 /**
- * Documents packed end to end and cut into rows of T tokens. A row may hold the end of one document and the beginning of
- * others; begin-of-sentence tells them apart. The target of a position is the token after it, and begin-of-sentence
+ * Documents packed end to end and cut into rows of T tokens. A row may hold the end of one document and the beginning
+ * of others; begin-of-sentence tells them apart. The target of a position is the token after it, and begin-of-sentence
  * after the very last token, so that every document's end is learnt.
  *
  * <p>For training the rows of each epoch come in another order, a permutation computed from the seed, the epoch and the
  * row: batch {@code index} is a pure function of these, and a resumed run needs no state. Every row comes once per
- * epoch; the last row is moved back to be full. For validation the rows come in order, and what the last row lacks is
- * padding with target -1. So is text shorter than one row in both.
+ * epoch; the last row is moved back to be full. For validation the rows come in order, and what the last row and the
+ * last batch lack is padding with target -1, so that batches 0 to {@link #batches} - 1 count each token once; the batch
+ * after them is the first again. Text shorter than one row is padded in both.
  *
  * <p>Immutable and thread-safe; whoever owns the store closes it.
  */
@@ -59,15 +60,17 @@ public final class PackedDocuments implements BatchSource {
         long rows = rows(T);
         int[] row = new int[T + 1];
         for (int b = 0; b < B; b++) {
-            long count = Math.addExact(Math.multiplyExact(index, (long) B), b);
-            long epoch = count / rows;
-            long number = count % rows;
-            fillRow(shuffled ? Permutation.apply(seed, epoch, number, rows) : number, T, row);
+            fillRow(shuffled ? shuffledRow(index, B, b, rows) : index % batches(B, T) * B + b, T, row);
             for (int t = 0; t < T; t++) {
                 inputs[b * T + t] = row[t] == IGNORED ? store.beginOfSentence() : row[t];
                 targets[b * T + t] = row[t + 1];
             }
         }
+    }
+
+    private long shuffledRow(long index, int B, int b, long rows) {
+        long count = Math.addExact(Math.multiplyExact(index, (long) B), b);
+        return Permutation.apply(seed, count / rows, count % rows, rows);
     }
 
     /** Reads T tokens and the one after them; behind the end comes one begin-of-sentence and then nothing. */
@@ -77,10 +80,12 @@ public final class PackedDocuments implements BatchSource {
         if (shuffled && start + T > tokens && tokens >= T) {
             start = tokens - T;
         }
-        int available = (int) Math.min(T + 1, tokens - start);
-        store.read(start, row, 0, available);
+        int available = (int) Math.max(0, Math.min(T + 1, tokens - start));
+        if (available > 0) {
+            store.read(start, row, 0, available);
+        }
         for (int t = available; t <= T; t++) {
-            row[t] = t == available ? store.beginOfSentence() : IGNORED;
+            row[t] = start + t == tokens ? store.beginOfSentence() : IGNORED;
         }
     }
 

@@ -19,7 +19,8 @@ final class ParallelMap {
 
     /** Threads to use: {@code -Dlicorne.threads}, else the processors the JVM may use. */
     static int threads() {
-        return Math.max(1, Integer.getInteger("licorne.threads", Runtime.getRuntime().availableProcessors()));
+        return Math.max(
+                1, Integer.getInteger("licorne.threads", Runtime.getRuntime().availableProcessors()));
     }
 
     static <A, B> void forEach(Iterator<A> items, Function<A, B> function, Consumer<B> results, int threads) {

@@ -11,7 +11,9 @@ package org.licorne.text;
 final class PreTokenizer {
     private PreTokenizer() {}
 
-    /** End of the word that starts at {@code start} (a char index, below the length). The text has no lone surrogates. */
+    /**
+     * End of the word that starts at {@code start} (a char index, below the length). The text has no lone surrogates.
+     */
     static int end(String text, int start) {
         int length = text.length();
         int first = text.codePointAt(start);

@@ -14,8 +14,8 @@ import java.util.stream.Stream;
  * A user's text files as documents, read as a stream, so that they may be larger than the memory.
  *
  * <p>A file named directly is read whatever its name; in a directory, and those below it, all files that end in
- * {@code .txt}, {@code .text} or {@code .md} are, in the order of their paths. Each may be compressed ({@code .gz}). Text
- * is UTF-8; anything else is an error that says where.
+ * {@code .txt}, {@code .text} or {@code .md} are, in the order of their paths. Each may be compressed ({@code .gz}).
+ * Text is UTF-8; anything else is an error that says where.
  *
  * <p>Each file is one document, or each paragraph if {@link Split#BLANK_LINE} is asked for; the marker
  * {@code <|endoftext|>} ends a document in both. Line breaks around a document are dropped, empty documents too.

@@ -18,9 +18,9 @@ import org.licorne.tokenize.Tokenizer;
  * <p>The directory holds, all numbers little-endian:
  *
  * <ul>
- *   <li>{@code tokens-00000.bin}, …: a header of 256 32-bit integers (magic, version, number of tokens, zeros), then the
- *       tokens. Magic 20240520 with version 1 stands for 16-bit tokens, 20240801 with version 7 for 32-bit ones: the two
- *       formats that llm.c reads.
+ *   <li>{@code tokens-00000.bin}, …: a header of 256 32-bit integers (magic, version, number of tokens, zeros), then
+ *       the tokens. Magic 20240520 with version 1 stands for 16-bit tokens, 20240801 with version 7 for 32-bit ones:
+ *       the two formats that llm.c reads.
  *   <li>{@code documents.bin}: where each document begins, 64 bits each.
  *   <li>{@code index.json}: vocabulary size, begin-of-sentence, fingerprint of the tokenizer, numbers of tokens and
  *       documents, and of each file a CRC-32C for every mebibyte of data; last a SHA-256 of all this.
@@ -83,8 +83,8 @@ public final class TokenShards implements TokenStore {
                     + json.path("format").asText("missing") + ")");
         }
         if (json.path("version").asInt() != VERSION) {
-            throw new IllegalArgumentException(index + " has version " + json.path("version").asInt()
-                    + "; this program reads version " + VERSION);
+            throw new IllegalArgumentException(
+                    index + " has version " + json.path("version").asInt() + "; this program reads version " + VERSION);
         }
         fingerprint = json.path("fingerprint").asText();
         if (!fingerprint.equals(fingerprint(json))) {
@@ -144,8 +144,8 @@ public final class TokenShards implements TokenStore {
         ObjectNode rest = index.deepCopy();
         rest.remove("fingerprint");
         try {
-            byte[] digest = MessageDigest.getInstance("SHA-256")
-                    .digest(rest.toString().getBytes(StandardCharsets.UTF_8));
+            byte[] digest =
+                    MessageDigest.getInstance("SHA-256").digest(rest.toString().getBytes(StandardCharsets.UTF_8));
             return HexFormat.of().formatHex(digest);
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every JDK has SHA-256", e);
@@ -159,8 +159,8 @@ public final class TokenShards implements TokenStore {
                     + " tokens, the tokenizer has " + expected.vocabularySize());
         }
         if (!tokenizer.equals(Tokenizers.fingerprint(expected))) {
-            throw new IllegalArgumentException(directory + " was made with another tokenizer of the same size ("
-                    + vocabularySize + " tokens)");
+            throw new IllegalArgumentException(
+                    directory + " was made with another tokenizer of the same size (" + vocabularySize + " tokens)");
         }
     }
 

@@ -16,9 +16,9 @@ import java.util.stream.Stream;
 import org.licorne.tokenize.Tokenizer;
 
 /**
- * Writes {@link TokenShards}. Everything goes to a directory beside the target, which takes the target's name when all of
- * it is on the disk: a reader sees the whole corpus or none. A target that holds older shards is replaced; one that holds
- * anything else is left alone with an error. {@link #close} without {@link #finish} throws away what was written.
+ * Writes {@link TokenShards}. Everything goes to a directory beside the target, which takes the target's name when all
+ * of it is on the disk: a reader sees the whole corpus or none. A target that holds older shards is replaced; one that
+ * holds anything else is left alone with an error. {@link #close} without {@link #finish} throws away what was written.
  *
  * <p>Whoever makes it closes it; not thread-safe.
  */

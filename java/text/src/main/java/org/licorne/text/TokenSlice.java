@@ -27,8 +27,8 @@ public final class TokenSlice implements TokenStore {
     public record Split(TokenStore training, TokenStore heldOut) {}
 
     /**
-     * Holds out the end: whole documents when there are many of them, else a part of the last. The fraction of a text too
-     * small to spare a token leaves nothing held out.
+     * Holds out the end: whole documents when there are many of them, else a part of the last. The fraction of a text
+     * too small to spare a token leaves nothing held out.
      */
     public static Split split(TokenStore store, double heldOutFraction) {
         if (!(heldOutFraction >= 0 && heldOutFraction < 1)) {

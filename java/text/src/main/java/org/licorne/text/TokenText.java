@@ -84,8 +84,8 @@ final class TokenText {
 
     static void checkToken(int token, int vocabularySize) {
         if (token < 0 || token >= vocabularySize) {
-            throw new IllegalArgumentException("token " + token + " is not in the vocabulary (0 to "
-                    + (vocabularySize - 1) + ")");
+            throw new IllegalArgumentException(
+                    "token " + token + " is not in the vocabulary (0 to " + (vocabularySize - 1) + ")");
         }
     }
 }

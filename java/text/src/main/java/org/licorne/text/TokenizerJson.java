@@ -91,8 +91,8 @@ final class TokenizerJson {
     }
 
     /**
-     * The token that documents begin with: what {@code tokenizer_config.json} calls {@code bos_token}, else the first of
-     * the usual names that is there, else the only special token.
+     * The token that documents begin with: what {@code tokenizer_config.json} calls {@code bos_token}, else the first
+     * of the usual names that is there, else the only special token.
      */
     static String beginOfSentence(Path directory, Map<String, Integer> specialTokens) {
         Path configFile = directory.resolve(CONFIG_FILE);
@@ -111,8 +111,9 @@ final class TokenizerJson {
         if (specialTokens.size() == 1) {
             return specialTokens.keySet().iterator().next();
         }
-        throw new IllegalArgumentException(directory + ": cannot tell which token begins a document; name it as bos_token"
-                + " in " + CONFIG_FILE + " (special tokens: " + specialTokens.keySet() + ")");
+        throw new IllegalArgumentException(
+                directory + ": cannot tell which token begins a document; name it as bos_token" + " in " + CONFIG_FILE
+                        + " (special tokens: " + specialTokens.keySet() + ")");
     }
 
     /** Writes a BPE tokenizer; without {@code byteLevel} its tokens are spelt as they are and text is not cut first. */

@@ -51,8 +51,14 @@ public final class Tokenizers {
                 && isAbsent(json.path("normalizer"))
                 && isAbsent(model.path("unk_token"))
                 && isAbsent(model.path("dropout"))
-                && model.path("continuing_subword_prefix").asText("").replace("null", "").isEmpty()
-                && model.path("end_of_word_suffix").asText("").replace("null", "").isEmpty()
+                && model.path("continuing_subword_prefix")
+                        .asText("")
+                        .replace("null", "")
+                        .isEmpty()
+                && model.path("end_of_word_suffix")
+                        .asText("")
+                        .replace("null", "")
+                        .isEmpty()
                 && !model.path("byte_fallback").asBoolean()
                 && !model.path("ignore_merges").asBoolean()
                 && onlySpecialTokensAdded(json);
@@ -64,11 +70,13 @@ public final class Tokenizers {
                     && !preTokenizer.path("add_prefix_space").asBoolean(true)
                     && preTokenizer.path("use_regex").asBoolean(true)
                     && json.path("decoder").path("type").asText().equals("ByteLevel")) {
-                return checked(file, () -> ByteLevelBpeTokenizer.of(
-                        vocabulary,
-                        TokenizerJson.merges(model.path("merges"), file.toString()),
-                        specials,
-                        TokenizerJson.beginOfSentence(directory, specials)));
+                return checked(
+                        file,
+                        () -> ByteLevelBpeTokenizer.of(
+                                vocabulary,
+                                TokenizerJson.merges(model.path("merges"), file.toString()),
+                                specials,
+                                TokenizerJson.beginOfSentence(directory, specials)));
             }
             if (isAbsent(preTokenizer) && model.path("merges").isEmpty()) {
                 CharacterTokenizer characters = CharacterTokenizer.ofVocabulary(vocabulary, specials);
@@ -110,7 +118,8 @@ public final class Tokenizers {
         List<String[]> merges = new ArrayList<>();
         try {
             int number = 0;
-            for (String line : Files.readString(mergesFile, StandardCharsets.UTF_8).split("\r?\n")) {
+            for (String line :
+                    Files.readString(mergesFile, StandardCharsets.UTF_8).split("\r?\n")) {
                 number++;
                 if (line.isEmpty() || (number == 1 && line.startsWith("#version"))) {
                     continue;
@@ -126,10 +135,10 @@ public final class Tokenizers {
             throw new UncheckedIOException("cannot read " + mergesFile + ": " + e, e);
         }
         Integer end = vocabulary.get(ByteLevelBpeTokenizer.END_OF_TEXT);
-        Map<String, Integer> specials =
-                end == null ? Map.of() : Map.of(ByteLevelBpeTokenizer.END_OF_TEXT, end);
-        return checked(vocabularyFile, () -> ByteLevelBpeTokenizer.of(
-                vocabulary, merges, specials, ByteLevelBpeTokenizer.END_OF_TEXT));
+        Map<String, Integer> specials = end == null ? Map.of() : Map.of(ByteLevelBpeTokenizer.END_OF_TEXT, end);
+        return checked(
+                vocabularyFile,
+                () -> ByteLevelBpeTokenizer.of(vocabulary, merges, specials, ByteLevelBpeTokenizer.END_OF_TEXT));
     }
 
     /**
@@ -148,7 +157,8 @@ public final class Tokenizers {
         if (specification.startsWith("train:")) {
             int size;
             try {
-                size = Integer.parseInt(specification.substring("train:".length()).replace("_", ""));
+                size = Integer.parseInt(
+                        specification.substring("train:".length()).replace("_", ""));
             } catch (NumberFormatException e) {
                 throw new IllegalArgumentException(
                         "tokenizer \"" + specification + "\": after \"train:\" comes the number of tokens, such as"

@@ -22,8 +22,8 @@ import java.util.zip.CRC32C;
  * <p>One document per synset and not one per word, because a gloss that came once for each of its words would be learnt
  * twice for nothing, and would make held-out text that repeats itself.
  *
- * <p>The order is shuffled by the seed; 2 % of the synsets are held out, chosen by a hash of the synset's identity and so
- * the same for every seed. Immutable and thread-safe; nothing to close. The data come from the class path.
+ * <p>The order is shuffled by the seed; 2 % of the synsets are held out, chosen by a hash of the synset's identity and
+ * so the same for every seed. Immutable and thread-safe; nothing to close. The data come from the class path.
  */
 public final class WordNetCorpus {
     private static final String DIRECTORY = "/net/sf/extjwnl/data/wordnet/wn31/data.";
@@ -92,8 +92,9 @@ public final class WordNetCorpus {
     }
 
     /**
-     * The document of one line {@code offset file type count word id word id … | gloss}. The count is hexadecimal; words
-     * have underscores for blanks, and adjectives may end with a marker of where they can stand, such as {@code (p)}.
+     * The document of one line {@code offset file type count word id word id … | gloss}. The count is hexadecimal;
+     * words have underscores for blanks, and adjectives may end with a marker of where they can stand, such as {@code
+     * (p)}.
      */
     static String document(String line) {
         int bar = line.indexOf(" | ");

@@ -32,7 +32,9 @@ class ByteLevelBpeTest {
     private static List<String> texts() {
         List<String> texts = new ArrayList<>(WordNetCorpus.load(1).training().subList(0, 3000));
         for (int i = 0; i < 20; i++) {
-            texts.add("\u53F0\u7063\u5927\u5B78 caf\u00E9 \uD83E\uDD84\uD83E\uDD84\uD83E\uDD84 aaaaaaaaaaaaaaaaaaaaa\n\n\n  x  y 'tis don't we'll");
+            texts.add("\u53F0\u7063\u5927\u5B78 caf\u00E9 \uD83E\uDD84\uD83E\uDD84\uD83E\uDD84"
+                    + " aaaaaaaaaaaaaaaaaaaaa\n\n\n"
+                    + "  x  y 'tis don't we'll");
         }
         return texts;
     }
@@ -93,7 +95,11 @@ class ByteLevelBpeTest {
                 StringBuilder text = new StringBuilder();
                 for (int codePoint = block; codePoint < block + 64; codePoint++) {
                     String character = TokenText.wellFormed(Character.toString(codePoint));
-                    text.append('a').append(character).append("a1").append(character).append("1!");
+                    text.append('a')
+                            .append(character)
+                            .append("a1")
+                            .append(character)
+                            .append("1!");
                     text.append(character).append('!');
                 }
                 String all = text.toString();

@@ -58,12 +58,15 @@ class Gpt2TokenizerTest {
 
     @Test
     void readsVocabularyAndMergesFiles(@TempDir Path directory, @TempDir Path old) throws Exception {
-        ByteLevelBpeTokenizer tokenizer = new ByteLevelBpeTrainer(300).train(List.of("the cat sat on the mat ".repeat(3)));
+        ByteLevelBpeTokenizer tokenizer =
+                new ByteLevelBpeTrainer(300).train(List.of("the cat sat on the mat ".repeat(3)));
         tokenizer.save(directory);
         var json = TokenizerJson.read(directory.resolve("tokenizer.json"));
-        Files.writeString(old.resolve("vocab.json"), json.path("model").path("vocab").toString());
+        Files.writeString(
+                old.resolve("vocab.json"), json.path("model").path("vocab").toString());
         StringBuilder merges = new StringBuilder("#version: 0.2\n");
-        json.path("model").path("merges").forEach(merge -> merges.append(merge.asText()).append('\n'));
+        json.path("model").path("merges").forEach(merge -> merges.append(merge.asText())
+                .append('\n'));
         Files.writeString(old.resolve("merges.txt"), merges);
         Tokenizer read = Tokenizers.load(old);
         assertThat(read.encode("the cat on the cat")).isEqualTo(tokenizer.encode("the cat on the cat"));

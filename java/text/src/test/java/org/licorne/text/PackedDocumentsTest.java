@@ -35,8 +35,7 @@ class PackedDocumentsTest {
     @Test
     void oneLineIsOneRowWithPadding() {
         CharacterTokenizer tokenizer = CharacterTokenizer.of("\u53F0\u7063\u5927\u5B78");
-        TokenArray line =
-                TokenArray.encode(tokenizer, TextPiece.documents(List.of("\u53F0\u7063\u5927\u5B78")));
+        TokenArray line = TokenArray.encode(tokenizer, TextPiece.documents(List.of("\u53F0\u7063\u5927\u5B78")));
         int[] text = tokenizer.encode("\u53F0\u7063\u5927\u5B78");
         int bos = tokenizer.beginOfSentence();
         for (PackedDocuments source : List.of(PackedDocuments.training(line, 1), PackedDocuments.validation(line))) {
@@ -86,7 +85,9 @@ class PackedDocumentsTest {
 
     @Property(tries = 300)
     void anEpochShowsEachRowOnce(
-            @ForAll long seed, @ForAll @LongRange(max = 1L << 40) long epoch, @ForAll @IntRange(min = 1, max = 3000) int n) {
+            @ForAll long seed,
+            @ForAll @LongRange(max = 1L << 40) long epoch,
+            @ForAll @IntRange(min = 1, max = 3000) int n) {
         BitSet seen = new BitSet();
         for (int i = 0; i < n; i++) {
             long row = Permutation.apply(seed, epoch, i, n);
@@ -110,18 +111,24 @@ class PackedDocumentsTest {
         assertThat(fixedPoints).isLessThan(10); // one is expected of a random permutation
     }
 
-    @Property(tries = 200)
+    @Property(tries = 300)
     void validationTakesTheLossOfEachTokenOnce(
             @ForAll @Size(min = 1, max = 12) List<@StringLength(min = 1, max = 9) String> anything,
+            @ForAll @IntRange(min = 1, max = 4) int B,
             @ForAll @IntRange(min = 1, max = 9) int T) {
-        List<String> documents = anything.stream().map(s -> s.replaceAll("[^a-z]", "q")).toList();
-        TokenArray store = TokenArray.encode(LETTERS, TextPiece.documents(documents));
-        PackedDocuments source = PackedDocuments.validation(store);
+        List<String> documents =
+                anything.stream().map(s -> s.replaceAll("[^a-z]", "q")).toList();
+        PackedDocuments source = PackedDocuments.validation(TokenArray.encode(LETTERS, TextPiece.documents(documents)));
         List<Integer> targets = new ArrayList<>();
-        for (long row = 0; row < source.rows(T); row++) {
-            int[] rowTargets = new int[T];
-            source.fill(row, 1, T, new int[T], rowTargets);
-            Arrays.stream(rowTargets).filter(target -> target >= 0).forEach(targets::add);
+        int[] batchTargets = new int[B * T];
+        for (long index = 0; index < source.batches(B, T); index++) {
+            source.fill(index, B, T, new int[B * T], batchTargets);
+            List<Integer> counted = Arrays.stream(batchTargets)
+                    .filter(target -> target >= 0)
+                    .boxed()
+                    .toList();
+            assertThat(counted).isNotEmpty();
+            targets.addAll(counted);
         }
         List<Integer> expected = new ArrayList<>();
         for (String document : documents) {
@@ -129,6 +136,26 @@ class PackedDocumentsTest {
             expected.add(BOS);
         }
         assertThat(targets).isEqualTo(expected);
+        int[] first = new int[B * T];
+        source.fill(0, B, T, new int[B * T], first);
+        source.fill(source.batches(B, T), B, T, new int[B * T], batchTargets);
+        assertThat(batchTargets).isEqualTo(first);
+    }
+
+    @Test
+    void tokensDoNotDependOnTheNumberOfThreads() {
+        List<String> documents = new ArrayList<>();
+        for (int i = 0; i < 3000; i++) {
+            documents.add("abcdefghijklmnopqrstuvwxyz".repeat(1 + i % 40));
+        }
+        for (int threads = 1; threads <= 5; threads += 2) {
+            TokenList tokens = new TokenList(16);
+            CorpusEncoder.encode(LETTERS, TextPiece.documents(documents).iterator(), threads, (begins, piece) -> {
+                assertThat(begins).isTrue();
+                tokens.addAll(piece, piece.length);
+            });
+            assertThat(LETTERS.decode(tokens.toArray())).isEqualTo(String.join("", documents));
+        }
     }
 
     @Property(tries = 200)

@@ -51,15 +51,19 @@ class TextFilesTest {
 
     @Test
     void aFileIsADocumentUnlessAMarkerEndsOne() throws IOException {
-        assertThat(documents(write("a.txt", "\u53F0\u7063\u5927\u5B78\n"), Split.FILE)).containsExactly("\u53F0\u7063\u5927\u5B78");
-        assertThat(documents(write("b.txt", "one\n\ntwo\n<|endoftext|>\nthree<|endoftext|><|endoftext|>\n\n"), Split.FILE))
+        assertThat(documents(write("a.txt", "\u53F0\u7063\u5927\u5B78\n"), Split.FILE))
+                .containsExactly("\u53F0\u7063\u5927\u5B78");
+        assertThat(documents(
+                        write("b.txt", "one\n\ntwo\n<|endoftext|>\nthree<|endoftext|><|endoftext|>\n\n"), Split.FILE))
                 .containsExactly("one\n\ntwo", "three");
         assertThat(documents(write("c.txt", "\uFEFFwith a mark"), Split.FILE)).containsExactly("with a mark");
     }
 
     @Test
     void paragraphsAreDocumentsWhenAsked() throws IOException {
-        assertThat(documents(write("a.txt", "\n\n one\nmore\n \t\n\n  two\r\n\r\nthree<|endoftext|>four\n"), Split.BLANK_LINE))
+        assertThat(documents(
+                        write("a.txt", "\n\n one\nmore\n \t\n\n  two\r\n\r\nthree<|endoftext|>four\n"),
+                        Split.BLANK_LINE))
                 .containsExactly(" one\nmore", "  two", "three", "four");
     }
 
@@ -78,7 +82,8 @@ class TextFilesTest {
                     .map(d -> d.replaceAll("^[\r\n]+|[\r\n]+$", ""))
                     .filter(d -> !d.isBlank())
                     .toList();
-            assertThat(documents(file, blankLines ? Split.BLANK_LINE : Split.FILE)).isEqualTo(expected);
+            assertThat(documents(file, blankLines ? Split.BLANK_LINE : Split.FILE))
+                    .isEqualTo(expected);
         } finally {
             Files.delete(file);
         }
@@ -94,7 +99,8 @@ class TextFilesTest {
             text.append(random.nextInt(3) == 0 ? "\n\n  " : "\n");
         }
         ByteLevelBpeTokenizer tokenizer = new ByteLevelBpeTrainer(800).train(lines.subList(0, 2000));
-        for (String whole : List.of(text.toString().strip(), text.toString().strip().replace('\n', ' '))) {
+        for (String whole :
+                List.of(text.toString().strip(), text.toString().strip().replace('\n', ' '))) {
             Path file = write("long.txt", whole);
             List<TextPiece> pieces = new ArrayList<>();
             TextFiles.of(List.of(file)).forEach(pieces::add);
@@ -119,7 +125,8 @@ class TextFilesTest {
         write("d/program.bin", "binary");
         Files.write(directory.resolve("d/sub/c.txt.gz"), gzip("c\u00E9".getBytes(StandardCharsets.UTF_8)));
         assertThat(documents(directory.resolve("d"), Split.FILE)).containsExactly("a", "b", "c\u00E9");
-        assertThat(TextFiles.of(List.of(directory.resolve("d/program.bin"))).texts()).containsExactly("binary");
+        assertThat(TextFiles.of(List.of(directory.resolve("d/program.bin"))).texts())
+                .containsExactly("binary");
     }
 
     @Test
@@ -160,7 +167,8 @@ class TextFilesTest {
             bad[prefix.length] = (byte) (0xF8 + random.nextInt(8));
             bad[prefix.length + 1] = 'x';
             Files.write(file, bad);
-            assertThatThrownBy(() -> documents(file, Split.FILE)).hasMessageContaining("at offset " + prefix.length + " (line");
+            assertThatThrownBy(() -> documents(file, Split.FILE))
+                    .hasMessageContaining("at offset " + prefix.length + " (line");
         }
     }
 
@@ -172,6 +180,7 @@ class TextFilesTest {
         assertThatThrownBy(() -> TextFiles.of(List.of())).hasMessageContaining("no data");
         Path empty = write("empty.txt", "\n\n");
         assertThatThrownBy(() -> documents(empty, Split.FILE)).hasMessageContaining("empty.txt is empty");
-        assertThatThrownBy(() -> documents(write("none.txt", ""), Split.FILE)).hasMessageContaining("none.txt is empty");
+        assertThatThrownBy(() -> documents(write("none.txt", ""), Split.FILE))
+                .hasMessageContaining("none.txt is empty");
     }
 }

@@ -134,8 +134,8 @@ class TokenShardsTest {
     void encodedTextIsTheSameInMemoryAndOnDisk() {
         List<String> documents = WordNetCorpus.load(3).heldOut();
         ByteLevelBpeTokenizer tokenizer = new ByteLevelBpeTrainer(600).train(documents);
-        TokenShards shards = TokenShardsWriter.write(
-                directory.resolve("wordnet"), tokenizer, TextPiece.documents(documents));
+        TokenShards shards =
+                TokenShardsWriter.write(directory.resolve("wordnet"), tokenizer, TextPiece.documents(documents));
         TokenArray array = TokenArray.encode(tokenizer, TextPiece.documents(documents));
         assertThat(shards.tokens()).isEqualTo(array.tokens());
         int[] one = new int[(int) array.tokens()];
@@ -144,10 +144,14 @@ class TokenShardsTest {
         array.read(0, two, 0, two.length);
         assertThat(one).isEqualTo(two);
         assertThat(shards.documents()).isEqualTo(documents.size());
-        long bytes = documents.stream().mapToLong(d -> d.getBytes(StandardCharsets.UTF_8).length + 1).sum();
+        long bytes = documents.stream()
+                .mapToLong(d -> d.getBytes(StandardCharsets.UTF_8).length + 1)
+                .sum();
         assertThat(BitsPerByte.bytes(shards, tokenizer)).isEqualTo(bytes);
         shards.requireTokenizer(tokenizer);
-        assertThatThrownBy(() -> shards.requireTokenizer(LETTERS)).hasMessageContaining("600").hasMessageContaining("27");
+        assertThatThrownBy(() -> shards.requireTokenizer(LETTERS))
+                .hasMessageContaining("600")
+                .hasMessageContaining("27");
         ByteLevelBpeTokenizer other = new ByteLevelBpeTrainer(600).train(documents.subList(0, 500));
         assertThatThrownBy(() -> shards.requireTokenizer(other)).hasMessageContaining("another tokenizer");
     }

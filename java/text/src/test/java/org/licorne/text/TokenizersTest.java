@@ -50,7 +50,9 @@ class TokenizersTest {
         assertThat(loaded).isInstanceOf(CharacterTokenizer.class);
         assertThat(Tokenizers.fingerprint(loaded)).isEqualTo(Tokenizers.fingerprint(tokenizer));
         try (JsonTokenizer huggingFace = JsonTokenizer.load(directory)) {
-            assertThat(huggingFace.encode(UNICORN)).isEqualTo(tokenizer.encode(UNICORN)).isEqualTo(loaded.encode(UNICORN));
+            assertThat(huggingFace.encode(UNICORN))
+                    .isEqualTo(tokenizer.encode(UNICORN))
+                    .isEqualTo(loaded.encode(UNICORN));
             assertThat(huggingFace.decode(tokenizer.encode(UNICORN))).isEqualTo(UNICORN);
             assertThat(Tokenizers.fingerprint(huggingFace)).isEqualTo(Tokenizers.fingerprint(tokenizer));
         }
@@ -88,14 +90,30 @@ class TokenizersTest {
     /** A tokenizer as Llama 3 and Qwen have it: its own expression, merges that may be ignored, added plain tokens. */
     @Test
     void otherByteLevelTokenizersGoThroughHuggingFace() throws IOException {
-        new ByteLevelBpeTrainer(400).train(List.of("the white horse with a long horn ".repeat(20))).save(directory);
+        new ByteLevelBpeTrainer(400)
+                .train(List.of("the white horse with a long horn ".repeat(20)))
+                .save(directory);
         ObjectNode json = (ObjectNode) TokenizerJson.read(directory.resolve("tokenizer.json"));
         int size = json.path("model").path("vocab").size();
         ((ObjectNode) json.path("model")).put("ignore_merges", true);
-        json.withArray("added_tokens").addObject().put("id", size).put("content", "<tool>").put("special", false)
-                .put("single_word", false).put("lstrip", false).put("rstrip", false).put("normalized", false);
-        json.withArray("added_tokens").addObject().put("id", size + 1).put("content", "<|pad|>").put("special", true)
-                .put("single_word", false).put("lstrip", false).put("rstrip", false).put("normalized", false);
+        json.withArray("added_tokens")
+                .addObject()
+                .put("id", size)
+                .put("content", "<tool>")
+                .put("special", false)
+                .put("single_word", false)
+                .put("lstrip", false)
+                .put("rstrip", false)
+                .put("normalized", false);
+        json.withArray("added_tokens")
+                .addObject()
+                .put("id", size + 1)
+                .put("content", "<|pad|>")
+                .put("special", true)
+                .put("single_word", false)
+                .put("lstrip", false)
+                .put("rstrip", false)
+                .put("normalized", false);
         Files.writeString(directory.resolve("tokenizer.json"), json.toString());
         Tokenizer tokenizer = Tokenizers.load(directory);
         assertThat(tokenizer).isInstanceOf(JsonTokenizer.class);
@@ -120,9 +138,11 @@ class TokenizersTest {
         Tokenizer trained = Tokenizers.parse("train:260", List.of("ab ab ab ab cd cd"));
         assertThat(trained.vocabularySize()).isEqualTo(260);
         trained.save(directory);
-        assertThat(Tokenizers.parse(directory.toString(), List.of()).vocabularySize()).isEqualTo(260);
+        assertThat(Tokenizers.parse(directory.toString(), List.of()).vocabularySize())
+                .isEqualTo(260);
         for (String wrong : List.of("gpt3", "train:many", "train:10", "", "\u0000")) {
-            assertThatThrownBy(() -> Tokenizers.parse(wrong, List.of("text"))).isInstanceOf(IllegalArgumentException.class);
+            assertThatThrownBy(() -> Tokenizers.parse(wrong, List.of("text")))
+                    .isInstanceOf(IllegalArgumentException.class);
         }
         assertThatThrownBy(() -> Tokenizers.load(directory.resolve("missing"))).hasMessageContaining("missing");
         assertThatThrownBy(() -> Tokenizers.load(Files.createDirectory(directory.resolve("e"))))
@@ -131,7 +151,9 @@ class TokenizersTest {
 
     @Test
     void damagedFilesGiveMessagesThatNameThem() throws IOException {
-        new ByteLevelBpeTrainer(300).train(List.of("the white horse with a long horn ".repeat(5))).save(directory);
+        new ByteLevelBpeTrainer(300)
+                .train(List.of("the white horse with a long horn ".repeat(5)))
+                .save(directory);
         Path file = directory.resolve("tokenizer.json");
         byte[] good = Files.readAllBytes(file);
         Random random = new Random(2);

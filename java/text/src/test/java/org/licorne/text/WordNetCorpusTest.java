@@ -15,8 +15,9 @@ class WordNetCorpusTest {
         assertThat(documents).isBetween(117_000, 118_500);
         assertThat((double) corpus.heldOut().size() / documents).isBetween(0.018, 0.022);
         assertThat(corpus.training())
-                .contains("unicorn: an imaginary creature represented as a white horse with a long horn growing from its"
-                        + " forehead")
+                .contains(
+                        "unicorn: an imaginary creature represented as a white horse with a long horn growing from its"
+                                + " forehead")
                 .allMatch(document -> document.indexOf(": ") > 0 && document.indexOf('\n') < 0);
     }
 
