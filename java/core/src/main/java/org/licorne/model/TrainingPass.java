@@ -26,7 +26,8 @@ public final class TrainingPass implements AutoCloseable {
     private final Memory memory;
     private final HostTransfer transfer;
     private final float[] losses;
-    private Mask mask = Mask.causal();
+    private final int[] places;
+    private Mask mask;
 
     TrainingPass(Gpt gpt, int B, int T, boolean gradients, long logitsBytes) {
         checkSizes(gpt.config(), B, T);
@@ -45,11 +46,8 @@ public final class TrainingPass implements AutoCloseable {
                     slab -> new Memory(slab, gpt.config(), kernels, B, T, gradients, logitsBytes));
             this.transfer = new HostTransfer(B * T);
             this.losses = new float[B * T];
-            int[] places = new int[B * T];
-            for (int n = 0; n < places.length; n++) {
-                places[n] = n % T;
-            }
-            transfer.write(memory.places, places, 0, places.length);
+            this.places = new int[B * T];
+            wholeRows();
         } catch (RuntimeException e) {
             scope.close();
             throw e;
@@ -76,6 +74,8 @@ public final class TrainingPass implements AutoCloseable {
     private static final class Memory {
         private final Tensor tokens; // (N)
         private final Tensor places; // (N), position of each token in its sequence
+        private final Mask packed; // causal, within documents
+        private final Tensor documents; // (B, T)
         private final Transformer.Activations transformer;
         private final Transformer.Gradients gradients; // null without backward pass
         private final LanguageModelHead.Activations head;
@@ -87,6 +87,8 @@ public final class TrainingPass implements AutoCloseable {
             AttentionShape shape = AttentionShape.packed(B, T, config.heads(), config.headSize());
             tokens = slab.ints("tokens", N);
             places = slab.ints("places", N);
+            documents = slab.ints("documents", B, T);
+            packed = Mask.causal().withDocuments(documents);
             transformer =
                     new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels(), backward);
             gradients = backward ? new Transformer.Gradients(slab, N, C, config.hiddenChannels()) : null;
@@ -121,9 +123,30 @@ public final class TrainingPass implements AutoCloseable {
         return scope.bytes();
     }
 
-    /** What a token may see from now on; {@link Mask#causal} at first. The mask's tensors stay the caller's. */
-    public void mask(Mask newMask) {
-        this.mask = newMask;
+    /** From now on each row is one sequence: a token sees all tokens before it in its row. This holds at first. */
+    public void wholeRows() {
+        for (int n = 0; n < places.length; n++) {
+            places[n] = n % T;
+        }
+        transfer.write(memory.places, places, 0, places.length);
+        mask = Mask.causal();
+    }
+
+    /**
+     * From now on rows are packed with documents: a token sees only what is before it in its own document, and positions
+     * begin anew with each. So a document gets the same loss as in a row of its own.
+     *
+     * @param documents (B·T), a number for each token that never decreases along a row
+     */
+    public void packedRows(int[] documents) {
+        checkLength(documents, "documents");
+        for (int n = 0; n < places.length; n++) {
+            boolean begins = n % T == 0 || documents[n] != documents[n - 1];
+            places[n] = begins ? 0 : places[n - 1] + 1;
+        }
+        transfer.write(memory.places, places, 0, places.length);
+        transfer.write(memory.documents, documents, 0, documents.length);
+        mask = memory.packed;
     }
 
     /**

@@ -8,11 +8,14 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.LongUnaryOperator;
+import org.licorne.backend.Backend;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.checkpoint.CheckpointStore;
 import org.licorne.checkpoint.TrainingCheckpoint;
 import org.licorne.checkpoint.TrainingState;
 import org.licorne.model.Gpt;
+import org.licorne.model.GptConfig;
 import org.licorne.model.MemoryNeeds;
 import org.licorne.model.TrainingPass;
 import org.licorne.nn.Parameter;
@@ -81,7 +84,8 @@ public final class Trainer implements AutoCloseable {
         if (training.tokens() < 1) {
             throw new IllegalArgumentException("there is nothing to train on: the training data has no tokens");
         }
-        checkMemory();
+        long slabs = gpt.memory().bytes() * (gpt.memory().hasGradients() ? 2 : 1);
+        requireMemory(gpt.backend(), gpt.config(), config, slabs);
         this.schedule = config.schedule();
         this.gate = new UpdateGate(config.outlierFactor());
         this.inputs = new int[config.accumulation()][config.batchSize() * T];
@@ -105,33 +109,39 @@ public final class Trainer implements AutoCloseable {
         this.pass = newPass;
     }
 
-    /** Memory the run takes besides the weights; bytes. */
-    private long bytesNeeded(int batch) {
-        MemoryNeeds needs = MemoryNeeds.toTrain(
-                gpt.config(), gpt.backend().kernels(), batch, T, config.logitsBytes());
-        return needs.total() - needs.parameters() - (gpt.memory().hasGradients() ? needs.gradients() : 0);
+    /**
+     * Says at once, before a model is made, if training it would not fit.
+     *
+     * @throws OutOfDeviceMemoryException with what is needed and what to change
+     */
+    public static void requireMemory(Backend backend, GptConfig model, TrainerConfig config) {
+        requireMemory(backend, model, config, 0);
     }
 
-    private void checkMemory() {
-        long available = gpt.backend().availableBytes();
-        long needed = bytesNeeded(config.batchSize());
-        if (needed <= available) {
+    /** @param heldBytes what of it is allocated already */
+    private static void requireMemory(Backend backend, GptConfig model, TrainerConfig config, long heldBytes) {
+        int T = config.sequenceLength() == 0 ? model.contextLength() : config.sequenceLength();
+        long available = backend.availableBytes();
+        LongUnaryOperator needed = batch ->
+                MemoryNeeds.toTrain(model, backend.kernels(), (int) batch, T, config.logitsBytes()).total() - heldBytes;
+        int asked = config.batchSize();
+        if (needed.applyAsLong(asked) <= available) {
             return;
         }
-        int batch = config.batchSize();
-        while (batch > 1 && bytesNeeded(batch) > available) {
+        int batch = asked;
+        while (batch > 1 && needed.applyAsLong(batch) > available) {
             batch /= 2;
         }
-        String remedy = bytesNeeded(batch) <= available
+        String remedy = needed.applyAsLong(batch) <= available
                 ? String.format(
                         "a batch of %d, accumulated %d times, would do with %,d MiB",
                         batch,
-                        config.accumulation() * ((config.batchSize() + batch - 1) / batch),
-                        bytesNeeded(batch) >> 20)
+                        config.accumulation() * ((asked + batch - 1) / batch),
+                        needed.applyAsLong(batch) >> 20)
                 : "take a smaller model or a shorter context, or free some memory";
         throw OutOfDeviceMemoryException.foreseen(
-                "training with a batch of " + config.batchSize() + " sequences of " + T + " tokens",
-                needed,
+                "training with a batch of " + asked + " sequences of " + T + " tokens",
+                needed.applyAsLong(asked),
                 available,
                 remedy);
     }
@@ -280,10 +290,11 @@ public final class Trainer implements AutoCloseable {
     private TrainingResult end(EndReason reason) {
         // Whoever stops a run may not wait for long, and a resumed run must not have evaluated more than another.
         boolean evaluates = validation != null && reason != EndReason.STOPPED;
+        boolean checkpointDue = lastCheckpointStep != progress.step;
         if (evaluates && Double.isNaN(progress.validationLoss) && progress.step > 0) {
-            evaluateAndTell();
+            checkpointDue |= evaluateAndTell(); // the best must be on the disk, with its loss
         }
-        if (store != null && lastCheckpointStep != progress.step) {
+        if (store != null && checkpointDue) {
             checkpoint();
         }
         TrainingResult result = new TrainingResult(

@@ -24,6 +24,7 @@ import org.licorne.backend.Kernels;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
+import org.licorne.model.GptSize;
 import org.licorne.model.MemoryNeeds;
 import org.licorne.nn.Parameter;
 import org.licorne.tensor.Buffer;
@@ -416,6 +417,18 @@ class TrainerTest {
         }
     }
 
+    /** The last evaluation may be the best, after the last checkpoint was written. */
+    @Test
+    void theBestIsKeptEvenIfTheEndFindsIt() {
+        TrainerConfig config = config().steps(30).checkpointEvery(30).output(directory).build();
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
+                Trainer trainer = new Trainer(gpt, Batches.counting(11), Batches.counting(11), config)) {
+            TrainingResult result = trainer.run();
+            assertThat(result.bestValidationLoss()).isEqualTo(result.validationLoss());
+            assertThat(trainer.restoreBest()).isTrue();
+        }
+    }
+
     @Test
     void aStopFromAnotherThreadWritesACheckpoint() throws InterruptedException {
         TrainerConfig config = config().steps(1_000_000).output(directory).build();
@@ -465,6 +478,10 @@ class TrainerTest {
                             .isGreaterThan(400_000));
             new Trainer(gpt, Batches.noise(11), null, config().batchSize(2).build()).close();
         }
+        GptConfig huge = GptSize.named("gpt3-175b").config();
+        assertThatThrownBy(() -> Trainer.requireMemory(backend, huge, config().build()))
+                .isInstanceOf(OutOfDeviceMemoryException.class)
+                .hasMessageContaining("smaller model");
         try (Gpt gpt = Gpt.initialise(new Narrow(backend, 1000), TINY, 1)) {
             assertThatThrownBy(() -> new Trainer(gpt, Batches.noise(11), null, config().build()))
                     .hasMessageContaining("smaller model");

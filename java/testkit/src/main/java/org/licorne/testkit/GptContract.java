@@ -210,6 +210,40 @@ public abstract class GptContract {
         }
     }
 
+    /** Documents of 2, 5 and 3 tokens: packed into one row, and padded to rows of their own. */
+    @Test
+    void packedDocumentsEqualPaddedOnes() {
+        int[] lengths = {2, 5, 3};
+        int T = 10;
+        int[] inputs = tokens(T, TINY.vocabularySize(), 1);
+        int[] targets = tokens(T, TINY.vocabularySize(), 2);
+        int[] documents = new int[T];
+        int[] paddedInputs = new int[3 * 5];
+        int[] paddedTargets = new int[3 * 5];
+        Arrays.fill(paddedTargets, -1);
+        int from = 0;
+        for (int d = 0; d < 3; d++) {
+            Arrays.fill(documents, from, from + lengths[d], d);
+            System.arraycopy(inputs, from, paddedInputs, d * 5, lengths[d]);
+            System.arraycopy(targets, from, paddedTargets, d * 5, lengths[d]);
+            from += lengths[d];
+        }
+        try (Gpt gpt = lively(TINY, 1);
+                TrainingPass packed = gpt.trainingPass(1, T);
+                TrainingPass padded = gpt.trainingPass(3, 5)) {
+            gpt.zeroGradients();
+            double loss = padded.lossAndGradients(paddedInputs, paddedTargets, 0.1f);
+            float[] gradients = gpt.memory().gradients().all().toFloats();
+            gpt.zeroGradients();
+            packed.packedRows(documents);
+            double packedLoss = packed.lossAndGradients(inputs, targets, 0.1f);
+            assertClose(new float[] {(float) packedLoss}, new float[] {(float) loss}, ROUNDING);
+            assertClose(gpt.memory().gradients().all().toFloats(), gradients, ROUNDING);
+            packed.wholeRows();
+            assertThat(packed.evaluate(inputs, targets)).isNotEqualTo(packedLoss);
+        }
+    }
+
     @Test
     void aSequenceDoesNotDependOnItsNeighboursOrItsFuture() {
         int T = 9;

@@ -1,0 +1,2 @@
+/** Writing texts: sampling, streaming, stopping. */
+package org.licorne.generate;

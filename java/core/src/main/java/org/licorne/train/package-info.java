@@ -1,0 +1,2 @@
+/** Training: optimiser, schedule, evaluation, checkpoints, metrics. */
+package org.licorne.train;
