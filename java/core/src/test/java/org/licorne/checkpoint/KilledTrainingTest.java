@@ -20,7 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Kills training processes and holds what they leave against a run that was left alone, bit by bit. */
 @Timeout(180)
 class KilledTrainingTest {
-    private static final int KILLS = 24;
+    private static final int KILLS = 21;
     private static final int STEPS = 700;
     private static final int SIGTERM_STATUS = 128 + 15;
 
