@@ -26,7 +26,7 @@ class TensorTest {
     @Test
     void partsStayWithinTheTensor() {
         Tensor tensor = Tensor.of("t", buffer, 4, DType.F32, 4, 3);
-        tensor.write(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11);
+        tensor.write(0f, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11);
         assertThat(tensor.part("row", 3, 3).toFloats()).containsExactly(3, 4, 5);
         assertThat(tensor.part("end", 12, 0).elements()).isZero();
         assertThat(tensor.reshape(2, 6).part("half", 6, 6).toFloats()).containsExactly(6, 7, 8, 9, 10, 11);
