@@ -77,7 +77,6 @@ abstract class ModelCommand implements Callable<Integer> {
     }
 
     private static Map<String, Object> figures(WorkloadSpec spec, Workload workload, Samples samples, Peaks peaks) {
-        double limitingFlops = workload.bytes() > 0 ? 0 : workload.flops();
         Map<String, Object> figures = new LinkedHashMap<>();
         figures.put("model", spec.size());
         figures.put("work", spec.kind().toString());
@@ -90,7 +89,8 @@ abstract class ModelCommand implements Callable<Integer> {
         figures.put("minTokensPerSecond", workload.tokens() / samples.maximum());
         figures.put("maxTokensPerSecond", workload.tokens() / samples.minimum());
         figures.put(
-                "percentOfPeak", peaks.percent(limitingFlops, workload.bytes(), samples.median(), spec.precision()));
+                "percentOfPeak",
+                peaks.percent(workload.flops(), workload.bytes(), samples.median(), spec.precision()));
         figures.put("peakFlopsPerSecond", peaks.flops(spec.precision()));
         figures.put("peakReadBytesPerSecond", peaks.readBytes());
         figures.put("peakResidentBytes", Machine.peakResidentBytes());

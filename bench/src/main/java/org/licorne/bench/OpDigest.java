@@ -59,8 +59,7 @@ final class OpDigest {
     void runOps(Collection<OpCase> cases, double seconds) {
         for (OpCase opCase : cases) {
             progress.println("  " + opCase);
-            run(opCase.op(), opCase.name(), opCase.bytes(), opCase.flops(), seconds / cases.size(), backends, backend ->
-                    new OpWorkload(opCase, backend));
+            run(opCase.op(), opCase.name(), seconds / cases.size(), backends, backend -> new OpWorkload(opCase, backend));
         }
     }
 
@@ -69,8 +68,6 @@ final class OpDigest {
         run(
                 spec.kind().toString().replace(' ', '_'),
                 spec.size() + " B=" + spec.batch() + " T=" + spec.context(),
-                -1,
-                -1,
                 seconds,
                 chosen,
                 backend -> Workloads.onLicorne(spec, Workloads.config(spec), backend));
@@ -83,8 +80,6 @@ final class OpDigest {
     private void run(
             String op,
             String sizes,
-            long bytes,
-            long flops,
             double seconds,
             Collection<Backend> chosen,
             Opener opener) {
@@ -98,9 +93,6 @@ final class OpDigest {
             for (Backend backend : chosen) {
                 Workload workload = workloads.get(i);
                 Samples timed = samples.get(i++);
-                long movedBytes = bytes >= 0 ? bytes : (long) workload.bytes();
-                // A whole decoding step computes too, but memory is its limit.
-                long limitingFlops = flops >= 0 ? flops : movedBytes > 0 ? 0 : (long) workload.flops();
                 results.add(new OpResult(
                         op,
                         sizes,
@@ -108,9 +100,10 @@ final class OpDigest {
                         timed.median(),
                         timed.minimum(),
                         timed.maximum(),
-                        movedBytes,
-                        limitingFlops,
-                        peaks.percent(limitingFlops, movedBytes, timed.median(), "fp32")));
+                        (long) workload.bytes(),
+                        (long) workload.flops(),
+                        peaks.boundByMemory(workload.flops(), workload.bytes(), "fp32"),
+                        peaks.percent(workload.flops(), workload.bytes(), timed.median(), "fp32")));
             }
         } finally {
             workloads.forEach(Workload::close);

@@ -31,11 +31,16 @@ public record Peaks(double fp32Flops, double bf16Flops, double int8Operations, d
         return precision.equals("bf16") && bf16Flops > 0 ? bf16Flops : fp32Flops;
     }
 
+    /** Whether moving the bytes takes longer than the arithmetic: the roofline's left side. */
+    public boolean boundByMemory(double flops, double bytes, String precision) {
+        return bytes / readBytes > flops / flops(precision);
+    }
+
     /**
-     * Share in percent of the limit that binds: arithmetic where the work has flops, else memory. Work whose data fit
-     * into the caches can be faster than memory.
+     * Share in percent of the roofline: the time that the binding limit alone would take over the time it took. Work
+     * whose data fit into the caches can be faster than memory, and so go beyond 100.
      */
     public double percent(double flops, double bytes, double seconds, String precision) {
-        return 100 * (flops > 0 ? flops / flops(precision) : bytes / readBytes) / seconds;
+        return 100 * Math.max(flops / flops(precision), bytes / readBytes) / seconds;
     }
 }

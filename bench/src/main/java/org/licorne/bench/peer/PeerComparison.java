@@ -96,7 +96,7 @@ public final class PeerComparison {
     private PeerResult result(Contender contender, List<Double> seconds, long memory) {
         Samples samples = new Samples(seconds.stream().mapToDouble(Double::doubleValue).toArray());
         Worker.Ready ready = contender.ready();
-        double limitingFlops = ready.bytes() > 0 ? 0 : ready.flops();
+        String precision = contender.spec().precision();
         return new PeerResult(
                 contender.spec(),
                 samples.median(),
@@ -106,11 +106,8 @@ public final class PeerComparison {
                 ready.tokens(),
                 ready.flops(),
                 ready.bytes(),
-                peaks.percent(
-                        limitingFlops,
-                        ready.bytes(),
-                        samples.median(),
-                        contender.spec().precision()),
+                peaks.boundByMemory(ready.flops(), ready.bytes(), precision),
+                peaks.percent(ready.flops(), ready.bytes(), samples.median(), precision),
                 memory,
                 ready.fingerprint());
     }

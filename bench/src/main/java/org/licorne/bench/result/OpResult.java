@@ -10,8 +10,9 @@ package org.licorne.bench.result;
  * @param minSeconds of one call
  * @param maxSeconds of one call
  * @param bytes least traffic of one call
- * @param flops operations of one call; 0 where bytes are the limit
- * @param percentOfPeak of the arithmetic peak or of the bandwidth
+ * @param flops operations of one call, or 0 where they are not counted
+ * @param boundByMemory whether memory rather than arithmetic is the limit that binds
+ * @param percentOfPeak of the limit that binds
  */
 public record OpResult(
         String op,
@@ -22,13 +23,14 @@ public record OpResult(
         double maxSeconds,
         long bytes,
         long flops,
+        boolean boundByMemory,
         double percentOfPeak) {
-    /** GFLOP/s where arithmetic is the limit, else GB/s. */
+    /** GB/s where memory is the limit, else GFLOP/s. */
     public double rate() {
-        return (flops > 0 ? flops : bytes) / medianSeconds * 1e-9;
+        return (boundByMemory ? bytes : flops) / medianSeconds * 1e-9;
     }
 
     public String rateUnit() {
-        return flops > 0 ? "GFLOP/s" : "GB/s";
+        return boundByMemory ? "GB/s" : "GFLOP/s";
     }
 }

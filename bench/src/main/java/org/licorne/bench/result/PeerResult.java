@@ -13,8 +13,8 @@ import org.licorne.bench.workload.WorkloadSpec;
  * @param tokens of one run
  * @param flops useful operations of one run
  * @param bytes least traffic of one run, or 0
- * @param percentOfPeak of the arithmetic peak in this precision, or of the memory's read bandwidth for work that is
- *     limited by it
+ * @param boundByMemory whether memory rather than arithmetic is the limit that binds
+ * @param percentOfPeak of the limit that binds: the arithmetic peak in this precision, or the memory's read bandwidth
  * @param peakResidentBytes the most memory that the process held
  * @param fingerprint a number that all engines must agree on
  */
@@ -27,6 +27,7 @@ public record PeerResult(
         long tokens,
         double flops,
         double bytes,
+        boolean boundByMemory,
         double percentOfPeak,
         long peakResidentBytes,
         double fingerprint) {
@@ -40,5 +41,14 @@ public record PeerResult(
 
     public double maxTokensPerSecond() {
         return tokens / minSeconds;
+    }
+
+    /** GB/s where memory is the limit, else GFLOP/s. */
+    public double rate() {
+        return (boundByMemory ? bytes : flops) / medianSeconds * 1e-9;
+    }
+
+    public String rateUnit() {
+        return boundByMemory ? "GB/s" : "GFLOP/s";
     }
 }

@@ -97,8 +97,6 @@ public final class ResultTables {
                 3, "work", "engine", "precision", "time", "tokens/s", "range", "rate", "of peak", "memory", "ours is faster by");
         for (PeerResult result : results) {
             Double ours = yardsticks.get(key(result));
-            boolean memoryBound = result.bytes() > 0;
-            double rate = (memoryBound ? result.bytes() : result.flops()) / result.medianSeconds() * 1e-9;
             table.add(
                     result.spec().title(),
                     engine(result.spec()),
@@ -107,7 +105,7 @@ public final class ResultTables {
                     Figures.significant(result.medianTokensPerSecond()),
                     Figures.significant(result.minTokensPerSecond()) + "–"
                             + Figures.significant(result.maxTokensPerSecond()),
-                    Figures.significant(rate) + (memoryBound ? " GB/s" : " GFLOP/s"),
+                    Figures.significant(result.rate()) + " " + result.rateUnit(),
                     Figures.percent(result.percentOfPeak()),
                     Figures.gigabytes(result.peakResidentBytes()),
                     ours == null || !result.spec().runsOnPyTorch() ? "" : Figures.times(result.medianSeconds() / ours));

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -71,6 +72,11 @@ class GptParityTest {
         peer.close();
         gpt.close();
         backend.close();
+    }
+
+    @AfterAll
+    static void report() {
+        Parity.report("whole model against PyTorch");
     }
 
     @Test
@@ -162,13 +168,13 @@ class GptParityTest {
             ours[step] = (float) metrics.get(step).loss();
         }
         assertThat(losses[steps - 1]).isLessThan(losses[0]);
-        Parity.same(backendName + ": ten losses", ours, losses, 4e-7); // measured: 4.7e-8 on all
+        Parity.same(backendName, "ten losses", ours, losses, 4e-7); // measured: 4.7e-8 on all
         // Measured at most: 2.9e-7 on the reference; 2.3e-6 on the CPU, the same on scalar, AVX2 and AVX-512 kernels.
         double tolerance = backendName.startsWith("reference") ? 6e-7 : 4e-6;
         gpt.parameters().forEach(parameter -> {
             float[] trained = parameter.tensor().toFloats();
             double[] expected = peer.values(parameter.name());
-            Parity.same(backendName + ": trained " + parameter.name(), trained, expected, tolerance);
+            Parity.same(backendName, "trained " + parameter.name(), trained, expected, tolerance);
         });
     }
 
@@ -199,6 +205,6 @@ class GptParityTest {
     }
 
     private void same(String what, float[] actual, double[] expected) {
-        Parity.same(backendName + ": " + what, actual, expected, Parity.tolerance(backendName));
+        Parity.same(backendName, what, actual, expected, Parity.tolerance(backendName));
     }
 }

@@ -17,7 +17,7 @@ class WorkloadTest {
     void enginesAgree(WorkloadSpec.Kind kind) {
         WorkloadSpec spec = new WorkloadSpec(kind, "reference-multithreaded", "nano", 1, 6, "fp32");
         double ours = fingerprint(spec);
-        // Measured: at most 6e-8 in fp32 and 3e-3 in bf16.
+        // Measured: at most 7e-8 in fp32 and 6e-3 in bf16.
         assertThat(fingerprint(spec.on(WorkloadSpec.PYTORCH))).isCloseTo(ours, relative(ours, 1e-5));
         assertThat(fingerprint(spec.on(WorkloadSpec.PYTORCH).in("bf16"))).isCloseTo(ours, relative(ours, 2e-2));
         assertThatThrownBy(() -> Workloads.open(spec.in("bf16")))
@@ -34,9 +34,7 @@ class WorkloadTest {
             assertThat(workload.tokens()).isPositive();
             assertThat(workload.flops() + workload.bytes()).isPositive();
             workload.run();
-            double fingerprint = workload.fingerprint();
-            System.out.printf("%-15s %-25s %s %.9g%n", spec.kind(), spec.engine(), spec.precision(), fingerprint);
-            return fingerprint;
+            return workload.fingerprint();
         }
     }
 }
