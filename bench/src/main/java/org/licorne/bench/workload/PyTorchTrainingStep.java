@@ -12,7 +12,8 @@ final class PyTorchTrainingStep implements Workload {
 
     PyTorchTrainingStep(GptConfig config, int B, int T, Precision precision) {
         data = new TrainingData(config, B, T);
-        model = PyTorchModel.create(config, precision);
+        model = new PyTorchGpt(config, precision);
+        model.initialise(TrainingData.SEED);
         model.startTraining(
                 TrainingData.BETA1,
                 TrainingData.BETA2,

@@ -11,7 +11,6 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -64,11 +63,6 @@ class OpParityTest {
         torchMemory.close();
         memory.close();
         backend.close();
-    }
-
-    @AfterAll
-    static void report() {
-        Parity.report("ops against PyTorch");
     }
 
     @Test
@@ -458,7 +452,7 @@ class OpParityTest {
 
     private void same(String what, Tensor actual, org.bytedeco.pytorch.Tensor expected) {
         backend.synchronize();
-        Parity.same(backendName, what, actual.toFloats(), PyTorch.values(expected), Parity.tolerance(backendName));
+        Parity.same(backendName + ": " + what, actual.toFloats(), PyTorch.values(expected), Parity.tolerance(backendName));
     }
 
 }

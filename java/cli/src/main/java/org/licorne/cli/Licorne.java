@@ -23,6 +23,11 @@ import picocli.CommandLine.UnmatchedArgumentException;
         version = "Licorne 0.1.0",
         sortOptions = false,
         subcommands = {
+            DemoCommand.class,
+            PretrainCommand.class,
+            TokenizeCommand.class,
+            GenerateCommand.class,
+            InspectCommand.class,
             BackendsCommand.class,
             SizesCommand.class,
             LauncherCommands.Test.class,

@@ -1,10 +1,14 @@
 package org.licorne.cli;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.awt.Color;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.XYChart;
@@ -26,6 +30,28 @@ final class LossChart {
 
     LossChart(String title) {
         this.title = title;
+    }
+
+    /** The curve that a run's {@code metrics.jsonl} holds, from its first step on, however often it was resumed. */
+    static LossChart ofMetrics(Path metrics, String title) throws IOException {
+        LossChart chart = new LossChart(title);
+        ObjectMapper json = new ObjectMapper();
+        try (Stream<String> lines = Files.lines(metrics)) {
+            for (String line : (Iterable<String>) lines::iterator) {
+                JsonNode event = json.readTree(line);
+                long step = event.path("step").asLong();
+                JsonNode loss = event.path("loss");
+                if (!loss.isNumber()) {
+                    continue;
+                }
+                if (event.path("event").asText().equals("step")) {
+                    chart.training(event.path("tokensSeen").asLong(step), loss.asDouble());
+                } else if (event.path("event").asText().equals("evaluation")) {
+                    chart.validation(event.path("tokensSeen").asLong(step), loss.asDouble());
+                }
+            }
+        }
+        return chart;
     }
 
     void training(long tokens, double loss) {

@@ -1,0 +1,306 @@
+package org.licorne.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.licorne.cli.CommandRunner.run;
+import static org.licorne.cli.CommandRunner.runWithInput;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.licorne.cli.CommandRunner.Outcome;
+
+/** Trains tiny models on the reference backend and does with them what a user would. */
+class TrainingCommandsTest {
+    @TempDir
+    static Path shared;
+
+    private static Path text;
+    private static Path model;
+
+    @TempDir
+    Path temporary;
+
+    @BeforeAll
+    static void train() throws IOException {
+        text = shared.resolve("text.txt");
+        Files.writeString(text, "the unicorn is an imaginary horse. 台灣大學在台灣。\n".repeat(40));
+        model = shared.resolve("model");
+        Outcome outcome = run(pretrain(text, model, "--steps", 30));
+        assertThat(outcome.error() + outcome.out()).contains("Done after 30 steps");
+        assertThat(outcome.status()).isZero();
+    }
+
+    private static Object[] pretrain(Path data, Path output, Object... more) {
+        List<Object> arguments = new ArrayList<>(Arrays.asList(
+                "pretrain", "--backend", "reference", "--data", data, "--output", output, "--tokenizer", "chars",
+                "--layers", 1, "--channels", 16, "--heads", 2, "--context", 16, "--batch", 4, "--eval-every", 10,
+                "--eval-batches", 2, "--learning-rate", 0.01));
+        arguments.addAll(Arrays.asList(more));
+        return arguments.toArray();
+    }
+
+    @Test
+    void aRunLeavesAModelDirectory() {
+        assertThat(List.of("config.json", "model.safetensors", "tokenizer.json", "generation_config.json", "training",
+                        "metrics.jsonl", "loss.png", "run.json"))
+                .allSatisfy(name -> assertThat(model.resolve(name)).exists());
+    }
+
+    @Test
+    void theSettingsAreShownBeforeTraining() {
+        Outcome outcome = run(pretrain(text, temporary.resolve("model"), "--steps", 1));
+        assertThat(outcome.out().substring(0, outcome.out().indexOf("Done")))
+                .contains("learning rate", "0.010", "cosine", "4 × 16 tokens × 1 passes = 64 tokens per step", "1 steps", "seed");
+    }
+
+    @Test
+    void aResumedRunEndsWithTheWeightsOfAnUninterruptedOne() throws IOException {
+        Object[] steady = {"--schedule", "constant", "--warmup", 0};
+        Path whole = temporary.resolve("whole");
+        Path parts = temporary.resolve("parts");
+        run(with(pretrain(text, whole, steady), "--steps", 12));
+        run(with(pretrain(text, parts, steady), "--steps", 5));
+        Outcome resumed = run("pretrain", "--backend", "reference", "--output", parts, "--resume", "--steps", 12);
+        assertThat(resumed.error()).doesNotContain("error");
+        assertThat(resumed.out()).contains("Going on from step 5", "Done after 12 steps");
+        assertThat(Files.mismatch(whole.resolve("model.safetensors"), parts.resolve("model.safetensors"))).isEqualTo(-1);
+    }
+
+    private static Object[] with(Object[] arguments, Object... more) {
+        List<Object> all = new ArrayList<>(Arrays.asList(arguments));
+        all.addAll(Arrays.asList(more));
+        return all.toArray();
+    }
+
+    @Test
+    void aSecondRunIntoTheSameDirectoryIsRefused() {
+        Outcome outcome = run(pretrain(text, model, "--steps", 1));
+        assertThat(outcome.status()).isEqualTo(1);
+        assertThat(outcome.error()).contains("--resume", "--output").doesNotContain("\tat ");
+    }
+
+    @Test
+    void thereMustBeSomethingToResume() {
+        Outcome outcome = run("pretrain", "--output", temporary.resolve("none"), "--resume");
+        assertThat(outcome.status()).isEqualTo(1);
+        assertThat(outcome.error()).contains("nothing to resume");
+    }
+
+    @Test
+    void terminationWritesACheckpointFirst() throws Exception {
+        Path output = temporary.resolve("stopped");
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:+UseSerialGC",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Licorne.class.getName()));
+        for (Object argument : pretrain(text, output, "--steps", 1_000_000)) {
+            command.add(argument.toString());
+        }
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        BufferedReader lines = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
+        String line = lines.readLine();
+        while (line != null && !line.contains("validation loss")) {
+            line = lines.readLine();
+        }
+        assertThat(line).as("an evaluation").isNotNull();
+        process.toHandle().destroy(); // SIGTERM, and the output stays readable
+        String rest = String.join("\n", lines.lines().toList());
+        assertThat(process.waitFor(30, TimeUnit.SECONDS)).isTrue();
+        assertThat(process.exitValue()).isEqualTo(143);
+        assertThat(rest).contains("writing a checkpoint first", "--resume goes on from there");
+        Outcome resumed = run("pretrain", "--backend", "reference", "--output", output, "--resume", "--steps", 1);
+        assertThat(resumed.out()).contains("Going on from step");
+    }
+
+    @Test
+    void tokenizedTextTrainsWithItsOwnTokenizer() {
+        Path tokens = temporary.resolve("tokens");
+        Outcome tokenized = run("tokenize", "--data", text, "--tokenizer", "train:300", "--output", tokens);
+        assertThat(tokenized.error()).isEmpty();
+        assertThat(tokenized.out()).contains("vocabulary 300");
+        Outcome trained = run(pretrain(tokens, temporary.resolve("model"), "--steps", 2));
+        assertThat(trained.out()).contains("vocabulary 300", "Done after 2 steps");
+    }
+
+    @Test
+    void theSameSeedWritesTheSameText() {
+        Outcome first = generate("--prompt", "the uni", "--seed", 5);
+        assertThat(first.error()).contains("seed 5", "tokens/s");
+        assertThat(first.out()).startsWith("the uni").isEqualTo(generate("--prompt", "the uni", "--seed", 5).out());
+    }
+
+    @Test
+    void aPromptMayComeFromStandardInput() {
+        Outcome outcome = runWithInput("the uni\n", arguments("--prompt", "-", "--seed", 5));
+        assertThat(outcome.out()).isEqualTo(generate("--prompt", "the uni", "--seed", 5).out());
+    }
+
+    @Test
+    void aStopStringEndsTheText() {
+        String whole = generate("--prompt", "the ", "--seed", 5).out().strip();
+        String stop = whole.substring(whole.length() - 1);
+        String cut = generate("--prompt", "the ", "--seed", 5, "--stop", stop).out().strip();
+        assertThat(cut.substring(4)).doesNotContain(stop);
+    }
+
+    private static Object[] arguments(Object... more) {
+        return with(
+                new Object[] {"generate", "--backend", "reference", "--model", model, "--max-new-tokens", 8}, more);
+    }
+
+    private static Outcome generate(Object... more) {
+        return run(arguments(more));
+    }
+
+    @Test
+    void aPromptLongerThanTheContextIsRefused() {
+        Outcome outcome = generate("--prompt", "the unicorn is an imaginary horse");
+        assertThat(outcome.status()).isEqualTo(1);
+        assertThat(outcome.error()).contains("16").doesNotContain("\tat ");
+    }
+
+    @Test
+    void inspectShowsEachPosition() {
+        Outcome outcome = inspect("--text", "the 台灣");
+        assertThat(outcome.error()).isEmpty();
+        assertThat(outcome.out()).contains("灣", "bits per byte");
+        assertThat(outcome.out().lines().filter(line -> line.matches(" *\\d+  .*"))).hasSize(6);
+    }
+
+    @Test
+    void inspectPrintsJson() throws IOException {
+        JsonNode json = new ObjectMapper().readTree(inspect("--text", "the u", "--json", "--top", 3).out());
+        assertThat(json.path("positions")).hasSize(5);
+        JsonNode position = json.path("positions").get(1);
+        assertThat(position.path("candidates")).hasSize(3);
+        assertThat(position.path("label").asText()).isEqualTo("h");
+        assertThat(position.path("loss").asDouble())
+                .isCloseTo(-Math.log(position.path("probability").asDouble()), org.assertj.core.data.Offset.offset(1e-9));
+    }
+
+    @Test
+    void inspectWritesAPage() throws IOException {
+        Path page = temporary.resolve("page.html");
+        assertThat(inspect("--text", "the u", "--html", page).status()).isZero();
+        assertThat(page).content().contains("<!DOCTYPE html>", "bits per byte", "</html>");
+    }
+
+    private static Outcome inspect(Object... more) {
+        return run(with(new Object[] {"inspect", "--backend", "reference", "--model", model}, more));
+    }
+
+    @Test
+    void missingDataAreNamed() {
+        assertFails(run(pretrain(temporary.resolve("none.txt"), temporary.resolve("m"))), "none.txt");
+    }
+
+    @Test
+    void emptyDataAreNamed() throws IOException {
+        Path empty = Files.createFile(temporary.resolve("empty.txt"));
+        assertFails(run(pretrain(empty, temporary.resolve("m"))), "empty");
+    }
+
+    @Test
+    void textThatIsNotUtf8IsNamedWithItsPlace() throws IOException {
+        Path wrong = temporary.resolve("latin.txt");
+        Files.write(wrong, "line\ncaf\u00e9".getBytes(StandardCharsets.ISO_8859_1));
+        assertFails(run(pretrain(wrong, temporary.resolve("m"))), "latin.txt", "UTF-8", "line 2");
+    }
+
+    @Test
+    void aTokenizerOfAnotherModelIsRefused() throws IOException {
+        Path copy = copyOfModel();
+        run("tokenize", "--data", text, "--tokenizer", "train:300", "--output", temporary.resolve("tokens"));
+        Files.copy(
+                temporary.resolve("tokens/tokenizer.json"),
+                copy.resolve("tokenizer.json"),
+                java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+        assertFails(run("generate", "--backend", "reference", "--model", copy, "--prompt", "a"), "300");
+        assertFails(run("inspect", "--backend", "reference", "--model", copy, "--text", "a"), "300");
+    }
+
+    @Test
+    void aTruncatedModelSaysWhichFile() throws IOException {
+        Path copy = copyOfModel();
+        Path weights = copy.resolve("model.safetensors");
+        try (var channel = Files.newByteChannel(weights, StandardOpenOption.WRITE)) {
+            channel.truncate(Files.size(weights) - 100);
+        }
+        assertFails(run("generate", "--backend", "reference", "--model", copy, "--prompt", "a"), "model.safetensors");
+    }
+
+    @Test
+    void aMissingModelIsNamed() {
+        assertFails(run("generate", "--backend", "reference", "--model", temporary.resolve("none"), "--prompt", "a"), "none");
+    }
+
+    @Test
+    void aStackTraceIsShownOnlyWhenAskedFor() {
+        Outcome outcome =
+                run("generate", "--stacktrace", "--backend", "reference", "--model", temporary.resolve("none"), "--prompt", "a");
+        assertThat(outcome.error()).contains("\tat ");
+    }
+
+    private static void assertFails(Outcome outcome, String... parts) {
+        assertThat(outcome.status()).as(outcome.out() + outcome.error()).isEqualTo(1);
+        assertThat(outcome.error()).contains(parts).doesNotContain("\tat ", "mistake in Licorne");
+    }
+
+    private Path copyOfModel() throws IOException {
+        Path copy = Files.createDirectory(temporary.resolve("copy"));
+        for (String name : List.of("config.json", "model.safetensors", "tokenizer.json", "generation_config.json")) {
+            Files.copy(model.resolve(name), copy.resolve(name));
+        }
+        return copy;
+    }
+
+    @Test
+    void theDemoTrainsWritesAndSumsUp() throws IOException {
+        Path cache = temporary.resolve("cache");
+        List<String> documents = new ArrayList<>();
+        for (int i = 0; i < 200; i++) {
+            documents.add("unicorn " + i + ": an imaginary creature that has " + i % 7 + " horns");
+        }
+        DemoCorpus.make(cache, documents, documents.subList(0, 20), 320);
+        Path output = temporary.resolve("demo");
+        System.setProperty("licorne.cache", cache.toString());
+        try {
+            for (int i = 0; i < 2; i++) { // the second replaces the first
+                java.io.StringWriter out = new java.io.StringWriter();
+                var command = new picocli.CommandLine(new DemoCommand()).setOut(new java.io.PrintWriter(out, true));
+                command.parseArgs("--seconds", "1", "--output", output.toString(), "--backend", "reference");
+                ((DemoCommand) command.getCommand()).run(new DemoCommand.Recipe(1, 16, 2, 16, 4, 1e-2));
+                assertThat(out.toString())
+                        .doesNotContain("Preparing")
+                        .contains("Training a GPT of", "bits per byte", "xz -9 on the same", "Try next:")
+                        .contains("unicorn:");
+            }
+        } finally {
+            System.clearProperty("licorne.cache");
+        }
+        assertThat(List.of("config.json", "model.safetensors", "tokenizer.json", "generation_config.json", "training",
+                        "metrics.jsonl", "loss.png"))
+                .allSatisfy(name -> assertThat(output.resolve(name)).exists());
+    }
+
+    @Test
+    void theDemoLeavesOtherDirectoriesAlone() {
+        Outcome outcome = run("demo", "--output", model);
+        assertFails(outcome, "no earlier demo", "--output");
+    }
+}
