@@ -20,8 +20,8 @@ import org.slf4j.LoggerFactory;
 /**
  * Writes the checkpoints of one training run into the {@code training} directory of its model, so that the process may
  * be killed, or the machine lose power, at any moment: a checkpoint is written aside, all its files are forced to the
- * disk, and then it gets its name in one step. Older ones are removed only after that. The last few and the one with the
- * lowest validation loss are kept.
+ * disk, and then it gets its name in one step. Older ones are removed only after that. The last few and the one with
+ * the lowest validation loss are kept.
  *
  * <p>Whoever opens a store closes it. It holds a lock that the system frees when the process dies, so two runs never
  * write into the same directory. Not thread-safe.
@@ -116,7 +116,8 @@ public final class CheckpointStore implements AutoCloseable {
      * Writes a checkpoint; when this returns it will survive anything but the disk's death. Tensors are written bit by
      * bit. A thread that was interrupted saves all the same, and is still interrupted afterwards.
      *
-     * @throws CheckpointException if the disk is full or writing fails otherwise; the checkpoints from before are intact
+     * @throws CheckpointException if the disk is full or writing fails otherwise; the checkpoints from before are
+     *     intact
      */
     public TrainingCheckpoint save(TrainingState state, Map<String, Tensor> tensors) {
         if (lock == null) {
@@ -147,8 +148,9 @@ public final class CheckpointStore implements AutoCloseable {
         List<TrainingCheckpoint> before = TrainingCheckpoint.list(directory);
         TrainingCheckpoint last = before.isEmpty() ? null : before.get(before.size() - 1);
         if (last != null && last.step() > state.step()) {
-            throw new CheckpointException(directory, "a checkpoint of step " + state.step() + " would be older than that of"
-                    + " step " + last.step() + ", which is already here", "Resume from it, or use another directory");
+            throw new CheckpointException(directory, "a checkpoint of step " + state.step()
+                    + " would be older than that of step " + last.step() + ", which is already here",
+                    "Resume from it, or use another directory");
         }
         int copy = last != null && last.step() == state.step() ? last.copy() + 1 : 0;
         TrainingCheckpoint saved = new TrainingCheckpoint(directory, state.step(), copy);
@@ -198,8 +200,8 @@ public final class CheckpointStore implements AutoCloseable {
     }
 
     /**
-     * Removes what need not be kept, and nothing that cannot be judged. A failure to do so costs room but loses nothing,
-     * so it is only logged.
+     * Removes what need not be kept, and nothing that cannot be judged. A failure to do so costs room but loses
+     * nothing, so it is only logged.
      */
     private void prune() {
         try {

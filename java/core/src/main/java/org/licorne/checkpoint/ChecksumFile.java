@@ -12,8 +12,8 @@ import java.util.regex.Pattern;
 import java.util.zip.CRC32C;
 
 /**
- * Checksums of a checkpoint's files and tensors: a text file with one line each, and a last line for the lines before it.
- * Not thread-safe.
+ * Checksums of a checkpoint's files and tensors: a text file with one line each, and a last line for the lines before
+ * it. Not thread-safe.
  */
 final class ChecksumFile {
     private static final Pattern LINE = Pattern.compile("([0-9a-f]{8}) (\\d{1,18}) (\\S+)");

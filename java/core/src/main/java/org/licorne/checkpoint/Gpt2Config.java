@@ -66,7 +66,8 @@ final class Gpt2Config {
     private int size(String key) {
         JsonNode value = json.path(key);
         if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < 1) {
-            throw error(key, value.isMissingNode() ? "is missing" : "is " + shown(key), "a whole number from 1 is needed");
+            String problem = value.isMissingNode() ? "is missing" : "is " + shown(key);
+            throw error(key, problem, "a whole number from 1 is needed");
         }
         return value.intValue();
     }

@@ -31,7 +31,7 @@ final class Gpt2Format {
 
     private Gpt2Format() {}
 
-    /** The tensors of a model in the order of the network; made one by one, as a file may claim any number of layers. */
+    /** The tensors of a model in the order of the network; made one by one, as a file may claim many layers. */
     static Stream<Entry> entries(GptConfig config) {
         long C = config.channels();
         Stream<Entry> tables = Stream.of(

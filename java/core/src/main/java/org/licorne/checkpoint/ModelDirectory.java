@@ -53,7 +53,7 @@ public final class ModelDirectory {
             Gpt gpt = Gpt.empty(backend, config);
             try {
                 Gpt2Format.entries(config)
-                        .forEach(entry -> read(file, prefix + entry.name(), entry, gpt.parameter(entry.name()).tensor()));
+                        .forEach(entry -> read(file, prefix, entry, gpt.parameter(entry.name()).tensor()));
                 backend.synchronize();
                 return gpt;
             } catch (RuntimeException e) {
@@ -108,7 +108,8 @@ public final class ModelDirectory {
         }
     }
 
-    private static void read(Safetensors file, String name, Gpt2Format.Entry entry, Tensor destination) {
+    private static void read(Safetensors file, String prefix, Gpt2Format.Entry entry, Tensor destination) {
+        String name = prefix + entry.name();
         if (!entry.transposed()) {
             file.copyTo(name, destination);
             return;
@@ -134,8 +135,8 @@ public final class ModelDirectory {
     }
 
     /**
-     * Saves a model. The files are written aside and forced to the disk; only then do they take the place of older ones,
-     * one after the other, the weights last. What else is in the directory stays.
+     * Saves a model. The files are written aside and forced to the disk; only then do they take the place of older
+     * ones, one after the other, the weights last. What else is in the directory stays.
      *
      * @param tokenizer or null: then the directory keeps the tokenizer it has
      * @param type F32, or BF16 for half the size at three significant digits

@@ -21,8 +21,8 @@ import org.licorne.tensor.Tensor;
 
 /**
  * The tensors of a safetensors file, or of several that belong together through {@code model.safetensors.index.json}.
- * Headers are checked when it is opened; data is memory-mapped and read only when asked for. Whoever opens it closes it:
- * reads are refused from then on, and the mappings go with the next garbage collection. Thread-safe.
+ * Headers are checked when it is opened; data is memory-mapped and read only when asked for. Whoever opens it closes
+ * it: reads are refused from then on, and the mappings go with the next garbage collection. Thread-safe.
  */
 public final class Safetensors implements AutoCloseable {
     /** Name of an unsharded model in its directory. */
@@ -82,7 +82,8 @@ public final class Safetensors implements AutoCloseable {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             SafetensorsHeader header = SafetensorsHeader.read(file, channel);
             long size = channel.size();
-            MappedByteBuffer[] segments = new MappedByteBuffer[Math.toIntExact((size + SEGMENT_BYTES - 1) / SEGMENT_BYTES)];
+            int count = Math.toIntExact((size + SEGMENT_BYTES - 1) / SEGMENT_BYTES);
+            MappedByteBuffer[] segments = new MappedByteBuffer[count];
             for (int i = 0; i < segments.length; i++) {
                 long from = i * SEGMENT_BYTES;
                 segments[i] = channel.map(FileChannel.MapMode.READ_ONLY, from, Math.min(SEGMENT_BYTES, size - from));
@@ -116,7 +117,8 @@ public final class Safetensors implements AutoCloseable {
             TensorEntry entry = inShard.get(name);
             if (entry == null) {
                 throw new CheckpointException(index.resolveSibling(shard), name, -1,
-                        "the index says that this file holds the tensor, but it does not", "Get the shards again", null);
+                        "the index says that this file holds the tensor, but it does not",
+                        "Get the shards again", null);
             }
             entries.put(name, entry);
         });
@@ -145,8 +147,8 @@ public final class Safetensors implements AutoCloseable {
     public TensorEntry entry(String name) {
         TensorEntry entry = entries.get(name);
         if (entry == null) {
-            throw new CheckpointException(path, name, -1, "the tensor is missing; the file has " + some(entries.keySet()),
-                    null, null);
+            throw new CheckpointException(
+                    path, name, -1, "the tensor is missing; the file has " + some(entries.keySet()), null, null);
         }
         return entry;
     }
@@ -179,7 +181,8 @@ public final class Safetensors implements AutoCloseable {
     public void read(String name, long firstElement, float[] destination, int from, int count) {
         TensorEntry entry = entry(name);
         if (!entry.type().readsAsFloat()) {
-            throw entry.error("its type is " + entry.type() + ", but only F32, F16 and BF16 can be read as numbers", null);
+            throw entry.error(
+                    "its type is " + entry.type() + ", but only F32, F16 and BF16 can be read as numbers", null);
         }
         int width = entry.type().bytes();
         checkRange(entry, Math.multiplyExact(firstElement, width), (long) count * width);
@@ -216,8 +219,8 @@ public final class Safetensors implements AutoCloseable {
     }
 
     /**
-     * Copies a tensor into memory of the same shape, in bounded pieces. Equal types are copied bit by bit, straight from
-     * the mapping; otherwise floats are converted.
+     * Copies a tensor into memory of the same shape, in bounded pieces. Equal types are copied bit by bit, straight
+     * from the mapping; otherwise floats are converted.
      *
      * @throws CheckpointException if the shapes differ or the type cannot be converted
      */

@@ -162,7 +162,8 @@ final class SafetensorsHeader {
             String key = parser.currentName();
             long at = at(parser);
             if (parser.nextToken() != JsonToken.VALUE_STRING) {
-                throw error(null, at, METADATA + ": the value of " + CheckpointException.quote(key) + " is not a string");
+                throw error(
+                        null, at, METADATA + ": the value of " + CheckpointException.quote(key) + " is not a string");
             }
             if (metadata.put(key, parser.getText()) != null) {
                 throw error(null, at, METADATA + ": " + CheckpointException.quote(key) + " stands twice");
@@ -261,8 +262,9 @@ final class SafetensorsHeader {
         }
         long dataBytes = fileBytes - dataStart;
         if (end > dataBytes) {
-            throw error(name, dataStart + begin, "its data would end at byte " + end + " of the data, but the file holds "
-                    + dataBytes + " bytes of data: it is cut short or its header is wrong");
+            throw error(name, dataStart + begin, "its data would end at byte " + end
+                    + " of the data, but the file holds " + dataBytes
+                    + " bytes of data: it is cut short or its header is wrong");
         }
         if (end - begin != bytes) {
             throw error(name, dataStart + begin, "its data has " + (end - begin) + " bytes, but shape " + shape + " of "

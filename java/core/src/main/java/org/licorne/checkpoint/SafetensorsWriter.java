@@ -159,8 +159,8 @@ public final class SafetensorsWriter {
                 output.flush();
                 checksums.put(item.name, output.tensorChecksum.getValue());
                 if (output.position != end) {
-                    throw new IllegalStateException("tensor '" + item.name + "' needs " + item.bytes + " bytes, but got "
-                            + (item.bytes + output.position - end));
+                    throw new IllegalStateException("tensor '" + item.name + "' needs " + item.bytes
+                            + " bytes, but got " + (item.bytes + output.position - end));
                 }
             }
             storage.force(channel);

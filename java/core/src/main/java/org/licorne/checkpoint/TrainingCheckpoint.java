@@ -139,8 +139,8 @@ public final class TrainingCheckpoint {
         JsonNode json = StrictJson.readObject(file);
         long format = integer(file, json, "format");
         if (format != FORMAT) {
-            throw new CheckpointException(file, "the checkpoint has format " + format + ", but this version reads format "
-                    + FORMAT, "Resume with the version of Licorne that wrote it");
+            throw new CheckpointException(file, "the checkpoint has format " + format
+                    + ", but this version reads format " + FORMAT, "Resume with the version of Licorne that wrote it");
         }
         Map<String, String> configuration = new TreeMap<>();
         object(file, json, "configuration").fields()
@@ -178,7 +178,8 @@ public final class TrainingCheckpoint {
                 TensorEntry entry = file.entry(wanted.getKey());
                 Safetensors.requireShape(entry, wanted.getValue().shape());
                 if (entry.type() != ElementType.of(wanted.getValue().dtype())) {
-                    throw entry.error("its type is " + entry.type() + " and should be " + wanted.getValue().dtype(), null);
+                    throw entry.error(
+                            "its type is " + entry.type() + " and should be " + wanted.getValue().dtype(), null);
                 }
             }
             for (String name : new TreeSet<>(file.names())) {

@@ -29,7 +29,7 @@ public record TrainingState(
         Map<String, Long> counters) {
     public TrainingState {
         if (step < 0 || elapsedNanos < 0 || tokensSeen < 0 || dataPosition < 0) {
-            throw new IllegalArgumentException("step, time, tokens and data position of a training state are not negative");
+            throw new IllegalArgumentException("step, time, tokens and data position cannot be negative");
         }
         configuration = Collections.unmodifiableMap(new TreeMap<>(configuration));
         counters = Collections.unmodifiableMap(new TreeMap<>(counters));

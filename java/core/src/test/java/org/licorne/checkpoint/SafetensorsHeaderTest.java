@@ -25,7 +25,7 @@ class SafetensorsHeaderTest {
         return Files.write(file, bytes.array());
     }
 
-    /** Header with single quotes for double ones | bytes of data | tensor named | byte named or -1 | part of the message. */
+    /** Header with ' for " | bytes of data | tensor named | byte named, or -1 for any | part of the message. */
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
@@ -50,7 +50,8 @@ class SafetensorsHeaderTest {
                 "{'a':{'dtype':'F32','shape':[9223372036854775808],'data_offsets':[0,4]}}|4|a|37|outside 0 to 2^63",
                 "{'a':{'dtype':'F32','shape':[4294967296,4294967296],'data_offsets':[0,4]}}|4|a|9|overflows",
                 "{'a':{'dtype':'F64','shape':[2305843009213693952],'data_offsets':[0,0]}}|0|a|9|overflows",
-                "{'a':{'dtype':'U8','shape':[9223372036854775807],'data_offsets':[0,9223372036854775807]}}|4|a|-1|cut short",
+                "{'a':{'dtype':'U8','shape':[9223372036854775807],'data_offsets':[0,9223372036854775807]}}"
+                        + "|4|a|-1|cut short",
                 "{'a':{'dtype':'F32','shape':[1],'data_offsets':[4,0]}}|4|a|9|before it begins",
                 "{'a':{'dtype':'F32','shape':[1],'data_offsets':[0,4,8]}}|4|a|-1|more than 2",
                 "{'a':{'dtype':'F32','shape':[1],'data_offsets':[0]}}|4|a|9|holds 1 numbers",
@@ -59,11 +60,14 @@ class SafetensorsHeaderTest {
                 "{'a':{'dtype':'F32','shape':[1],'data_offsets':[0,4]}}|6|a|66|belong to no tensor",
                 "{}|3||10|belong to no tensor",
                 "{'a':{'dtype':'U8','shape':[2],'data_offsets':[1,3]}}|3|a|61|a hole of 1 bytes",
-                "{'a':{'dtype':'U8','shape':[2],'data_offsets':[0,2]},'b':{'dtype':'U8','shape':[2],'data_offsets':[1,3]}}"
+                "{'a':{'dtype':'U8','shape':[2],'data_offsets':[0,2]},"
+                        + "'b':{'dtype':'U8','shape':[2],'data_offsets':[1,3]}}"
                         + "|3|b|-1|overlaps that of 'a'",
-                "{'a':{'dtype':'U8','shape':[2],'data_offsets':[0,2]},'a':{'dtype':'U8','shape':[2],'data_offsets':[0,2]}}"
+                "{'a':{'dtype':'U8','shape':[2],'data_offsets':[0,2]},"
+                        + "'a':{'dtype':'U8','shape':[2],'data_offsets':[0,2]}}"
                         + "|2|a|61|stands twice in the header",
-                "{'a':{'dtype':'U8','shape':[0],'data_offsets':[0,0]},'\\u0061':{'dtype':'U8','shape':[0],'data_offsets':[0,0]}}"
+                "{'a':{'dtype':'U8','shape':[0],'data_offsets':[0,0]},"
+                        + "'\\u0061':{'dtype':'U8','shape':[0],'data_offsets':[0,0]}}"
                         + "|0|a|61|stands twice in the header",
                 "{'__metadata__':[]}|0||-1|is not an object",
                 "{'__metadata__':{'a':1}}|0||-1|is not a string",
@@ -106,7 +110,8 @@ class SafetensorsHeaderTest {
         assertThat(e).hasMessageContaining("not UTF-8");
         assertThat(e.byteOffset()).isEqualTo(11);
         byte[] wide = "{}".getBytes(StandardCharsets.UTF_16LE);
-        assertThat(refused(write(directory.resolve("wide.safetensors"), wide, new byte[0]))).hasMessageContaining("NUL");
+        assertThat(refused(write(directory.resolve("wide.safetensors"), wide, new byte[0])))
+                .hasMessageContaining("NUL");
     }
 
     @Test

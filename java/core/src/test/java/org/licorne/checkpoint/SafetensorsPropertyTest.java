@@ -121,7 +121,8 @@ class SafetensorsPropertyTest {
                 "0", "1", "2", "4", "8", "16", "-1", "-0", "1e2", "0.5", "2147483648", "9223372036854775807",
                 "9223372036854775808", "-9223372036854775809", "18446744073709551616", "null", "\"4\"", "[]", "{}");
         Arbitrary<String> lists = numbers.list().ofMaxSize(4).map(items -> "[" + String.join(",", items) + "]");
-        Arbitrary<String> types = Arbitraries.of("\"F32\"", "\"U8\"", "\"BF16\"", "\"F64\"", "\"f32\"", "\"\"", "4", "null");
+        Arbitrary<String> types =
+                Arbitraries.of("\"F32\"", "\"U8\"", "\"BF16\"", "\"F64\"", "\"f32\"", "\"\"", "4", "null");
         Arbitrary<String> fields = Arbitraries.oneOf(
                 types.map(type -> "\"dtype\":" + type),
                 lists.map(list -> "\"shape\":" + list),
