@@ -1,6 +1,7 @@
 package org.licorne.bench.pytorch;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -8,7 +9,6 @@ import java.util.Map;
 import java.util.function.Predicate;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.AdamW;
-import org.bytedeco.pytorch.GeneratorOptional;
 import org.bytedeco.pytorch.OptimizerParamGroup;
 import org.bytedeco.pytorch.OptimizerParamGroupVector;
 import org.bytedeco.pytorch.Scalar;
@@ -36,7 +36,7 @@ public final class PyTorchGpt implements AutoCloseable {
     private AdamW optimiser;
     private TensorVector trained;
 
-    /** A model whose parameters are all zero until {@link #set} or {@link #initialise}. */
+    /** A model whose parameters are all zero until {@link #set}. */
     public PyTorchGpt(GptConfig config, Precision precision) {
         this.config = config;
         this.precision = precision;
@@ -75,25 +75,14 @@ public final class PyTorchGpt implements AutoCloseable {
 
     /** Sets one parameter. @param values row-major, (out, in) for a linear map */
     public void set(String name, float[] values) {
-        try (PointerScope scope = new PointerScope()) {
-            Tensor parameter = parameter(name);
-            Tensor source = PyTorch.tensor(values, precision, parameter.shape());
-            parameter.data().copy_(source);
-        }
+        set(name, 0, values, values.length);
     }
 
-    /** GPT-2's initialisation, near enough for timing: normal with deviation 0.02, norms 1, biases 0. */
-    public void initialise(long seed) {
-        torch.manual_seed(seed);
+    /** Sets {@code count} values of one parameter from {@code first} on. */
+    public void set(String name, long first, float[] values, int count) {
         try (PointerScope scope = new PointerScope()) {
-            for (Map.Entry<String, Tensor> entry : parameters.entrySet()) {
-                Tensor data = entry.getValue().data();
-                if (entry.getValue().shape().length == 2) {
-                    data.normal_(0, 0.02, new GeneratorOptional());
-                } else if (entry.getKey().endsWith(".weight")) {
-                    data.fill_(new Scalar(1.0));
-                }
-            }
+            Tensor source = PyTorch.tensor(Arrays.copyOf(values, count), precision, count);
+            parameter(name).data().view(-1).narrow(0, first, count).copy_(source);
         }
     }
 

@@ -14,24 +14,16 @@ final class PyTorchDecoding implements Workload {
     private final DecodingPlan plan;
     private final int B;
     private int[] tokens;
+    private double fingerprint;
 
     PyTorchDecoding(GptConfig config, int B, int prompt, Precision precision) {
         this.config = config;
         this.B = B;
         plan = new DecodingPlan(config, prompt, precision == Precision.BF16 ? 2 : 4);
-        model = new PyTorchGpt(config, precision);
-        model.initialise(TrainingData.SEED);
+        model = PyTorchModel.create(config, precision);
         decoder = new PyTorchDecoder(model, B, plan.capacity());
-        restart();
-    }
-
-    private void restart() {
-        decoder.reset();
         tokens = new int[B];
-        for (int t = 0; t < plan.prompt(); t++) {
-            Arrays.fill(tokens, plan.promptToken(t));
-            tokens = decoder.step(tokens);
-        }
+        rewind();
     }
 
     @Override
@@ -41,7 +33,25 @@ final class PyTorchDecoding implements Workload {
 
     @Override
     public void rewind() {
-        restart();
+        decoder.reset();
+        for (int t = 0; t < plan.prompt() - 1; t++) {
+            Arrays.fill(tokens, plan.promptToken(t));
+            decoder.step(tokens);
+        }
+        Arrays.fill(tokens, plan.promptToken(plan.prompt() - 1));
+        double[] logits = decoder.logits(tokens);
+        fingerprint = 0;
+        for (int b = 0; b < B; b++) {
+            int best = 0;
+            for (int id = 0; id < config.vocabularySize(); id++) {
+                double logit = logits[b * config.vocabularySize() + id];
+                fingerprint += Math.abs(logit) / logits.length;
+                if (logit > logits[b * config.vocabularySize() + best]) {
+                    best = id;
+                }
+            }
+            tokens[b] = best;
+        }
     }
 
     @Override
@@ -66,7 +76,7 @@ final class PyTorchDecoding implements Workload {
 
     @Override
     public double fingerprint() {
-        return tokens[0];
+        return fingerprint;
     }
 
     @Override

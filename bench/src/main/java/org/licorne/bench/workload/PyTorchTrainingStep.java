@@ -12,8 +12,7 @@ final class PyTorchTrainingStep implements Workload {
 
     PyTorchTrainingStep(GptConfig config, int B, int T, Precision precision) {
         data = new TrainingData(config, B, T);
-        model = new PyTorchGpt(config, precision);
-        model.initialise(TrainingData.SEED);
+        model = PyTorchModel.create(config, precision);
         model.startTraining(
                 TrainingData.BETA1,
                 TrainingData.BETA2,

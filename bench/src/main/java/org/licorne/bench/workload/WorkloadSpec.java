@@ -6,7 +6,7 @@ import java.util.Locale;
  * What to time, on which engine. A value that travels to a child JVM.
  *
  * @param kind the work
- * @param engine a Licorne backend's name, {@code pytorch} (with OpenBLAS) or {@code pytorch-mkl}
+ * @param engine a Licorne backend's name, or one of the constants for PyTorch
  * @param size preset of {@link org.licorne.model.GptSize} that gives the shapes
  * @param batch sequences
  * @param context tokens per sequence; for decoding, tokens in the cache when timing starts
@@ -15,6 +15,8 @@ import java.util.Locale;
 public record WorkloadSpec(Kind kind, String engine, String size, int batch, int context, String precision) {
     public static final String PYTORCH = "pytorch";
     public static final String PYTORCH_MKL = "pytorch-mkl";
+    /** PyTorch with OpenBLAS, whose pool is the only one: PyTorch itself gets one thread. */
+    public static final String PYTORCH_ONE_POOL = "pytorch-one-pool";
 
     /** The work that is compared with peers. */
     public enum Kind {
@@ -26,6 +28,16 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
         CROSS_ENTROPY,
         /** One new token per sequence with a key and value cache. */
         DECODE;
+
+        /** @param name as on the command line, e.g. {@code training-step} */
+        public static Kind named(String name) {
+            try {
+                return valueOf(name.trim().toUpperCase(Locale.ROOT).replace('-', '_'));
+            } catch (IllegalArgumentException e) {
+                throw new IllegalArgumentException("there is no work '" + name
+                        + "'; there are training-step, attention, cross-entropy and decode");
+            }
+        }
 
         @Override
         public String toString() {
@@ -42,8 +54,8 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
         }
     }
 
-    public boolean isPyTorch() {
-        return engine.equals(PYTORCH) || engine.equals(PYTORCH_MKL);
+    public boolean runsOnPyTorch() {
+        return engine.startsWith(PYTORCH);
     }
 
     /** The same work on another engine. */

@@ -11,6 +11,7 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -63,6 +64,11 @@ class OpParityTest {
         torchMemory.close();
         memory.close();
         backend.close();
+    }
+
+    @AfterAll
+    static void report() {
+        Parity.report("ops against PyTorch");
     }
 
     @Test
@@ -452,7 +458,7 @@ class OpParityTest {
 
     private void same(String what, Tensor actual, org.bytedeco.pytorch.Tensor expected) {
         backend.synchronize();
-        Parity.same(backendName + ": " + what, actual.toFloats(), PyTorch.values(expected), Parity.tolerance(backendName));
+        Parity.same(backendName, what, actual.toFloats(), PyTorch.values(expected), Parity.tolerance(backendName));
     }
 
 }

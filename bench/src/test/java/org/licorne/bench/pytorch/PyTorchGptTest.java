@@ -17,7 +17,7 @@ class PyTorchGptTest {
     @Test
     void anUntrainedModelIsAsGoodAsGuessing() {
         try (PyTorchGpt model = new PyTorchGpt(CONFIG, Precision.FP32)) {
-            model.initialise(7);
+            initialise(model);
             int[] tokens = tokens(24, 1);
             // Logits of deviation 0.1 leave the loss within a few hundredths of log V.
             assertThat(model.lossAndGradients(tokens, tokens(24, 2), 2, 12)).isCloseTo(Math.log(97), within(0.05));
@@ -27,7 +27,7 @@ class PyTorchGptTest {
     @Test
     void gradientsPointUphill() {
         try (PyTorchGpt model = new PyTorchGpt(CONFIG, Precision.FP64)) {
-            model.initialise(7);
+            initialise(model);
             int[] inputs = tokens(24, 1);
             int[] targets = tokens(24, 2);
             targets[5] = -1;
@@ -51,7 +51,7 @@ class PyTorchGptTest {
     void decodingWithACacheEqualsTheFullPass() {
         try (PyTorchGpt model = new PyTorchGpt(CONFIG, Precision.FP64);
                 PyTorchDecoder decoder = new PyTorchDecoder(model, 1, 12)) {
-            model.initialise(7);
+            initialise(model);
             int[] tokens = tokens(12, 3);
             double[] full = model.logits(tokens, 1, 12);
             for (int t = 0; t < 12; t++) {
@@ -66,7 +66,7 @@ class PyTorchGptTest {
     void trainingLowersTheLossAndAStepLeaksNothing() {
         for (Precision precision : Precision.values()) {
             try (PyTorchGpt model = new PyTorchGpt(CONFIG, precision)) {
-                model.initialise(7);
+                initialise(model);
                 model.startTraining(0.9, 0.95, 1e-8, 0.1, name -> !name.contains("ln_") && name.endsWith(".weight"));
                 int[] inputs = tokens(24, 1);
                 int[] targets = tokens(24, 2);
@@ -84,5 +84,16 @@ class PyTorchGptTest {
 
     private static int[] tokens(int count, long seed) {
         return new Random(seed).ints(count, 0, 97).toArray();
+    }
+
+    private static void initialise(PyTorchGpt model) {
+        Random random = new Random(7);
+        PyTorchGpt.shapes(CONFIG).forEach((name, shape) -> {
+            float[] values = new float[(int) (shape.length == 1 ? shape[0] : shape[0] * shape[1])];
+            for (int i = 0; i < values.length; i++) {
+                values[i] = PyTorchGpt.isMatrix(name) ? 0.02f * (float) random.nextGaussian() : name.endsWith("bias") ? 0 : 1;
+            }
+            model.set(name, values);
+        });
     }
 }

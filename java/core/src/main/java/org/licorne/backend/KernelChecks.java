@@ -17,9 +17,9 @@ import org.licorne.tensor.Tensor;
 
 /**
  * The checks of shapes, types and aliases that every {@link Kernels} implementation makes before an op, one method per
- * op with the op's own name and arguments. Each throws {@link IllegalArgumentException} with the op, the tensor and both
- * shapes. What can only be known from the data (token ids, targets, lengths) is the kernel's to check; the size of a
- * workspace depends on the backend and is checked by {@link #workspace}. Stateless, allocates nothing on success.
+ * op with the op's own name and arguments. Each throws {@link IllegalArgumentException} with the op, the tensor and
+ * both shapes. What can only be known from the data (token ids, targets, lengths) is the kernel's to check; the size of
+ * a workspace depends on the backend and is checked by {@link #workspace}. Stateless, allocates nothing on success.
  */
 public final class KernelChecks {
     private KernelChecks() {}
@@ -240,12 +240,12 @@ public final class KernelChecks {
             Mask mask,
             float scale) {
         String op = "attention_forward";
-        queries(op, "q", q, shape, false);
-        keys(op, "k", k, shape, false);
-        keys(op, "v", v, shape, false);
-        outputs(op, "out", out, shape, true);
+        AttentionChecks.queries(op, "q", q, shape, false);
+        AttentionChecks.keys(op, "k", k, shape, false);
+        AttentionChecks.keys(op, "v", v, shape, false);
+        AttentionChecks.outputs(op, "out", out, shape, true);
         shape(op, "lse", lse, DType.F32, "B,H,T", shape.B(), shape.H(), shape.T());
-        mask(op, mask, shape);
+        AttentionChecks.mask(op, mask, shape);
         workspaceType(op, workspace);
     }
 
@@ -264,16 +264,16 @@ public final class KernelChecks {
             Mask mask,
             float scale) {
         String op = "attention_backward";
-        queries(op, "dq", dq, shape, true);
-        keys(op, "dk", dk, shape, true);
-        keys(op, "dv", dv, shape, true);
-        outputs(op, "dout", dout, shape, false);
-        outputs(op, "out", out, shape, false);
+        AttentionChecks.queries(op, "dq", dq, shape, true);
+        AttentionChecks.keys(op, "dk", dk, shape, true);
+        AttentionChecks.keys(op, "dv", dv, shape, true);
+        AttentionChecks.outputs(op, "dout", dout, shape, false);
+        AttentionChecks.outputs(op, "out", out, shape, false);
         shape(op, "lse", lse, DType.F32, "B,H,T", shape.B(), shape.H(), shape.T());
-        queries(op, "q", q, shape, false);
-        keys(op, "k", k, shape, false);
-        keys(op, "v", v, shape, false);
-        mask(op, mask, shape);
+        AttentionChecks.queries(op, "q", q, shape, false);
+        AttentionChecks.keys(op, "k", k, shape, false);
+        AttentionChecks.keys(op, "v", v, shape, false);
+        AttentionChecks.mask(op, mask, shape);
         workspaceType(op, workspace);
     }
 
@@ -290,70 +290,12 @@ public final class KernelChecks {
         if (shape.T() != 1) {
             throw failure(op, "T = " + shape.T() + ", but one query per sequence is decoded");
         }
-        queries(op, "q", q, shape, false);
-        keys(op, "k", k, shape, false);
-        keys(op, "v", v, shape, false);
-        outputs(op, "out", out, shape, true);
+        AttentionChecks.queries(op, "q", q, shape, false);
+        AttentionChecks.keys(op, "k", k, shape, false);
+        AttentionChecks.keys(op, "v", v, shape, false);
+        AttentionChecks.outputs(op, "out", out, shape, true);
         shape(op, "keyLengths", keyLengths, DType.I32, "B", shape.B());
         workspaceType(op, workspace);
-    }
-
-    private static void queries(String op, String name, Tensor tensor, AttentionShape shape, boolean written) {
-        strided(op, name, tensor, shape.B(), shape.T(), shape.H() * shape.D(), shape.queryTokenStride(),
-                shape.queryBatchStride(), written);
-    }
-
-    private static void keys(String op, String name, Tensor tensor, AttentionShape shape, boolean written) {
-        strided(op, name, tensor, shape.B(), shape.S(), shape.G() * shape.D(), shape.keyTokenStride(),
-                shape.keyBatchStride(), written);
-    }
-
-    private static void outputs(String op, String name, Tensor tensor, AttentionShape shape, boolean written) {
-        strided(op, name, tensor, shape.B(), shape.T(), shape.H() * shape.D(), shape.outTokenStride(),
-                shape.outBatchStride(), written);
-    }
-
-    private static void strided(
-            String op,
-            String name,
-            Tensor tensor,
-            long batches,
-            long tokens,
-            long width,
-            long tokenStride,
-            long batchStride,
-            boolean written) {
-        if (batchStride < 0) {
-            throw failure(op, name + " has a negative batch stride of " + batchStride);
-        }
-        if (batches == 0 || tokens == 0) {
-            reaches(op, name, tensor, 0);
-            return;
-        }
-        long sequence = product(op, tokens - 1, tokenStride) + width;
-        if (written && batches > 1 && batchStride < sequence) {
-            throw failure(op, name + " is written, but its sequences of " + sequence + " elements overlap at a batch stride of "
-                    + batchStride);
-        }
-        reaches(op, name, tensor, product(op, batches - 1, batchStride) + sequence);
-    }
-
-    private static void mask(String op, Mask mask, AttentionShape shape) {
-        if (mask == null) {
-            throw failure(op, "mask is null");
-        }
-        optional(op, "prefixLengths", mask.prefixLengths(), "B", shape.B());
-        optional(op, "queryLengths", mask.queryLengths(), "B", shape.B());
-        optional(op, "keyLengths", mask.keyLengths(), "B", shape.B());
-        if (mask.documents() != null) {
-            shape(op, "documents", mask.documents(), DType.I32, "B,S", shape.B(), shape.S());
-        }
-    }
-
-    private static void optional(String op, String name, Tensor tensor, String letters, long elements) {
-        if (tensor != null) {
-            shape(op, name, tensor, DType.I32, letters, elements);
-        }
     }
 
     public static void keyValueAppend(

@@ -99,7 +99,8 @@ final class TensorChecks {
     static void reaches(String op, String name, Tensor tensor, long extent) {
         type(op, name, tensor, DType.F32);
         if (tensor.elements() < extent) {
-            throw failure(op, name + " " + shape(tensor) + " has " + tensor.elements() + " elements, but its strides reach "
+            throw failure(op, name + " " + shape(tensor) + " has " + tensor.elements()
+                    + " elements, but its strides reach "
                     + extent);
         }
     }

@@ -18,7 +18,8 @@ public final class Gpt implements AutoCloseable {
     /** Standard deviation of the initial weights. */
     public static final double INITIAL_DEVIATION = 0.02;
 
-    private static final int INITIALISATION_CHUNK = 1 << 16;
+    private static final int INITIALISATION_CHUNK = 1 << 20;
+    private static final int PART = 1 << 14; // per task; even
 
     private final Backend backend;
     private final GptConfig config;
@@ -78,9 +79,11 @@ public final class Gpt implements AutoCloseable {
         for (long first = 0; first < tensor.elements(); first += values.length) {
             long start = first;
             int count = (int) Math.min(values.length, tensor.elements() - first);
-            IntStream.range(0, count)
-                    .parallel()
-                    .forEach(i -> values[i] = (float) (deviation * Philox.normal(seed, stream, start + i)));
+            IntStream.range(0, (count + PART - 1) / PART).parallel().forEach(part -> {
+                int from = part * PART;
+                int size = Math.min(PART, count - from);
+                Philox.fillNormal(values, from, size, deviation, seed, stream, start + from);
+            });
             tensor.write(first, values, 0, count);
         }
     }

@@ -51,12 +51,37 @@ public final class Philox {
         return (bits(seed, stream, index) >>> 11) * DOUBLE_UNIT;
     }
 
-    /** Standard normal; Box and Muller 1958, the cosine half. */
+    /** Standard normal; numbers 2i and 2i + 1 are a pair of Box and Muller 1958 made of 64 bits. */
     public static double normal(long seed, long stream, long index) {
-        long bits = bits(seed, stream, index);
-        double radius = ((bits & LOW) + 0.5) * 0x1p-32; // never 0, so that its logarithm is finite
-        double angle = (bits >>> 32) * 0x1p-32;
-        return Math.sqrt(-2 * Math.log(radius)) * Math.cos(2 * Math.PI * angle);
+        long bits = bits(seed, stream, index >>> 1);
+        return (index & 1) == 0 ? radius(bits) * Math.cos(angle(bits)) : radius(bits) * Math.sin(angle(bits));
+    }
+
+    /**
+     * Writes {@code deviation · normal(seed, stream, first + i)} for each i below count; at half the cost.
+     *
+     * @param first an even number
+     */
+    public static void fillNormal(
+            float[] out, int from, int count, double deviation, long seed, long stream, long first) {
+        for (int i = 0; i < count; i += 2) {
+            long bits = bits(seed, stream, (first + i) >>> 1);
+            double radius = deviation * radius(bits);
+            double angle = angle(bits);
+            out[from + i] = (float) (radius * Math.cos(angle));
+            if (i + 1 < count) {
+                out[from + i + 1] = (float) (radius * Math.sin(angle));
+            }
+        }
+    }
+
+    private static double radius(long bits) {
+        double uniform = ((bits & LOW) + 0.5) * 0x1p-32; // never 0, so that its logarithm is finite
+        return Math.sqrt(-2 * Math.log(uniform));
+    }
+
+    private static double angle(long bits) {
+        return 2 * Math.PI * (bits >>> 32) * 0x1p-32;
     }
 
     private static long half(int half, int counter0, int counter1, int counter2, int counter3, int key0, int key1) {

@@ -21,7 +21,8 @@ final class CrossEntropyReference {
     }
 
     static void backward(
-            Workers workers, Floats losses, Floats dlogits, Floats logits, Ints targets, int N, int V, int Vp, float scale) {
+            Workers workers, Floats losses, Floats dlogits, Floats logits, Ints targets, int N, int V, int Vp,
+            float scale) {
         workers.run(N, (from, to) -> {
             double[] row = new double[V];
             for (int n = from; n < to; n++) {

@@ -7,7 +7,8 @@ final class EmbeddingReference {
     private EmbeddingReference() {}
 
     static void forward(
-            Workers workers, Floats out, Floats tokenTable, Floats positionTable, Ints tokens, Ints positions, int N, int C) {
+            Workers workers, Floats out, Floats tokenTable, Floats positionTable, Ints tokens, Ints positions, int N,
+            int C) {
         workers.run(N, (from, to) -> {
             for (int n = from; n < to; n++) {
                 int tokenRow = tokens.get(n) * C;
@@ -24,7 +25,8 @@ final class EmbeddingReference {
     }
 
     static void backward(
-            Workers workers, Floats dTokenTable, Floats dPositionTable, Floats dout, Ints tokens, Ints positions, int N, int C) {
+            Workers workers, Floats dTokenTable, Floats dPositionTable, Floats dout, Ints tokens, Ints positions, int N,
+            int C) {
         scatter(workers, dTokenTable, dout, tokens, N, C);
         if (positions != null) {
             scatter(workers, dPositionTable, dout, positions, N, C);

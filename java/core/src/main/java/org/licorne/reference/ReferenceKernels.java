@@ -8,8 +8,8 @@ import org.licorne.backend.MaskIntervals;
 import org.licorne.tensor.Tensor;
 
 /**
- * Checks, holds the buffers while an op runs, and forwards to one class per op. Data that the shapes cannot tell (tokens,
- * targets, lengths) is checked before anything is written.
+ * Checks, holds the buffers while an op runs, and forwards to one class per op. Data that the shapes cannot tell
+ * (tokens, targets, lengths) is checked before anything is written.
  */
 final class ReferenceKernels implements Kernels {
     private final Workers workers;
@@ -87,7 +87,8 @@ final class ReferenceKernels implements Kernels {
             Tensor out, Tensor sum, Tensor mean, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, Tensor beta,
             long N, long C, float epsilon) {
         KernelChecks.layerNormForward(out, sum, mean, rstd, x, residual, gamma, beta, N, C, epsilon);
-        using(() -> LayerNormReference.forward(workers, Floats.of(out), Floats.of(sum), Floats.of(mean), Floats.of(rstd),
+        using(() -> LayerNormReference.forward(workers, Floats.of(out), Floats.of(sum), Floats.of(mean),
+                Floats.of(rstd),
                 Floats.of(x), Floats.of(residual), Floats.of(gamma), Floats.of(beta), (int) N, (int) C, epsilon),
                 out, sum, mean, rstd, x, residual, gamma, beta);
     }
@@ -207,7 +208,8 @@ final class ReferenceKernels implements Kernels {
     @Override
     public void softmaxForward(Tensor out, Tensor x, long N, long V, long Vp) {
         KernelChecks.softmaxForward(out, x, N, V, Vp);
-        using(() -> SoftmaxReference.forward(workers, Floats.of(out), Floats.of(x), (int) N, (int) V, (int) Vp), out, x);
+        using(() -> SoftmaxReference.forward(workers, Floats.of(out), Floats.of(x), (int) N, (int) V, (int) Vp), out,
+                x);
     }
 
     @Override
@@ -257,7 +259,8 @@ final class ReferenceKernels implements Kernels {
             float beta2, float epsilon, float weightDecay, float maxNorm, long step) {
         KernelChecks.adamw(
                 parameters, m, v, gradients, norm, learningRate, beta1, beta2, epsilon, weightDecay, maxNorm, step);
-        using(() -> AdamwReference.step(workers, Floats.of(parameters), Floats.of(m), Floats.of(v), Floats.of(gradients),
+        using(() -> AdamwReference.step(workers, Floats.of(parameters), Floats.of(m), Floats.of(v),
+                Floats.of(gradients),
                 Floats.of(norm), (int) parameters.elements(), learningRate, beta1, beta2, epsilon, weightDecay, maxNorm,
                 step), parameters, m, v, gradients, norm);
     }

@@ -9,8 +9,8 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * The threads of a reference backend. Work is split over independent results only (rows, heads, columns), never within a
- * sum, so that any number of threads gives the same bits. Closed by its backend.
+ * The threads of a reference backend. Work is split over independent results only (rows, heads, columns), never within
+ * a sum, so that any number of threads gives the same bits. Closed by its backend.
  */
 final class Workers implements AutoCloseable {
     /** Computes the results from {@code from} to before {@code to}. */
@@ -18,7 +18,9 @@ final class Workers implements AutoCloseable {
         void run(int from, int to);
     }
 
-    /** Pieces per thread: enough that a thread with cheap rows helps out, few enough that scratch rows are amortised. */
+    /**
+     * Pieces per thread: enough that a thread with cheap rows helps out, few enough that scratch rows are amortised.
+     */
     private static final int PIECES_PER_THREAD = 4;
 
     private final int threads;

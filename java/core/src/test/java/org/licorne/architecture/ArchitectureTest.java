@@ -101,7 +101,8 @@ class ArchitectureTest {
 
     private static boolean importsJavaCpp(Path file) {
         try (Stream<String> lines = Files.lines(file)) {
-            return lines.anyMatch(line -> line.startsWith("import org.bytedeco") || line.startsWith("import static org.bytedeco"));
+            return lines.anyMatch(line -> line.startsWith("import org.bytedeco")
+                    || line.startsWith("import static org.bytedeco"));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

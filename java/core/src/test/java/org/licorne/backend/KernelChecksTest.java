@@ -47,7 +47,8 @@ class KernelChecksTest {
         refused(() -> KernelChecks.linearForward(floats(2, 4), null, floats(4, 3), null, 2, 3, 4),
                 "linear_forward: x is null");
         refused(() -> KernelChecks.geluForward(floats(4), floats(4).part("x", 0, 3)), "gelu_forward: out (4) != x (3)");
-        refused(() -> KernelChecks.softmaxForward(floats(0, 8), floats(0, 8), -1, 7, 8), "softmax_forward: N = -1 is negative");
+        refused(() -> KernelChecks.softmaxForward(floats(0, 8), floats(0, 8), -1, 7, 8),
+                "softmax_forward: N = -1 is negative");
     }
 
     @Test
@@ -87,7 +88,8 @@ class KernelChecksTest {
         refused(() -> KernelChecks.attentionDecode(floats(2, 3, 8), qkv, qkv, qkv, ints(2), null, shape, 1),
                 "attention_decode: T = 3, but one query per sequence is decoded");
         AttentionShape overlapping = new AttentionShape(2, 3, 3, 1, 1, 8, 8, 24, 8, 24, 8, 23);
-        refused(() -> KernelChecks.attentionForward(floats(47), floats(2, 1, 3), floats(48), floats(48), floats(48), null,
+        refused(() -> KernelChecks.attentionForward(floats(47), floats(2, 1, 3), floats(48), floats(48), floats(48),
+                null,
                         overlapping, Mask.none(), 1),
                 "attention_forward: out is written, but its sequences of 24 elements overlap at a batch stride of 23");
         AttentionShape huge = AttentionShape.separate(Long.MAX_VALUE / 2, 8, 8, 1, 1, 8);
@@ -108,17 +110,20 @@ class KernelChecksTest {
         refused(() -> KernelChecks.linearForward(a, a, floats(8, 8), null, 2, 8, 8),
                 "linear_forward: out overlaps x in buffer 'checks/t'");
         KernelChecks.copy(a.part("out", 0, 8), a.part("x", 8, 8));
-        refused(() -> KernelChecks.copy(a.part("out", 0, 8), a.part("x", 7, 8)), "copy: out overlaps x in buffer 'checks/t'");
+        refused(() -> KernelChecks.copy(a.part("out", 0, 8), a.part("x", 7, 8)),
+                "copy: out overlaps x in buffer 'checks/t'");
     }
 
     @Test
     void knowsWhatMayBeNull() {
         refused(() -> KernelChecks.embeddingForward(floats(2, 4), floats(9, 4), floats(3, 4), ints(2), null, 2, 4),
                 "embedding_forward: positionTable and positions must both be given or both be null");
-        refused(() -> KernelChecks.layerNormForward(floats(2, 4), null, floats(2), floats(2), floats(2, 4), floats(2, 4),
+        refused(() -> KernelChecks.layerNormForward(floats(2, 4), null, floats(2), floats(2), floats(2, 4),
+                floats(2, 4),
                         floats(4), floats(4), 2, 4, 1e-5f),
                 "layer_norm_forward: sum and residual must both be given or both be null");
-        refused(() -> KernelChecks.workspace("global_norm", null, 8), "global_norm: workspace is null, but 8 bytes are wanted");
+        refused(() -> KernelChecks.workspace("global_norm", null, 8),
+                "global_norm: workspace is null, but 8 bytes are wanted");
         KernelChecks.workspace("global_norm", null, 0);
         refused(() -> KernelChecks.workspace("global_norm", scope.tensor("w", DType.U8, 7), 8),
                 "global_norm: workspace has 7 bytes, but 8 are wanted");

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.within;
 
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.constraints.LongRange;
 import org.junit.jupiter.api.Test;
 
 class PhiloxTest {
@@ -38,20 +40,35 @@ class PhiloxTest {
         assertThat(Philox.normal(seed, 0, index)).isBetween(-7.0, 7.0);
     }
 
+    @Property(tries = 100)
+    void fillingGivesTheSameNumbers(
+            @ForAll long seed, @ForAll @LongRange(min = 0, max = 1L << 40) long half, @ForAll @IntRange(max = 9) int count) {
+        float[] filled = new float[count + 2];
+        Philox.fillNormal(filled, 1, count, 0.5, seed, 3, 2 * half);
+        assertThat(filled[0]).isZero();
+        assertThat(filled[count + 1]).isZero();
+        for (int i = 0; i < count; i++) {
+            assertThat(filled[i + 1]).isCloseTo((float) (0.5 * Philox.normal(seed, 3, 2 * half + i)), within(1e-6f));
+        }
+    }
+
     @Test
     void normalHasItsMoments() {
         int count = 100_000;
         double sum = 0;
+        double products = 0;
         double squares = 0;
         double fourth = 0;
         for (int i = 0; i < count; i++) {
             double x = Philox.normal(5, 3, i);
             sum += x;
+            products += x * Philox.normal(5, 3, i + 1);
             squares += x * x;
             fourth += x * x * x * x;
         }
         // Four standard errors of each moment.
         assertThat(sum / count).isCloseTo(0, within(4 / Math.sqrt(count)));
+        assertThat(products / count).isCloseTo(0, within(4 / Math.sqrt(count)));
         assertThat(squares / count).isCloseTo(1, within(4 * Math.sqrt(2.0 / count)));
         assertThat(fourth / count).isCloseTo(3, within(4 * Math.sqrt(96.0 / count)));
     }

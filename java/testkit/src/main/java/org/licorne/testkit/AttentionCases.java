@@ -61,10 +61,10 @@ public final class AttentionCases {
         Inputs greatScores = new Inputs(
                 " scores of 1e4", Values.normal(100), Values.normal(100), Values.normal(1), 1e4, 100, 100, 5e3);
         add(cases, Layout.SEPARATE, 2, 21, 21, 2, 2, 16, CAUSAL, greatScores);
-        // One rounding of dout·v, about 1e4, is half of 2^-10; times a query of 1e4 it moves dk by 5, and there are sums of these. Measured on every
-        // CPU instruction set: at most 5.9 in a sum of 1.6e5.
-        Inputs outliers = new Inputs(" outliers", Values.outliers(1e4), Values.normal(1e-3), Values.outliers(1e4), 1e4, 10, 8e5,
-                1);
+        // One rounding of dout·v, about 1e4, is half of 2^-10; times a query of 1e4 it moves dk by 5, and there are
+        // sums of these. Measured on every CPU instruction set: at most 5.9 in a sum of 1.6e5.
+        Inputs outliers = new Inputs(" outliers", Values.outliers(1e4), Values.normal(1e-3), Values.outliers(1e4), 1e4,
+                10, 8e5, 1);
         add(cases, Layout.SEPARATE, 2, 21, 21, 2, 2, 16, CAUSAL, outliers);
         benchmarks(cases);
         return cases;
@@ -120,7 +120,8 @@ public final class AttentionCases {
     }
 
     private static void add(
-            List<OpCase> cases, Layout layout, long B, long T, long S, long H, long G, long D, MaskSpec mask, Inputs inputs) {
+            List<OpCase> cases, Layout layout, long B, long T, long S, long H, long G, long D, MaskSpec mask,
+            Inputs inputs) {
         OpCase forward = forward(layout, B, T, S, H, G, D, mask, inputs, false);
         cases.add(forward);
         cases.add(backward(forward, layout, B, T, S, H, G, D, mask, inputs, false));
@@ -161,7 +162,8 @@ public final class AttentionCases {
     }
 
     private static OpCase forward(
-            Layout layout, long B, long T, long S, long H, long G, long D, MaskSpec mask, Inputs inputs, boolean benchmark) {
+            Layout layout, long B, long T, long S, long H, long G, long D, MaskSpec mask, Inputs inputs,
+            boolean benchmark) {
         AttentionShape shape = shape(layout, B, T, S, H, G, D);
         long C = H * D;
         float scale = (float) (1 / Math.sqrt(D));

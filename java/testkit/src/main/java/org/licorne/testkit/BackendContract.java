@@ -27,8 +27,8 @@ import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
 /**
- * What every backend must pass. A module subclasses it once per backend and instruction set and says how to open it; the
- * contract opens it once, runs everything, and closes it.
+ * What every backend must pass. A module subclasses it once per backend and instruction set and says how to open it;
+ * the contract opens it once, runs everything, and closes it.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 public abstract class BackendContract {
@@ -191,7 +191,8 @@ public abstract class BackendContract {
             Tensor lse = scope.tensor("lse", DType.F32, 3, 1, 1);
             Tensor keys = scope.tensor("keys", DType.F32, 3, 5, 8);
             Tensor lengths = scope.tensor("lengths", DType.I32, 3);
-            Tensor decodeWorkspace = scope.tensor("decode", DType.U8, kernels.attentionDecodeWorkspaceBytes(shape) + 64);
+            long bytes = kernels.attentionDecodeWorkspaceBytes(shape);
+            Tensor decodeWorkspace = scope.tensor("decode", DType.U8, bytes + 64);
             Tensor workspace = scope.tensor("forward", DType.U8, kernels.attentionForwardWorkspaceBytes(shape) + 64);
             for (int bad : new int[] {6, -1, Integer.MAX_VALUE}) {
                 lengths.write(5, bad, 0);

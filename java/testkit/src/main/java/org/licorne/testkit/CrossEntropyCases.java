@@ -27,7 +27,8 @@ public final class CrossEntropyCases {
         return cases;
     }
 
-    private static void add(List<OpCase> cases, String special, Values values, long N, long V, long Vp, boolean benchmark) {
+    private static void add(List<OpCase> cases, String special, Values values, long N, long V, long Vp,
+            boolean benchmark) {
         cases.add(forward(special, values, N, V, Vp, benchmark));
         cases.add(backward(special, values, false, N, V, Vp, benchmark));
         cases.add(backward(special, values, true, N, V, Vp, benchmark));

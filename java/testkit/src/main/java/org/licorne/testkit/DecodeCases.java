@@ -23,7 +23,8 @@ public final class DecodeCases {
         Values hidden = Values.normal(1).with(Float.NaN, 7 * 2 * 16, 6 * 2 * 16, 13 * 2 * 16);
         cases.add(decode(" NaN in unseen keys", 2, 13, 2, 2, 16, hidden, false, 7, 5));
         cases.add(decode(" GPT-2", 1, 1024, 12, 12, 64, Values.normal(1), true, 1000));
-        cases.add(decode(" GPT-2", 8, 1024, 12, 12, 64, Values.normal(1), true, 1000, 900, 800, 700, 600, 500, 400, 300));
+        cases.add(decode(" GPT-2", 8, 1024, 12, 12, 64, Values.normal(1), true, 1000, 900, 800, 700, 600, 500, 400,
+                300));
         cases.add(append(3, 2, 6, 33, 40, -1, -1, 5, 0, 2, 3));
         cases.add(append(2, 3, 5, 7, 21, 0, 1, 2, 4, -1, 3));
         cases.add(append(0, 3, 5, 7, 7));

@@ -12,7 +12,8 @@ public final class EmbeddingCases {
     public static List<OpCase> cases() {
         List<OpCase> cases = new ArrayList<>();
         long[][] sizes = {
-            {5, 3, 11, 7}, {0, 3, 11, 7}, {1, 1, 1, 1}, {6, 16, 64, 6}, {13, 17, 64, 5}, {67, 65, 97, 31}, {128, 96, 4, 64}
+            {5, 3, 11, 7}, {0, 3, 11, 7}, {1, 1, 1, 1}, {6, 16, 64, 6}, {13, 17, 64, 5}, {67, 65, 97, 31},
+            {128, 96, 4, 64}
         };
         for (long[] size : sizes) {
             for (boolean positions : new boolean[] {true, false}) {
@@ -87,7 +88,8 @@ public final class EmbeddingCases {
                                 : Map.of("dTokenTable", "tokenTable"),
                         Map.of("out", "dout"), 1));
         if (positions) {
-            builder.updated("dPositionTable", Values.normal(1), tolerance, P, C).indices("positions", positions(N, P), N);
+            builder.updated("dPositionTable", Values.normal(1), tolerance, P, C)
+                    .indices("positions", positions(N, P), N);
         }
         return builder.call((kernels, t) -> {
             var dTokenTable = t.get("dTokenTable");

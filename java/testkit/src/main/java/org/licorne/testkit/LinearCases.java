@@ -48,7 +48,9 @@ public final class LinearCases {
         cases.add(backwardWeight(name, forward, magnitude, check, bias, N, C, OC, benchmark));
     }
 
-    /** Sums of that many products of normal numbers, in float: the error of a plain sum grows as the number of terms. */
+    /**
+     * Sums of that many products of normal numbers, in float: the error of a plain sum grows as the number of terms.
+     */
     private static Tolerance sum(long terms, double magnitude) {
         return new Tolerance(magnitude * (2e-6 + 2e-7 * terms), 1e-6);
     }

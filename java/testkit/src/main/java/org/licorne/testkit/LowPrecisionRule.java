@@ -2,8 +2,8 @@ package org.licorne.testkit;
 
 /**
  * The rule for results in low precision. Both the kernel and a naive implementation in the same precision are held
- * against a result in double precision: the kernel's greatest error may be twice the naive one's, its mean error one and
- * a half times, plus one ulp of the largest result. Stateless.
+ * against a result in double precision: the kernel's greatest error may be twice the naive one's, its mean error one
+ * and a half times, plus one ulp of the largest result. Stateless.
  */
 public final class LowPrecisionRule {
     private static final double MAXIMUM_RATIO = 2;

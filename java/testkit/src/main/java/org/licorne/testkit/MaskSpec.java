@@ -5,7 +5,8 @@ import org.licorne.backend.Mask;
 
 /** A mask as host data, for cases and properties; becomes a {@link Mask} on the tensors of {@link Operands}. */
 public record MaskSpec(
-        Mask.Kind kind, long left, long right, int[] prefixLengths, int[] queryLengths, int[] keyLengths, int[] documents) {
+        Mask.Kind kind, long left, long right, int[] prefixLengths, int[] queryLengths, int[] keyLengths,
+        int[] documents) {
     public static MaskSpec of(Mask.Kind kind) {
         return new MaskSpec(kind, 0, 0, null, null, null, null);
     }

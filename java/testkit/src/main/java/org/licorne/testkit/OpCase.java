@@ -128,8 +128,8 @@ public final class OpCase {
     }
 
     /**
-     * How a backward case hangs together with its forward case: the sum over {@code weights} of weight · output, derived
-     * by input.
+     * How a backward case hangs together with its forward case: the sum over {@code weights} of weight · output,
+     * derived by input.
      *
      * @param forward the forward op on the same inputs
      * @param gradients from the operand that holds a gradient to the forward case's input

@@ -16,7 +16,8 @@ import org.licorne.tensor.Shapes;
  * @param tolerance of what the op writes, null for an input
  */
 public record Operand(
-        String name, Role role, DType dtype, long[] shape, Values values, Supplier<int[]> indices, Tolerance tolerance) {
+        String name, Role role, DType dtype, long[] shape, Values values, Supplier<int[]> indices,
+        Tolerance tolerance) {
     /** What an op does with an operand. */
     public enum Role {
         /** Read, and unchanged afterwards. */

@@ -12,9 +12,9 @@ import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
 /**
- * The tensors of one {@link OpCase} in a backend's memory. Each lies in a buffer of its own between two guard zones, and
- * starts at an address that is a multiple of its element size and, for half of the operands, of nothing more. Outputs
- * and the workspace are filled with NaN. Closed by whoever made it; for one thread.
+ * The tensors of one {@link OpCase} in a backend's memory. Each lies in a buffer of its own between two guard zones,
+ * and starts at an address that is a multiple of its element size and, for half of the operands, of nothing more.
+ * Outputs and the workspace are filled with NaN. Closed by whoever made it; for one thread.
  */
 public final class Operands implements AutoCloseable {
     private static final int ALIGNMENT = 64;
@@ -125,12 +125,14 @@ public final class Operands implements AutoCloseable {
             if (operand.role() != Operand.Role.INPUT) {
                 continue;
             }
-            int[] before = operand.dtype() == DType.I32 ? opCase.ints(operand.name()) : bits(opCase.floats(operand.name()));
+            int[] before = operand.dtype() == DType.I32 ? opCase.ints(operand.name())
+                    : bits(opCase.floats(operand.name()));
             Tensor tensor = get(operand.name());
             int[] after = operand.dtype() == DType.I32 ? tensor.toInts() : bits(tensor.toFloats());
             int index = Arrays.mismatch(before, after);
             if (index >= 0) {
-                throw new AssertionError(opCase + ": the op changed its input " + operand.name() + " at index " + index);
+                throw new AssertionError(opCase + ": the op changed its input " + operand.name() + " at index "
+                        + index);
             }
         }
     }

@@ -35,7 +35,9 @@ public final class Parity {
         }
     }
 
-    /** @throws AssertionError if a result is out of tolerance; one line per tensor that fails, with its worst element */
+    /**
+     * @throws AssertionError if a result is out of tolerance; one line per tensor that fails, with its worst element
+     */
     public static void compare(String backend, OpCase opCase, Map<String, float[]> results) {
         StringBuilder failures = new StringBuilder();
         opCase.expected().forEach((name, expected) -> {
@@ -59,7 +61,8 @@ public final class Parity {
             }
             if (worst >= 0) {
                 failures.append(String.format(
-                        "%n  %s: %s %s: %s[%d] expected %.9g, actual %.9g, difference %.3g, tolerance %.3g; %d of %d elements fail",
+                        "%n  %s: %s %s: %s[%d] expected %.9g, actual %.9g, difference %.3g, tolerance %.3g;"
+                                + " %d of %d elements fail",
                         backend, opCase.op(), opCase.name(), name, worst, expected[worst], actual[worst],
                         (double) actual[worst] - expected[worst], tolerance.limit(expected[worst]), wrong,
                         expected.length));

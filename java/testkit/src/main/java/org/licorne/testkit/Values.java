@@ -52,7 +52,9 @@ public interface Values {
         };
     }
 
-    /** These values, with {@code replacement} from {@code start} on, {@code length} of every {@code period} elements. */
+    /**
+     * These values, with {@code replacement} from {@code start} on, {@code length} of every {@code period} elements.
+     */
     default Values with(float replacement, int start, int length, int period) {
         return (random, count) -> {
             float[] values = generate(random, count);

@@ -48,8 +48,10 @@ class ParityTest {
     @Test
     void catchesAWriteOneByteTooFar() {
         assertCaught(
-                out -> out.buffer().write(out.byteOffset() + out.bytes(), ByteBuffer.allocate(1)), "outside", "after its end");
-        assertCaught(out -> out.buffer().write(out.byteOffset() - 1, ByteBuffer.allocate(1)), "outside", "before its start");
+                out -> out.buffer().write(out.byteOffset() + out.bytes(), ByteBuffer.allocate(1)), "outside",
+                        "after its end");
+        assertCaught(out -> out.buffer().write(out.byteOffset() - 1, ByteBuffer.allocate(1)), "outside",
+                "before its start");
     }
 
     @Test
@@ -67,7 +69,8 @@ class ParityTest {
                 Operands operands = new Operands(reference, CASE)) {
             operands.checkInputs();
             operands.get("x").write(2, new float[] {9}, 0, 1);
-            assertThatThrownBy(operands::checkInputs).isInstanceOf(AssertionError.class).hasMessageContaining("index 2");
+            assertThatThrownBy(operands::checkInputs).isInstanceOf(AssertionError.class)
+                    .hasMessageContaining("index 2");
         }
     }
 
@@ -90,7 +93,8 @@ class ParityTest {
     }
 
     private static <T> T proxy(Class<T> type, InvocationHandler handler) {
-        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (proxy, method, arguments) -> {
+        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type},
+                (proxy, method, arguments) -> {
             try {
                 return handler.invoke(proxy, method, arguments);
             } catch (InvocationTargetException e) {

@@ -22,7 +22,7 @@ import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
 /** Masks as intervals, and attention under them, against the definition read off pair by pair. */
-class MaskProperties {
+class MaskPropertyTest {
     private static final int D = 4;
 
     /** One mask with the sizes it is for. */
@@ -37,7 +37,7 @@ class MaskProperties {
                         Arbitraries.of(Mask.Kind.class),
                         Arbitraries.integers().between(0, 7),
                         Arbitraries.longs())
-                .as(MaskProperties::sample);
+                .as(MaskPropertyTest::sample);
     }
 
     /** The bits of {@code optional} say which tensors the mask has. */
@@ -153,7 +153,8 @@ class MaskProperties {
                     assertThat(tolerance.accepts(Math.log(total), logs[b * T + i])).isTrue();
                     for (int d = 0; d < D; d++) {
                         double wanted = total == 0 ? 0 : expected[d] / total;
-                        assertThat(tolerance.accepts(wanted, actual[(b * T + i) * D + d])).as(sample.toString()).isTrue();
+                        assertThat(tolerance.accepts(wanted, actual[(b * T + i) * D + d])).as(sample.toString())
+                                .isTrue();
                     }
                 }
             }

@@ -6,7 +6,7 @@ import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 
-class BFloat16Properties {
+class BFloat16PropertyTest {
     @Example
     void everyBFloat16SurvivesTheWayThroughFloat() {
         for (int bits = 0; bits < 1 << 16; bits++) {

@@ -1,0 +1,191 @@
+package org.licorne.bench;
+
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.licorne.backend.Backend;
+import org.licorne.backend.BackendProvider;
+import org.licorne.backend.Backends;
+import org.licorne.bench.peer.PeerComparison;
+import org.licorne.bench.result.BenchResults;
+import org.licorne.bench.result.OpResult;
+import org.licorne.bench.result.PeerResult;
+import org.licorne.bench.result.ResultTables;
+import org.licorne.bench.workload.WorkloadSpec;
+import org.licorne.bench.workload.WorkloadSpec.Kind;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** The command {@code licorne bench}: times every op on every backend of this machine and prints one table. */
+@Command(
+        name = "licorne bench",
+        description = {
+            "Measures this machine: two minutes, one table.",
+            "",
+            "Every op is checked against the reference before it is timed. Backends take turns, and the figures are "
+                    + "medians. Percentages are of what the same run measured as the machine's peak of multiply-adds, or "
+                    + "of its memory's read bandwidth for work that is limited by memory."
+        },
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        subcommands = {TrainCommand.class, DecodeCommand.class, TableCommand.class},
+        footer = {
+            "",
+            "Examples:",
+            "  ./licorne bench",
+            "  ./licorne bench --peers --save",
+            "  ./licorne bench --peers --work training-step --context 64,512 --precision fp32,bf16",
+            "  ./licorne bench train --size gpt2 --batch 4 --context 64 --json",
+            "  ./licorne bench table bench/results/*.json"
+        })
+public final class Digest implements Callable<Integer> {
+    @Option(names = "--seconds", defaultValue = "90", description = "Time for the ops (default: ${DEFAULT-VALUE}).")
+    private double seconds;
+
+    @Option(
+            names = "--backends",
+            split = ",",
+            description = "Backends to compare; the first is the yardstick (default: all that are available).")
+    private List<String> backendNames = new ArrayList<>();
+
+    @Option(
+            names = "--full",
+            description = "All sizes of every op, and GPT-2 124M's training step on the reference too; half an hour.")
+    private boolean full;
+
+    @Option(names = "--peers", description = "Compare with PyTorch instead: training step, attention, cross-entropy, decode.")
+    private boolean peers;
+
+    @Option(
+            names = "--work",
+            split = ",",
+            defaultValue = "training-step,attention,cross-entropy,decode",
+            description = "With --peers: what to compare (default: ${DEFAULT-VALUE}).")
+    private List<String> work;
+
+    @Option(names = "--size", defaultValue = "gpt2", description = "With --peers: model size (default: ${DEFAULT-VALUE}).")
+    private String size;
+
+    @Option(
+            names = "--context",
+            split = ",",
+            defaultValue = "64",
+            description = "With --peers: tokens per sequence (default: ${DEFAULT-VALUE}).")
+    private List<Integer> contexts;
+
+    @Option(
+            names = "--precision",
+            split = ",",
+            defaultValue = "fp32,bf16",
+            description = "With --peers: fp32, bf16 or both (default: ${DEFAULT-VALUE}).")
+    private List<String> precisions;
+
+    @Option(names = "--rounds", defaultValue = "5", description = "With --peers: turns of each engine (default: ${DEFAULT-VALUE}).")
+    private int rounds;
+
+    @Option(names = "--save", description = "Write the results to bench/results/<date>-<machine>.json.")
+    private boolean save;
+
+    @Option(names = "--output", paramLabel = "FILE", description = "Write the results to that file.")
+    private Path output;
+
+    public static void main(String[] arguments) {
+        System.exit(run(arguments));
+    }
+
+    /** The command without the exit. */
+    static int run(String... arguments) {
+        CommandLine command = new CommandLine(new Digest());
+        command.setCaseInsensitiveEnumValuesAllowed(true);
+        command.setExecutionExceptionHandler((exception, failed, parsed) -> {
+            failed.getErr().println("licorne bench: " + exception.getMessage());
+            return 1;
+        });
+        return command.execute(arguments);
+    }
+
+    @Override
+    public Integer call() {
+        PrintStream progress = new PrintStream(System.err, true, StandardCharsets.UTF_8);
+        progress.println("Measuring the machine's peaks …");
+        Peaks peaks = Peaks.measure();
+        Machine machine = Machine.here();
+        int threads;
+        String instructionSet;
+        try (Backend cpu = Backends.open("cpu")) {
+            threads = cpu.threads();
+            instructionSet = cpu.instructionSet();
+        }
+        List<OpResult> ops = peers ? List.of() : timeOps(peaks, progress);
+        List<PeerResult> engines = peers ? timePeers(threads, peaks, progress) : List.of();
+        BenchResults results = new BenchResults(machine, peaks, instructionSet, threads, ops, engines);
+        print(ResultTables.text(results));
+        if (save || output != null) {
+            Path file = output == null ? results.defaultFile() : output;
+            results.write(file);
+            progress.println("Results are in " + file);
+        }
+        return 0;
+    }
+
+    static void print(String text) {
+        PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+        out.print(text);
+        out.flush();
+    }
+
+    private List<OpResult> timeOps(Peaks peaks, PrintStream progress) {
+        if (backendNames.isEmpty()) {
+            backendNames = Backends.providers().stream()
+                    .filter(provider -> provider.probe().available())
+                    .map(BackendProvider::name)
+                    .sorted(Comparator.comparingInt(Digest::yardsticksFirst))
+                    .toList();
+        }
+        Map<String, Backend> backends = new LinkedHashMap<>();
+        try {
+            for (String name : backendNames) {
+                backends.put(name, Backends.open(name));
+            }
+            List<Backend> all = List.copyOf(backends.values());
+            OpDigest digest = new OpDigest(all, peaks, progress);
+            progress.println("Timing on " + String.join(", ", backendNames) + ":");
+            digest.runOps(OpDigest.cases(full), full ? 10 * seconds : seconds);
+            digest.runModel(new WorkloadSpec(Kind.TRAINING_STEP, "", "nano", 1, 16, "fp32"), all, seconds / 15);
+            List<Backend> fast = full
+                    ? all
+                    : all.stream().filter(backend -> !backend.name().startsWith("reference")).toList();
+            digest.runModel(new WorkloadSpec(Kind.TRAINING_STEP, "", "gpt2", 4, 64, "fp32"), fast, seconds / 6);
+            digest.runModel(new WorkloadSpec(Kind.DECODE, "", "gpt2", 1, 16, "fp32"), fast, seconds / 15);
+            return digest.results();
+        } finally {
+            backends.values().forEach(Backend::close);
+        }
+    }
+
+    private static int yardsticksFirst(String backend) {
+        return switch (backend) {
+            case "reference" -> 0;
+            case "reference-multithreaded" -> 1;
+            default -> 2;
+        };
+    }
+
+    private List<PeerResult> timePeers(int threads, Peaks peaks, PrintStream progress) {
+        List<Kind> kinds = work.stream().map(Kind::named).toList();
+        PeerComparison comparison = new PeerComparison(threads, rounds, 1.0, peaks, progress);
+        List<PeerResult> results = new ArrayList<>();
+        progress.println("Comparing with PyTorch, one engine at a time in its own JVM:");
+        for (List<WorkloadSpec> engines : PeerWork.of(kinds, size, contexts, precisions)) {
+            results.addAll(comparison.compare(engines));
+        }
+        return results;
+    }
+}

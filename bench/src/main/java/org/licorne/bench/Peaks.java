@@ -1,0 +1,46 @@
+package org.licorne.bench;
+
+import org.licorne.cpu.MachineProbe;
+
+/**
+ * What the machine can do at most, on all threads, measured in the run whose figures are held against it. A value of 0
+ * means that the processor lacks the instruction.
+ *
+ * @param fp32Flops multiply-adds on binary32, two operations each, per second
+ * @param bf16Flops dot products of bfloat16, per second
+ * @param int8Operations dot products of 8-bit integers, per second
+ * @param readBytes read from memory, per second
+ * @param copyBytes copied in memory, read and written both counted, per second
+ */
+public record Peaks(double fp32Flops, double bf16Flops, double int8Operations, double readBytes, double copyBytes) {
+    private static final double SECONDS_EACH = 0.5;
+
+    /** Measures for a few seconds. */
+    public static Peaks measure() {
+        MachineProbe probe = MachineProbe.measure(SECONDS_EACH);
+        return new Peaks(
+                probe.floatFlopsPerSecond(),
+                probe.bfloat16FlopsPerSecond(),
+                probe.byteOperationsPerSecond(),
+                probe.readBytesPerSecond(),
+                probe.copyBytesPerSecond());
+    }
+
+    /** Arithmetic peak of a precision; that of fp32 where the processor has no bf16 instructions. */
+    public double flops(String precision) {
+        return precision.equals("bf16") && bf16Flops > 0 ? bf16Flops : fp32Flops;
+    }
+
+    /** Whether moving the bytes takes longer than the arithmetic: the roofline's left side. */
+    public boolean boundByMemory(double flops, double bytes, String precision) {
+        return bytes / readBytes > flops / flops(precision);
+    }
+
+    /**
+     * Share in percent of the roofline: the time that the binding limit alone would take over the time it took. Work
+     * whose data fit into the caches can be faster than memory, and so go beyond 100.
+     */
+    public double percent(double flops, double bytes, double seconds, String precision) {
+        return 100 * Math.max(flops / flops(precision), bytes / readBytes) / seconds;
+    }
+}

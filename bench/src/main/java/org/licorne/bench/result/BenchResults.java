@@ -1,0 +1,60 @@
+package org.licorne.bench.result;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.licorne.bench.Machine;
+import org.licorne.bench.Peaks;
+
+/**
+ * Everything one run of the benchmarks found, with the machine it ran on.
+ *
+ * @param machine where and with what
+ * @param peaks what the machine can do at most, measured in the same run
+ * @param instructionSet that Licorne's CPU backend used
+ * @param threads of every engine
+ * @param ops backends side by side
+ * @param peers engines side by side
+ */
+public record BenchResults(
+        Machine machine,
+        Peaks peaks,
+        String instructionSet,
+        int threads,
+        List<OpResult> ops,
+        List<PeerResult> peers) {
+    private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+    /** {@code bench/results/<date>-<machine>.json}, with a number where that is taken. */
+    public Path defaultFile() {
+        Path folder = Machine.repository().resolve("bench").resolve("results");
+        String name = machine.time().substring(0, 10) + "-" + machine.name();
+        Path file = folder.resolve(name + ".json");
+        for (int number = 2; Files.exists(file); number++) {
+            file = folder.resolve(name + "-" + number + ".json");
+        }
+        return file;
+    }
+
+    /** Writes the file, and the folder it lies in. */
+    public void write(Path file) {
+        try {
+            Files.createDirectories(file.toAbsolutePath().getParent());
+            Files.writeString(file, JSON.writeValueAsString(this) + "\n");
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot write " + file, e);
+        }
+    }
+
+    public static BenchResults read(Path file) {
+        try {
+            return JSON.readValue(file.toFile(), BenchResults.class);
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot read " + file + " as results of a benchmark", e);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+package org.licorne.bench.result;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.licorne.bench.Machine;
+import org.licorne.bench.Peaks;
+import org.licorne.bench.Table;
+import org.licorne.bench.workload.WorkloadSpec;
+
+/** Results as tables, for a terminal and for a README. */
+public final class ResultTables {
+    private ResultTables() {}
+
+    /** For a terminal. */
+    public static String text(BenchResults results) {
+        StringBuilder text = new StringBuilder();
+        text.append(machine(results)).append(System.lineSeparator());
+        if (!results.ops().isEmpty()) {
+            text.append(System.lineSeparator()).append(ops(results.ops()).toText());
+        }
+        if (!results.peers().isEmpty()) {
+            text.append(System.lineSeparator()).append(peers(results.peers()).toText());
+        }
+        return text.toString();
+    }
+
+    /** For a README: the peers, then the ops, each with its machine. */
+    public static String markdown(List<BenchResults> all) {
+        StringBuilder text = new StringBuilder();
+        for (BenchResults results : all) {
+            if (!results.peers().isEmpty()) {
+                text.append(peers(results.peers()).toMarkdown()).append('\n').append(note(results));
+            }
+            if (!results.ops().isEmpty()) {
+                text.append(ops(results.ops()).toMarkdown()).append('\n').append(note(results));
+            }
+        }
+        return text.toString();
+    }
+
+    private static String note(BenchResults results) {
+        return machine(results) + "\n\n";
+    }
+
+    private static String machine(BenchResults results) {
+        Machine machine = results.machine();
+        Peaks peaks = results.peaks();
+        return String.format(
+                Locale.ROOT,
+                "%s, %d threads, %s, %s, %s, commit %s, %s. Measured peaks: %.0f GFLOP/s fp32, %.0f bf16, %.0f GOP/s int8, "
+                        + "%.1f GB/s read.",
+                machine.processor(),
+                results.threads(),
+                results.instructionSet(),
+                machine.system(),
+                machine.jdk(),
+                machine.commit(),
+                machine.time().substring(0, 10),
+                peaks.fp32Flops() * 1e-9,
+                peaks.bf16Flops() * 1e-9,
+                peaks.int8Operations() * 1e-9,
+                peaks.readBytes() * 1e-9);
+    }
+
+    private static Table ops(List<OpResult> results) {
+        Map<String, Double> yardsticks = new LinkedHashMap<>();
+        results.forEach(result -> yardsticks.putIfAbsent(key(result), result.medianSeconds()));
+        Table table = new Table(3, "op", "sizes", "backend", "time", "rate", "of peak", "speed-up");
+        for (OpResult result : results) {
+            double factor = yardsticks.get(key(result)) / result.medianSeconds();
+            table.add(
+                    result.op(),
+                    result.sizes(),
+                    result.backend(),
+                    Figures.seconds(result.medianSeconds()),
+                    Figures.significant(result.rate()) + " " + result.rateUnit(),
+                    Figures.percent(result.percentOfPeak()),
+                    Figures.times(factor));
+        }
+        return table;
+    }
+
+    private static String key(OpResult result) {
+        return result.op() + result.sizes();
+    }
+
+    private static Table peers(List<PeerResult> results) {
+        Map<String, Double> yardsticks = new LinkedHashMap<>();
+        for (PeerResult result : results) {
+            if (!result.spec().runsOnPyTorch()) {
+                yardsticks.put(key(result), result.medianSeconds());
+            }
+        }
+        Table table = new Table(
+                3, "work", "engine", "precision", "time", "tokens/s", "range", "rate", "of peak", "memory", "ours is faster by");
+        for (PeerResult result : results) {
+            Double ours = yardsticks.get(key(result));
+            table.add(
+                    result.spec().title(),
+                    engine(result.spec()),
+                    result.spec().precision(),
+                    Figures.seconds(result.medianSeconds()),
+                    Figures.significant(result.medianTokensPerSecond()),
+                    Figures.significant(result.minTokensPerSecond()) + "–"
+                            + Figures.significant(result.maxTokensPerSecond()),
+                    Figures.significant(result.rate()) + " " + result.rateUnit(),
+                    Figures.percent(result.percentOfPeak()),
+                    Figures.gigabytes(result.peakResidentBytes()),
+                    ours == null || !result.spec().runsOnPyTorch() ? "" : Figures.times(result.medianSeconds() / ours));
+        }
+        return table;
+    }
+
+    private static String key(PeerResult result) {
+        return result.spec().title() + result.spec().precision();
+    }
+
+    private static String engine(WorkloadSpec spec) {
+        return switch (spec.engine()) {
+            case WorkloadSpec.PYTORCH -> "PyTorch, OpenBLAS";
+            case WorkloadSpec.PYTORCH_ONE_POOL -> "PyTorch, OpenBLAS, one pool";
+            case WorkloadSpec.PYTORCH_MKL -> "PyTorch, MKL";
+            default -> "Licorne " + spec.engine();
+        };
+    }
+}

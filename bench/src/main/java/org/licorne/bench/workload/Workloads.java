@@ -1,0 +1,68 @@
+package org.licorne.bench.workload;
+
+import org.licorne.backend.Backend;
+import org.licorne.backend.Backends;
+import org.licorne.bench.pytorch.Precision;
+import org.licorne.bench.pytorch.PyTorch;
+import org.licorne.model.GptConfig;
+import org.licorne.model.GptSize;
+
+/** Opens what a {@link WorkloadSpec} describes. */
+public final class Workloads {
+    private Workloads() {}
+
+    /** Opens the work on PyTorch, or on a backend that is closed with it. */
+    public static Workload open(WorkloadSpec spec) {
+        if (spec.runsOnPyTorch()) {
+            if (PyTorch.unavailableReason() != null) {
+                throw new UnsupportedOperationException(PyTorch.unavailableReason());
+            }
+            return onPyTorch(spec, config(spec));
+        }
+        Backend backend = Backends.open(spec.engine());
+        try {
+            return new OwningWorkload(onLicorne(spec, config(spec), backend), backend);
+        } catch (RuntimeException e) {
+            backend.close();
+            throw e;
+        }
+    }
+
+    /** The model whose shapes the work has; its context is stretched where the work asks for more. */
+    public static GptConfig config(WorkloadSpec spec) {
+        GptConfig config = GptSize.named(spec.size()).config();
+        return spec.context() > config.contextLength() ? config.withContextLength(spec.context()) : config;
+    }
+
+    /** Opens the work on a backend that stays the caller's. */
+    public static Workload onLicorne(WorkloadSpec spec, GptConfig config, Backend backend) {
+        if (!spec.precision().equals("fp32")) {
+            throw new UnsupportedOperationException(
+                    "backend '" + backend.name() + "' computes in fp32, not in " + spec.precision());
+        }
+        int B = spec.batch();
+        int T = spec.context();
+        return switch (spec.kind()) {
+            case TRAINING_STEP -> new LicorneTrainingStep(backend, config, B, T);
+            case ATTENTION -> new LicorneAttention(
+                    backend, AttentionData.random(B, T, config.heads(), config.headSize()));
+            case CROSS_ENTROPY -> new LicorneCrossEntropy(
+                    backend, CrossEntropyData.random(B * T, config.vocabularySize()));
+            case DECODE -> new LicorneDecoding(backend, config, B, T);
+        };
+    }
+
+    private static Workload onPyTorch(WorkloadSpec spec, GptConfig config) {
+        Precision precision = spec.precision().equals("bf16") ? Precision.BF16 : Precision.FP32;
+        int B = spec.batch();
+        int T = spec.context();
+        return switch (spec.kind()) {
+            case TRAINING_STEP -> new PyTorchTrainingStep(config, B, T, precision);
+            case ATTENTION -> new PyTorchAttention(
+                    AttentionData.random(B, T, config.heads(), config.headSize()), precision);
+            case CROSS_ENTROPY -> new PyTorchCrossEntropy(
+                    CrossEntropyData.random(B * T, config.vocabularySize()), precision);
+            case DECODE -> new PyTorchDecoding(config, B, T, precision);
+        };
+    }
+}
