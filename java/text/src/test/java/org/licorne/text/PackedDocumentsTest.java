@@ -111,6 +111,24 @@ class PackedDocumentsTest {
         assertThat(fixedPoints).isLessThan(10); // one is expected of a random permutation
     }
 
+    @Test
+    void eachEpochOfBatchesShowsAllRowsInAnotherOrder() {
+        PackedDocuments source = PackedDocuments.training(alphabet(150), 3);
+        int rows = (int) source.rows(5);
+        List<List<List<Integer>>> epochs = new ArrayList<>();
+        for (int epoch = 0; epoch < 3; epoch++) {
+            List<List<Integer>> shown = new ArrayList<>();
+            for (int row = 0; row < rows; row++) {
+                int[] inputs = new int[5];
+                source.fill((long) epoch * rows + row, 1, 5, inputs, new int[5]);
+                shown.add(Arrays.stream(inputs).boxed().toList());
+            }
+            epochs.add(shown);
+        }
+        assertThat(epochs.get(1)).isNotEqualTo(epochs.get(0)).containsExactlyInAnyOrderElementsOf(epochs.get(0));
+        assertThat(epochs.get(2)).isNotEqualTo(epochs.get(1)).containsExactlyInAnyOrderElementsOf(epochs.get(0));
+    }
+
     @Property(tries = 300)
     void validationTakesTheLossOfEachTokenOnce(
             @ForAll @Size(min = 1, max = 12) List<@StringLength(min = 1, max = 9) String> anything,
