@@ -23,8 +23,8 @@ public final class Generator {
     /** @throws IllegalArgumentException if the tokenizer is not the model's */
     public Generator(Gpt gpt, Tokenizer tokenizer) {
         if (tokenizer.vocabularySize() != gpt.config().vocabularySize()) {
-            throw new IllegalArgumentException("the tokenizer has " + tokenizer.vocabularySize() + " tokens, but the model "
-                    + gpt.config().vocabularySize() + ": it was trained with another tokenizer");
+            throw new IllegalArgumentException("the tokenizer has " + tokenizer.vocabularySize()
+                    + " tokens, but the model " + gpt.config().vocabularySize() + ": it was trained with another tokenizer");
         }
         this.gpt = gpt;
         this.tokenizer = tokenizer;
@@ -72,7 +72,8 @@ public final class Generator {
             String prompt = prompts.get(b);
             int copy = seen.merge(prompt, 1, Integer::sum) - 1;
             int index = b;
-            sequences.add(new Sequence(prompt, promptTokens(prompt, config), copy, config, piece -> pieces.accept(index, piece)));
+            int[] tokens = promptTokens(prompt, config);
+            sequences.add(new Sequence(prompt, tokens, copy, config, piece -> pieces.accept(index, piece)));
         }
         int longest = sequences.stream().mapToInt(s -> s.prompt.length).max().orElseThrow();
         int capacity = (int) Math.min(gpt.config().contextLength(), (long) longest + config.maxNewTokens());
@@ -101,8 +102,8 @@ public final class Generator {
         }
         int context = gpt.config().contextLength();
         if (tokens.length > context) {
-            throw new IllegalArgumentException("the prompt has " + tokens.length + " tokens, but the model looks at no more than "
-                    + context + "; shorten it by " + (tokens.length - context));
+            throw new IllegalArgumentException("the prompt has " + tokens.length
+                    + " tokens, but the model looks at no more than " + context + "; shorten it by " + (tokens.length - context));
         }
         return tokens;
     }

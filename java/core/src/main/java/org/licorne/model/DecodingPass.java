@@ -17,7 +17,8 @@ import org.licorne.tensor.Tensor;
 /**
  * B growing sequences and the keys and values of all their tokens, so that one more token costs one token's work. First
  * {@link #feed} the prompts, then {@link #decode} token by token; after either, {@link #logits} has each sequence's
- * logits for what comes next. A decoding step allocates nothing. The caller closes it before the model. Not thread-safe.
+ * logits for what comes next. A decoding step allocates nothing. The caller closes it before the model. Not
+ * thread-safe.
  */
 public final class DecodingPass implements AutoCloseable {
     /** Prompt tokens of all sequences together that go through the model at once. */
@@ -74,7 +75,8 @@ public final class DecodingPass implements AutoCloseable {
 
     private static void checkSizes(GptConfig config, int B, int S) {
         if (B < 1 || S < 1) {
-            throw new IllegalArgumentException("decoding needs at least one sequence of one token, not B=" + B + " S=" + S);
+            throw new IllegalArgumentException(
+                    "decoding needs at least one sequence of one token, not B=" + B + " S=" + S);
         }
         if (S > config.contextLength()) {
             throw new IllegalArgumentException(
@@ -180,8 +182,8 @@ public final class DecodingPass implements AutoCloseable {
         for (int b = 0; b < B; b++) {
             gpt.checkTokens(more[b], more[b].length, "sequence " + b, 0);
             if (more[b].length > S - lengths[b]) {
-                throw new IllegalArgumentException("sequence " + b + " would have " + ((long) lengths[b] + more[b].length)
-                        + " tokens, more than the " + S + " it was made for (the model's context is "
+                long wanted = (long) lengths[b] + more[b].length;
+                throw new IllegalArgumentException("sequence " + b + " would have " + wanted + " tokens, more than the " + S + " it was made for (the model's context is "
                         + gpt.config().contextLength() + ")");
             }
         }
@@ -242,7 +244,8 @@ public final class DecodingPass implements AutoCloseable {
         gpt.checkTokens(next, B, "tokens", -1);
         for (int b = 0; b < B; b++) {
             if (next[b] >= 0 && lengths[b] == S) {
-                throw new IllegalStateException("sequence " + b + " is full: it has all the " + S + " tokens it was made for");
+                throw new IllegalStateException(
+                        "sequence " + b + " is full: it has all the " + S + " tokens it was made for");
             }
         }
         for (int b = 0; b < B; b++) {

@@ -73,8 +73,8 @@ public final class Gpt implements AutoCloseable {
             backend.kernels().fill(tensor, 1);
             return;
         }
-        double deviation =
-                name.endsWith("c_proj.weight") ? INITIAL_DEVIATION / Math.sqrt(2.0 * config.layers()) : INITIAL_DEVIATION;
+        boolean residual = name.endsWith("c_proj.weight");
+        double deviation = INITIAL_DEVIATION / (residual ? Math.sqrt(2.0 * config.layers()) : 1);
         float[] values = new float[(int) Math.min(INITIALISATION_CHUNK, tensor.elements())];
         for (long first = 0; first < tensor.elements(); first += values.length) {
             long start = first;
@@ -162,7 +162,8 @@ public final class Gpt implements AutoCloseable {
      */
     public List<Prediction> predict(int[] tokens, int candidates) {
         if (tokens.length == 0) {
-            throw new IllegalArgumentException("there is nothing to look at: give at least the begin-of-sentence token");
+            throw new IllegalArgumentException(
+                    "there is nothing to look at: give at least the begin-of-sentence token");
         }
         List<Prediction> predictions = new ArrayList<>();
         try (TrainingPass pass = evaluationPass(1, tokens.length)) {

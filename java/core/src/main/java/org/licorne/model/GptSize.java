@@ -5,8 +5,8 @@ import java.util.Locale;
 import java.util.stream.Collectors;
 
 /**
- * Named model sizes: two small ones for a CPU, GPT-2's four (Radford et al. 2019, table 2) and GPT-3's eight, exactly as
- * printed (Brown et al. 2020, table 2.1). Immutable.
+ * Named model sizes: two small ones for a CPU, GPT-2's four (Radford et al. 2019, table 2) and GPT-3's eight, exactly
+ * as printed (Brown et al. 2020, table 2.1). Immutable.
  *
  * @param name what {@code --size} takes
  * @param layers number of blocks

@@ -62,7 +62,8 @@ public final class TrainingPass implements AutoCloseable {
 
     private static void checkSizes(GptConfig config, int B, int T) {
         if (B < 1 || T < 1) {
-            throw new IllegalArgumentException("a batch needs at least one sequence of one token, not B=" + B + " T=" + T);
+            throw new IllegalArgumentException(
+                    "a batch needs at least one sequence of one token, not B=" + B + " T=" + T);
         }
         if (T > config.contextLength()) {
             throw new IllegalArgumentException("sequences of " + T + " tokens are longer than the model's context of "
@@ -133,8 +134,8 @@ public final class TrainingPass implements AutoCloseable {
     }
 
     /**
-     * From now on rows are packed with documents: a token sees only what is before it in its own document, and positions
-     * begin anew with each. So a document gets the same loss as in a row of its own.
+     * From now on rows are packed with documents: a token sees only what is before it in its own document, and
+     * positions begin anew with each. So a document gets the same loss as in a row of its own.
      *
      * @param documents (B·T), a number for each token that never decreases along a row
      */

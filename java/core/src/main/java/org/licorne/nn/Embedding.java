@@ -5,7 +5,7 @@ import org.licorne.tensor.Tensor;
 
 /** Learned embeddings of tokens and positions. Stateless but for its parameters, which {@link Parameters} owns. */
 public final class Embedding {
-    /** The token table's rows are padded to a multiple of this, so that the head's matrix product runs on full tiles. */
+    /** The token table's rows are padded to a multiple of this, so that the head's product runs on full tiles. */
     public static final long ROW_MULTIPLE = 64;
 
     private final Parameter tokens; // (V, C), padded to (Vp, C)
@@ -13,7 +13,12 @@ public final class Embedding {
     private final long channels;
 
     public Embedding(
-            Parameters parameters, String tokenName, String positionName, long vocabulary, long context, long channels) {
+            Parameters parameters,
+            String tokenName,
+            String positionName,
+            long vocabulary,
+            long context,
+            long channels) {
         this.tokens = parameters.declarePadded(
                 tokenName + ".weight", true, paddedVocabulary(vocabulary), vocabulary, channels);
         this.positions = parameters.declare(positionName + ".weight", true, context, channels);

@@ -71,7 +71,14 @@ public final class LayerNorm {
      * @param dresidual gradient that reaches x by another way, or null; may be dx
      */
     public void backward(
-            Kernels kernels, Activations kept, Tensor dx, Tensor dout, Tensor x, Tensor dresidual, Tensor workspace, long N) {
+            Kernels kernels,
+            Activations kept,
+            Tensor dx,
+            Tensor dout,
+            Tensor x,
+            Tensor dresidual,
+            Tensor workspace,
+            long N) {
         kernels.layerNormBackward(
                 dx,
                 weight.gradient(),

@@ -30,7 +30,13 @@ public final class Linear {
         kernels.linearForward(out, x, weight.tensor(), bias.tensor(), N, inputs, outputs);
     }
 
-    /** Adds to the parameters' gradients and writes the input's. @param dx (N, C) @param dout (N, OC) @param x (N, C) */
+    /**
+     * Adds to the parameters' gradients and writes the input's.
+     *
+     * @param dx (N, C)
+     * @param dout (N, OC)
+     * @param x (N, C)
+     */
     public void backward(Kernels kernels, Tensor dx, Tensor dout, Tensor x, long N) {
         kernels.linearBackwardWeight(weight.gradient(), bias.gradient(), dout, x, N, inputs, outputs);
         kernels.linearBackwardInput(dx, dout, weight.tensor(), N, inputs, outputs);

@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
@@ -29,12 +30,12 @@ import org.licorne.train.TrainingResult.EndReason;
 /**
  * Trains a {@link Gpt}: AdamW, schedule, accumulation, clipping, evaluation, checkpoints.
  *
- * <p>With an output directory it may be killed at any moment: {@link #resume} goes on from the newest checkpoint. In a
- * run that is limited by steps, a resumed run gives bit for bit the weights of an uninterrupted one; where time sets the
- * learning rate, it goes on from the time used so far, but steps need not fall on the same moments.
+ * <p>With an output directory it may be killed at any moment: {@link #resume} goes on from the newest checkpoint. Where
+ * steps limit the run, a resumed one gives bit for bit the weights of an uninterrupted one; where time sets the learning
+ * rate, it goes on from the time used so far, but steps need not fall on the same moments.
  *
- * <p>Whoever makes it closes it, before the model, which stays the caller's. One thread trains; {@link #requestStop} and
- * {@link #awaitEnd} may come from others, e.g. a shutdown hook.
+ * <p>Whoever makes it closes it, before the model, which stays the caller's. One thread trains; {@link #requestStop}
+ * and {@link #awaitEnd} may come from others, e.g. a shutdown hook.
  */
 public final class Trainer implements AutoCloseable {
     private final Gpt gpt;
@@ -134,6 +135,7 @@ public final class Trainer implements AutoCloseable {
         }
         String remedy = needed.applyAsLong(batch) <= available
                 ? String.format(
+                        Locale.ROOT,
                         "a batch of %d, accumulated %d times, would do with %,d MiB",
                         batch,
                         config.accumulation() * ((asked + batch - 1) / batch),
@@ -196,15 +198,15 @@ public final class Trainer implements AutoCloseable {
 
     private void checkSame(TrainingCheckpoint checkpoint, TrainingState state) {
         if (!state.dataFingerprint().equals(training.fingerprint())) {
-            throw new IllegalArgumentException("the checkpoint " + checkpoint + " was trained on other data or in another order ("
-                    + state.dataFingerprint() + ", not " + training.fingerprint() + ")");
+            throw new IllegalArgumentException("the checkpoint " + checkpoint
+                    + " was trained on other data or in another order (" + state.dataFingerprint() + ", not " + training.fingerprint() + ")");
         }
         Map<String, String> now = config.describe();
         for (String key : List.of("batchSize", "sequenceLength", "accumulation", "seed")) {
             String before = state.configuration().get(key);
             if (!now.get(key).equals(before)) {
-                throw new IllegalArgumentException("the checkpoint " + checkpoint + " was made with " + key + " " + before
-                        + ", not " + now.get(key) + "; resume with the same value, or start in another directory");
+                throw new IllegalArgumentException("the checkpoint " + checkpoint + " was made with " + key + " "
+                        + before + ", not " + now.get(key) + "; resume with the same value, or start in another directory");
             }
         }
     }
@@ -239,8 +241,8 @@ public final class Trainer implements AutoCloseable {
     }
 
     /**
-     * Trains until steps or time are used up, there is no more progress, or a stop is requested. Ends with an evaluation
-     * (not where a stop was requested) and a checkpoint.
+     * Trains until steps or time are used up, there is no more progress, or a stop is requested. Ends with an
+     * evaluation (not where a stop was requested) and a checkpoint.
      *
      * @throws TrainingDivergedException if loss or gradients stay non-finite
      * @throws IllegalStateException if it ran before, or the output directory holds another run's checkpoints

@@ -313,7 +313,7 @@ public record TrainerConfig(
         public TrainerConfig build() {
             if (warmupSteps >= 0 && steps == 0) {
                 throw new IllegalArgumentException(
-                        "a warm-up in steps needs a number of steps; for a budget of time give it as a share of the run");
+                        "a warm-up in steps needs a number of steps; for a budget of time give a share of the run");
             }
             double share = warmupSteps < 0 ? warmup : Math.min(1, (double) warmupSteps / steps);
             return new TrainerConfig(

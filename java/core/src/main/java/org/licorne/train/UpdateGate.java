@@ -1,5 +1,6 @@
 package org.licorne.train;
 
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -29,7 +30,8 @@ final class UpdateGate {
             badInARow++;
             if (badInARow >= MOST_BAD_STEPS) {
                 throw new TrainingDivergedException("loss or gradient were not finite for " + badInARow
-                        + " steps on end; lower the learning rate, lengthen the warm-up, or go back to an earlier checkpoint");
+                        + " steps on end; lower the learning rate, lengthen the warm-up, or go back to an earlier"
+                        + " checkpoint");
             }
             return !Double.isFinite(loss) ? "the loss is " + loss : "the gradient's norm is " + norm;
         }
@@ -42,7 +44,11 @@ final class UpdateGate {
         double keep = Math.min(MEAN_DECAY, (count - 1.0) / count);
         meanNorm = keep * meanNorm + (1 - keep) * counted;
         return outlier
-                ? String.format("the gradient's norm %.3g is over %.1f times the mean of the last steps", norm, outlierFactor)
+                ? String.format(
+                        Locale.ROOT,
+                        "the gradient's norm %.3g is over %.1f times the mean of the last steps",
+                        norm,
+                        outlierFactor)
                 : null;
     }
 

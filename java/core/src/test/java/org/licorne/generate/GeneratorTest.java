@@ -171,7 +171,9 @@ class GeneratorTest {
         StringBuilder first = new StringBuilder();
         StringBuilder second = new StringBuilder();
         List<Generation> generations = generator.generate(
-                List.of("", "台灣大學 is a"), greedy().build(), (index, piece) -> (index == 0 ? first : second).append(piece));
+                List.of("", "台灣大學 is a"),
+                greedy().build(),
+                (index, piece) -> (index == 0 ? first : second).append(piece));
         assertThat(first.toString()).isEqualTo(SENTENCE).isEqualTo(generations.get(0).text());
         assertThat(second.toString()).isEqualTo(" school.\nIt ends here.").isEqualTo(generations.get(1).text());
     }

@@ -35,7 +35,8 @@ class TextStreamTest {
     }
 
     @Property(tries = 500)
-    void anySplitOfTextGivesTheText(@ForAll String text, @ForAll @Size(max = 20) List<@IntRange(min = 1, max = 5) Integer> lengths) {
+    void anySplitOfTextGivesTheText(
+            @ForAll String text, @ForAll @Size(max = 20) List<@IntRange(min = 1, max = 5) Integer> lengths) {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8); // lone surrogates become question marks here
         List<String> heard = new ArrayList<>();
         TextStream stream = new TextStream(List.of(), heard::add);
