@@ -12,6 +12,7 @@ import org.licorne.checkpoint.ModelDirectory;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
 import org.licorne.model.MemoryNeeds;
+import org.licorne.train.Trainer;
 import org.licorne.train.TrainerConfig;
 import org.licorne.train.TrainingResult;
 import org.licorne.train.TrainingResult.EndReason;
@@ -101,6 +102,7 @@ final class PretrainCommand implements Callable<Integer> {
 
     private void train(GptConfig shape, TrainerConfig config, TokenizedText text, Backend backend) throws IOException {
         PrintWriter out = spec.commandLine().getOut();
+        Trainer.requireMemory(backend, shape, config); // before minutes go into initial weights
         try (Gpt gpt = resume ? ModelDirectory.load(backend, output) : Gpt.initialise(backend, shape, config.seed())) {
             if (!resume) {
                 ModelDirectory.save(gpt, text.tokenizer(), output); // a resumed run finds its shape and tokenizer here
