@@ -46,7 +46,10 @@ import picocli.CommandLine.Option;
             "  ./licorne bench table bench/results/*.json"
         })
 public final class Digest implements Callable<Integer> {
-    @Option(names = "--seconds", defaultValue = "90", description = "Time for the ops (default: ${DEFAULT-VALUE}).")
+    /** One turn of an engine among its peers. */
+    private static final double BLOCK_SECONDS = 1;
+
+    @Option(names = "--seconds", defaultValue = "75", description = "Time for the ops (default: ${DEFAULT-VALUE}).")
     private double seconds;
 
     @Option(
@@ -113,9 +116,10 @@ public final class Digest implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        List<Kind> kinds = work.stream().map(Kind::named).toList();
         PrintStream progress = new PrintStream(System.err, true, StandardCharsets.UTF_8);
         progress.println("Measuring the machine's peaks …");
-        Peaks peaks = Peaks.measure();
+        Peaks before = Peaks.measure();
         Machine machine = Machine.here();
         int threads;
         String instructionSet;
@@ -123,8 +127,9 @@ public final class Digest implements Callable<Integer> {
             threads = cpu.threads();
             instructionSet = cpu.instructionSet();
         }
-        List<OpResult> ops = peers ? List.of() : timeOps(peaks, progress);
-        List<PeerResult> engines = peers ? timePeers(threads, peaks, progress) : List.of();
+        List<OpResult> ops = peers ? List.of() : timeOps(progress);
+        List<PeerResult> engines = peers ? timePeers(kinds, threads, progress) : List.of();
+        Peaks peaks = before.orBetter(Peaks.measure());
         BenchResults results = new BenchResults(machine, peaks, instructionSet, threads, ops, engines);
         print(ResultTables.text(results));
         if (save || output != null) {
@@ -141,7 +146,7 @@ public final class Digest implements Callable<Integer> {
         out.flush();
     }
 
-    private List<OpResult> timeOps(Peaks peaks, PrintStream progress) {
+    private List<OpResult> timeOps(PrintStream progress) {
         if (backendNames.isEmpty()) {
             backendNames = Backends.providers().stream()
                     .filter(provider -> provider.probe().available())
@@ -155,7 +160,7 @@ public final class Digest implements Callable<Integer> {
                 backends.put(name, Backends.open(name));
             }
             List<Backend> all = List.copyOf(backends.values());
-            OpDigest digest = new OpDigest(all, peaks, progress);
+            OpDigest digest = new OpDigest(all, progress);
             progress.println("Timing on " + String.join(", ", backendNames) + ":");
             digest.runOps(OpDigest.cases(full), full ? 10 * seconds : seconds);
             digest.runModel(new WorkloadSpec(Kind.TRAINING_STEP, "", "nano", 1, 16, "fp32"), all, seconds / 15);
@@ -178,9 +183,8 @@ public final class Digest implements Callable<Integer> {
         };
     }
 
-    private List<PeerResult> timePeers(int threads, Peaks peaks, PrintStream progress) {
-        List<Kind> kinds = work.stream().map(Kind::named).toList();
-        PeerComparison comparison = new PeerComparison(threads, rounds, 1.0, peaks, progress);
+    private List<PeerResult> timePeers(List<Kind> kinds, int threads, PrintStream progress) {
+        PeerComparison comparison = new PeerComparison(threads, rounds, BLOCK_SECONDS, progress);
         List<PeerResult> results = new ArrayList<>();
         progress.println("Comparing with PyTorch, one engine at a time in its own JVM:");
         for (List<WorkloadSpec> engines : PeerWork.of(kinds, size, contexts, precisions)) {

@@ -44,10 +44,12 @@ abstract class ModelCommand implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         WorkloadSpec spec = new WorkloadSpec(kind(), engine, size, batch(), context(), precision);
+        Workloads.config(spec); // a size that does not exist is told before anything is measured
         if (steps < 1) {
             throw new IllegalArgumentException("--steps must be at least 1, not " + steps);
         }
         prepare(spec);
+        Peaks before = Peaks.measure();
         String instructionSet;
         int threads;
         try (Backend cpu = Backends.open("cpu")) {
@@ -61,7 +63,7 @@ abstract class ModelCommand implements Callable<Integer> {
             WorkloadTimer timer = new WorkloadTimer(workload);
             timer.warmUp();
             Samples samples = new Samples(timer.time(steps));
-            Map<String, Object> figures = figures(spec, workload, samples, Peaks.measure());
+            Map<String, Object> figures = figures(spec, workload, samples, before.orBetter(Peaks.measure()));
             figures.put("threads", threads);
             figures.put("isa", instructionSet);
             show(figures);

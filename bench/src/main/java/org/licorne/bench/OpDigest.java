@@ -22,13 +22,11 @@ final class OpDigest {
     private static final double SMALL_WORK = 2e9;
 
     private final List<Backend> backends;
-    private final Peaks peaks;
     private final PrintStream progress;
     private final List<OpResult> results = new ArrayList<>();
 
-    OpDigest(List<Backend> backends, Peaks peaks, PrintStream progress) {
+    OpDigest(List<Backend> backends, PrintStream progress) {
         this.backends = backends;
-        this.peaks = peaks;
         this.progress = progress;
     }
 
@@ -101,9 +99,7 @@ final class OpDigest {
                         timed.minimum(),
                         timed.maximum(),
                         (long) workload.bytes(),
-                        (long) workload.flops(),
-                        peaks.boundByMemory(workload.flops(), workload.bytes(), "fp32"),
-                        peaks.percent(workload.flops(), workload.bytes(), timed.median(), "fp32")));
+                        (long) workload.flops()));
             }
         } finally {
             workloads.forEach(Workload::close);

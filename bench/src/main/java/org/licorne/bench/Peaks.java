@@ -26,13 +26,30 @@ public record Peaks(double fp32Flops, double bf16Flops, double int8Operations, d
                 probe.copyBytesPerSecond());
     }
 
+    /** The larger of each: a machine that was busy for a moment looks slower than it is. */
+    public Peaks orBetter(Peaks other) {
+        return new Peaks(
+                Math.max(fp32Flops, other.fp32Flops),
+                Math.max(bf16Flops, other.bf16Flops),
+                Math.max(int8Operations, other.int8Operations),
+                Math.max(readBytes, other.readBytes),
+                Math.max(copyBytes, other.copyBytes));
+    }
+
     /** Arithmetic peak of a precision; that of fp32 where the processor has no bf16 instructions. */
     public double flops(String precision) {
         return precision.equals("bf16") && bf16Flops > 0 ? bf16Flops : fp32Flops;
     }
 
+    /** GB/s where memory is the limit that binds, else GFLOP/s; with its unit. */
+    public String rate(double flops, double bytes, double seconds, String precision) {
+        return boundByMemory(flops, bytes, precision)
+                ? Figures.significant(bytes / seconds * 1e-9) + " GB/s"
+                : Figures.significant(flops / seconds * 1e-9) + " GFLOP/s";
+    }
+
     /** Whether moving the bytes takes longer than the arithmetic: the roofline's left side. */
-    public boolean boundByMemory(double flops, double bytes, String precision) {
+    private boolean boundByMemory(double flops, double bytes, String precision) {
         return bytes / readBytes > flops / flops(precision);
     }
 

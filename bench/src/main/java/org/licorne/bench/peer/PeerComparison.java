@@ -2,8 +2,9 @@ package org.licorne.bench.peer;
 
 import java.io.PrintStream;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
-import org.licorne.bench.Peaks;
+import java.util.Map;
 import org.licorne.bench.Samples;
 import org.licorne.bench.result.PeerResult;
 import org.licorne.bench.workload.WorkloadSpec;
@@ -20,8 +21,8 @@ public final class PeerComparison {
     private final int threads;
     private final int rounds;
     private final double blockSeconds;
-    private final Peaks peaks;
     private final PrintStream progress;
+    private final Map<String, Double> standards = new HashMap<>();
 
     /**
      * @param threads of every engine
@@ -29,15 +30,14 @@ public final class PeerComparison {
      * @param blockSeconds how long a turn lasts, but at least one run
      * @param progress where to say what is going on
      */
-    public PeerComparison(int threads, int rounds, double blockSeconds, Peaks peaks, PrintStream progress) {
+    public PeerComparison(int threads, int rounds, double blockSeconds, PrintStream progress) {
         this.threads = threads;
         this.rounds = rounds;
         this.blockSeconds = blockSeconds;
-        this.peaks = peaks;
         this.progress = progress;
     }
 
-    /** @param work the same work on several engines, in any precision; the first one's numbers are the standard */
+    /** @param work the same work on several engines; the numbers of the first one ever asked are the standard */
     public List<PeerResult> compare(List<WorkloadSpec> work) {
         List<Contender> contenders = new ArrayList<>();
         try {
@@ -54,16 +54,16 @@ public final class PeerComparison {
         }
     }
 
-    private static void checkAgreement(List<Contender> contenders) {
-        double expected = contenders.get(0).ready().fingerprint();
-        boolean standardIsRounded = contenders.get(0).spec().precision().equals("bf16");
+    private void checkAgreement(List<Contender> contenders) {
         for (Contender contender : contenders) {
+            WorkloadSpec spec = contender.spec();
             double found = contender.ready().fingerprint();
-            boolean rounded = standardIsRounded || contender.spec().precision().equals("bf16");
+            double expected = standards.computeIfAbsent(spec.title(), title -> found);
+            boolean rounded = spec.precision().equals("bf16");
             double tolerance = (rounded ? BF16_AGREEMENT : FP32_AGREEMENT) * Math.abs(expected);
             if (!(Math.abs(found - expected) <= tolerance)) {
-                throw new IllegalStateException(contender.spec().title() + ": " + contender.spec().engine() + " found "
-                        + found + ", but " + contenders.get(0).spec().engine() + " " + expected);
+                throw new IllegalStateException(spec.title() + ": " + spec.engine() + " " + spec.precision() + " found "
+                        + found + ", but the first engine " + expected);
             }
         }
     }
@@ -96,7 +96,6 @@ public final class PeerComparison {
     private PeerResult result(Contender contender, List<Double> seconds, long memory) {
         Samples samples = new Samples(seconds.stream().mapToDouble(Double::doubleValue).toArray());
         Worker.Ready ready = contender.ready();
-        String precision = contender.spec().precision();
         return new PeerResult(
                 contender.spec(),
                 samples.median(),
@@ -106,8 +105,6 @@ public final class PeerComparison {
                 ready.tokens(),
                 ready.flops(),
                 ready.bytes(),
-                peaks.boundByMemory(ready.flops(), ready.bytes(), precision),
-                peaks.percent(ready.flops(), ready.bytes(), samples.median(), precision),
                 memory,
                 ready.fingerprint());
     }

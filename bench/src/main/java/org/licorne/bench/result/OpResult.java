@@ -1,5 +1,7 @@
 package org.licorne.bench.result;
 
+import org.licorne.bench.Peaks;
+
 /**
  * One backend's figures at one op.
  *
@@ -11,8 +13,6 @@ package org.licorne.bench.result;
  * @param maxSeconds of one call
  * @param bytes least traffic of one call
  * @param flops operations of one call, or 0 where they are not counted
- * @param boundByMemory whether memory rather than arithmetic is the limit that binds
- * @param percentOfPeak of the limit that binds
  */
 public record OpResult(
         String op,
@@ -22,15 +22,14 @@ public record OpResult(
         double minSeconds,
         double maxSeconds,
         long bytes,
-        long flops,
-        boolean boundByMemory,
-        double percentOfPeak) {
+        long flops) {
     /** GB/s where memory is the limit, else GFLOP/s. */
-    public double rate() {
-        return (boundByMemory ? bytes : flops) / medianSeconds * 1e-9;
+    public String rate(Peaks peaks) {
+        return peaks.rate(flops, bytes, medianSeconds, "fp32");
     }
 
-    public String rateUnit() {
-        return boundByMemory ? "GB/s" : "GFLOP/s";
+    /** Share of the limit that binds. */
+    public double percentOfPeak(Peaks peaks) {
+        return peaks.percent(flops, bytes, medianSeconds, "fp32");
     }
 }

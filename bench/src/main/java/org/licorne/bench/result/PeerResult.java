@@ -1,5 +1,6 @@
 package org.licorne.bench.result;
 
+import org.licorne.bench.Peaks;
 import org.licorne.bench.workload.WorkloadSpec;
 
 /**
@@ -13,8 +14,6 @@ import org.licorne.bench.workload.WorkloadSpec;
  * @param tokens of one run
  * @param flops useful operations of one run
  * @param bytes least traffic of one run, or 0
- * @param boundByMemory whether memory rather than arithmetic is the limit that binds
- * @param percentOfPeak of the limit that binds: the arithmetic peak in this precision, or the memory's read bandwidth
  * @param peakResidentBytes the most memory that the process held
  * @param fingerprint a number that all engines must agree on
  */
@@ -27,8 +26,6 @@ public record PeerResult(
         long tokens,
         double flops,
         double bytes,
-        boolean boundByMemory,
-        double percentOfPeak,
         long peakResidentBytes,
         double fingerprint) {
     public double medianTokensPerSecond() {
@@ -44,11 +41,12 @@ public record PeerResult(
     }
 
     /** GB/s where memory is the limit, else GFLOP/s. */
-    public double rate() {
-        return (boundByMemory ? bytes : flops) / medianSeconds * 1e-9;
+    public String rate(Peaks peaks) {
+        return peaks.rate(flops, bytes, medianSeconds, spec.precision());
     }
 
-    public String rateUnit() {
-        return boundByMemory ? "GB/s" : "GFLOP/s";
+    /** Share of the limit that binds. */
+    public double percentOfPeak(Peaks peaks) {
+        return peaks.percent(flops, bytes, medianSeconds, spec.precision());
     }
 }

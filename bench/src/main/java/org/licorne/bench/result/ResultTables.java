@@ -4,6 +4,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.licorne.bench.Figures;
 import org.licorne.bench.Machine;
 import org.licorne.bench.Peaks;
 import org.licorne.bench.Table;
@@ -18,10 +19,10 @@ public final class ResultTables {
         StringBuilder text = new StringBuilder();
         text.append(machine(results)).append(System.lineSeparator());
         if (!results.ops().isEmpty()) {
-            text.append(System.lineSeparator()).append(ops(results.ops()).toText());
+            text.append(System.lineSeparator()).append(ops(results.ops(), results.peaks()).toText());
         }
         if (!results.peers().isEmpty()) {
-            text.append(System.lineSeparator()).append(peers(results.peers()).toText());
+            text.append(System.lineSeparator()).append(peers(results.peers(), results.peaks()).toText());
         }
         return text.toString();
     }
@@ -31,10 +32,10 @@ public final class ResultTables {
         StringBuilder text = new StringBuilder();
         for (BenchResults results : all) {
             if (!results.peers().isEmpty()) {
-                text.append(peers(results.peers()).toMarkdown()).append('\n').append(note(results));
+                text.append(peers(results.peers(), results.peaks()).toMarkdown()).append('\n').append(note(results));
             }
             if (!results.ops().isEmpty()) {
-                text.append(ops(results.ops()).toMarkdown()).append('\n').append(note(results));
+                text.append(ops(results.ops(), results.peaks()).toMarkdown()).append('\n').append(note(results));
             }
         }
         return text.toString();
@@ -64,7 +65,7 @@ public final class ResultTables {
                 peaks.readBytes() * 1e-9);
     }
 
-    private static Table ops(List<OpResult> results) {
+    private static Table ops(List<OpResult> results, Peaks peaks) {
         Map<String, Double> yardsticks = new LinkedHashMap<>();
         results.forEach(result -> yardsticks.putIfAbsent(key(result), result.medianSeconds()));
         Table table = new Table(3, "op", "sizes", "backend", "time", "rate", "of peak", "speed-up");
@@ -75,8 +76,8 @@ public final class ResultTables {
                     result.sizes(),
                     result.backend(),
                     Figures.seconds(result.medianSeconds()),
-                    Figures.significant(result.rate()) + " " + result.rateUnit(),
-                    Figures.percent(result.percentOfPeak()),
+                    result.rate(peaks),
+                    Figures.percent(result.percentOfPeak(peaks)),
                     Figures.times(factor));
         }
         return table;
@@ -86,7 +87,7 @@ public final class ResultTables {
         return result.op() + result.sizes();
     }
 
-    private static Table peers(List<PeerResult> results) {
+    private static Table peers(List<PeerResult> results, Peaks peaks) {
         Map<String, Double> yardsticks = new LinkedHashMap<>();
         for (PeerResult result : results) {
             if (!result.spec().runsOnPyTorch()) {
@@ -105,8 +106,8 @@ public final class ResultTables {
                     Figures.significant(result.medianTokensPerSecond()),
                     Figures.significant(result.minTokensPerSecond()) + "–"
                             + Figures.significant(result.maxTokensPerSecond()),
-                    Figures.significant(result.rate()) + " " + result.rateUnit(),
-                    Figures.percent(result.percentOfPeak()),
+                    result.rate(peaks),
+                    Figures.percent(result.percentOfPeak(peaks)),
                     Figures.gigabytes(result.peakResidentBytes()),
                     ours == null || !result.spec().runsOnPyTorch() ? "" : Figures.times(result.medianSeconds() / ours));
         }

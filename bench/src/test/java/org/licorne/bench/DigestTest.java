@@ -1,0 +1,94 @@
+package org.licorne.bench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.licorne.testkit.OpCase;
+import org.licorne.testkit.OpCases;
+
+/** The command and its parts. */
+class DigestTest {
+    @TempDir
+    Path folder;
+
+    @Test
+    void oneCasePerOpAndNoneThatTakesTheReferenceMinutes() {
+        List<OpCase> cases = OpDigest.cases(false);
+        assertThat(cases).extracting(OpCase::op).doesNotHaveDuplicates();
+        assertThat(cases)
+                .extracting(OpCase::op)
+                .containsExactlyInAnyOrderElementsOf(
+                        OpCases.benchmarks().stream().map(OpCase::op).distinct().toList());
+        assertThat(cases).allSatisfy(opCase -> assertThat(opCase.flops()).isLessThan(3_000_000_000L));
+        assertThat(OpDigest.cases(true)).hasSameSizeAs(OpCases.benchmarks());
+    }
+
+    @Test
+    void trainPrintsOneJsonObject() throws IOException {
+        JsonNode figures = json("train", "--size", "nano", "--batch", "1", "--context", "8", "--steps", "3", "--json");
+        assertThat(figures.get("minTokensPerSecond").asDouble())
+                .isPositive()
+                .isLessThanOrEqualTo(figures.get("medianTokensPerSecond").asDouble());
+        assertThat(figures.get("maxTokensPerSecond").asDouble())
+                .isGreaterThanOrEqualTo(figures.get("medianTokensPerSecond").asDouble());
+        assertThat(figures.get("percentOfPeak").asDouble()).isPositive();
+        assertThat(figures.get("threads").asInt()).isPositive();
+        assertThat(figures.get("isa").asText()).isNotBlank();
+        assertThat(figures.get("model").asText()).isEqualTo("nano");
+        assertThat(figures.get("precision").asText()).isEqualTo("fp32");
+        assertThat(figures.has("peakResidentBytes")).isTrue();
+    }
+
+    @Test
+    void decodePrintsOneJsonObject() throws IOException {
+        JsonNode figures = json("decode", "--size", "nano", "--prompt", "4", "--steps", "3", "--json");
+        assertThat(figures.get("medianTokensPerSecond").asDouble()).isPositive();
+    }
+
+    @Test
+    void impossibleWishesFailWithTheReason() {
+        assertThat(Digest.run("train", "--size", "huge")).isEqualTo(1);
+        assertThat(Digest.run("train", "--precision", "fp8")).isEqualTo(1);
+        assertThat(Digest.run("--work", "coffee", "--peers")).isEqualTo(1);
+        assertThat(Digest.run("--no-such-option")).isEqualTo(2);
+    }
+
+    @Test
+    void theGeneratedPartOfAFileIsReplaced() throws IOException {
+        Path file = Files.writeString(
+                folder.resolve("README.md"), "before\n" + MarkedFile.BEGIN + "\nold\n" + MarkedFile.END + "\nafter\n");
+        new MarkedFile(file).replace("new\n");
+        assertThat(file).hasContent("before\n" + MarkedFile.BEGIN + "\n\nnew\n\n" + MarkedFile.END + "\nafter\n");
+        Path bare = Files.writeString(folder.resolve("bare.md"), "nothing");
+        assertThatThrownBy(() -> new MarkedFile(bare).replace("new")).hasMessageContaining("bare.md");
+    }
+
+    @Test
+    void medianOfOddAndEvenCounts() {
+        assertThat(new Samples(new double[] {3, 1, 2}).median()).isEqualTo(2);
+        assertThat(new Samples(new double[] {4, 1, 2, 3}).median()).isEqualTo(2.5);
+    }
+
+    private static JsonNode json(String... arguments) throws IOException {
+        PrintStream out = System.out;
+        ByteArrayOutputStream caught = new ByteArrayOutputStream();
+        System.setOut(new PrintStream(caught, true, StandardCharsets.UTF_8));
+        try {
+            assertThat(Digest.run(arguments)).isZero();
+        } finally {
+            System.setOut(out);
+        }
+        return new ObjectMapper().readTree(caught.toString(StandardCharsets.UTF_8));
+    }
+}
