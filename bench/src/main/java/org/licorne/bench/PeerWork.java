@@ -31,6 +31,9 @@ final class PeerWork {
         List<WorkloadSpec> engines = new ArrayList<>();
         if (spec.precision().equals("fp32")) {
             engines.add(spec);
+            if (spec.kind() == Kind.ATTENTION || spec.kind() == Kind.CROSS_ENTROPY) {
+                engines.add(spec.on(WorkloadSpec.JAVA_VECTOR));
+            }
         }
         if (PyTorch.unavailableReason() == null) {
             if (spec.precision().equals("fp32")) {

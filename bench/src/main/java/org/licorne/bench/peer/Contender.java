@@ -60,6 +60,10 @@ public final class Contender implements AutoCloseable {
         if (what.engine().equals(WorkloadSpec.PYTORCH_MKL)) {
             command.add("-Dorg.bytedeco.openblas.load=mkl");
         }
+        if (what.engine().equals(WorkloadSpec.JAVA_VECTOR)) {
+            command.addAll(List.of(
+                    "--add-modules", "jdk.incubator.vector", "-XX:ActiveProcessorCount=" + threads));
+        }
         if (Runtime.version().feature() >= 22) {
             command.add("--enable-native-access=ALL-UNNAMED");
         }

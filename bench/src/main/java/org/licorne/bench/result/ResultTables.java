@@ -90,7 +90,7 @@ public final class ResultTables {
     private static Table peers(List<PeerResult> results, Peaks peaks) {
         Map<String, Double> yardsticks = new LinkedHashMap<>();
         for (PeerResult result : results) {
-            if (!result.spec().runsOnPyTorch()) {
+            if (isOurs(result)) {
                 yardsticks.put(key(result), result.medianSeconds());
             }
         }
@@ -109,7 +109,7 @@ public final class ResultTables {
                     result.rate(peaks),
                     Figures.percent(result.percentOfPeak(peaks)),
                     Figures.gigabytes(result.peakResidentBytes()),
-                    ours == null || !result.spec().runsOnPyTorch() ? "" : Figures.times(result.medianSeconds() / ours));
+                    ours == null || isOurs(result) ? "" : Figures.times(result.medianSeconds() / ours));
         }
         return table;
     }
@@ -118,11 +118,16 @@ public final class ResultTables {
         return result.spec().title() + result.spec().precision();
     }
 
+    private static boolean isOurs(PeerResult result) {
+        return !result.spec().runsOnPyTorch() && !result.spec().engine().equals(WorkloadSpec.JAVA_VECTOR);
+    }
+
     private static String engine(WorkloadSpec spec) {
         return switch (spec.engine()) {
             case WorkloadSpec.PYTORCH -> "PyTorch, OpenBLAS";
             case WorkloadSpec.PYTORCH_ONE_POOL -> "PyTorch, OpenBLAS, one pool";
             case WorkloadSpec.PYTORCH_MKL -> "PyTorch, MKL";
+            case WorkloadSpec.JAVA_VECTOR -> "Java, Vector API";
             default -> "Licorne " + spec.engine();
         };
     }

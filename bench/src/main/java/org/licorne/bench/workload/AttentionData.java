@@ -12,7 +12,7 @@ import java.util.Random;
  * @param qkv packed queries, keys and values (B, T, 3·H·D)
  * @param dout gradient of the output (B, T, H·D)
  */
-record AttentionData(int B, int T, int H, int D, float[] qkv, float[] dout) {
+public record AttentionData(int B, int T, int H, int D, float[] qkv, float[] dout) {
     static AttentionData random(int B, int T, int H, int D) {
         Random random = new Random(TrainingData.SEED);
         return new AttentionData(B, T, H, D, normal(random, B * T * 3 * H * D), normal(random, B * T * H * D));
@@ -26,21 +26,21 @@ record AttentionData(int B, int T, int H, int D, float[] qkv, float[] dout) {
         return values;
     }
 
-    int C() {
+    public int C() {
         return H * D;
     }
 
-    float scale() {
+    public float scale() {
         return (float) (1 / Math.sqrt(D));
     }
 
     /** Four operations per channel and visible pair forward, ten backward. */
-    double flops() {
+    public double flops() {
         return 14.0 * B * H * D * (T * (T + 1.0) / 2);
     }
 
     /** Mean magnitude: every element counts, none cancels another. */
-    static double fingerprint(double[] gradients) {
+    public static double fingerprint(double[] gradients) {
         double sum = 0;
         for (double gradient : gradients) {
             sum += Math.abs(gradient);

@@ -10,7 +10,7 @@ import java.util.Random;
  * @param logits (N, V)
  * @param targets (N)
  */
-record CrossEntropyData(int N, int V, float[] logits, int[] targets) {
+public record CrossEntropyData(int N, int V, float[] logits, int[] targets) {
     static CrossEntropyData random(int N, int V) {
         Random random = new Random(TrainingData.SEED);
         float[] logits = new float[Math.multiplyExact(N, V)];
@@ -21,7 +21,7 @@ record CrossEntropyData(int N, int V, float[] logits, int[] targets) {
     }
 
     /** Logits are read once and gradients written once. */
-    double bytes(int elementBytes) {
+    public double bytes(int elementBytes) {
         return 2.0 * elementBytes * N * V;
     }
 }

@@ -6,7 +6,7 @@ import java.util.Locale;
  * What to time, on which engine. A value that travels to a child JVM.
  *
  * @param kind the work
- * @param engine a Licorne backend's name, or one of the constants for PyTorch
+ * @param engine a Licorne backend's name, or one of the constants for its peers
  * @param size preset of {@link org.licorne.model.GptSize} that gives the shapes
  * @param batch sequences
  * @param context tokens per sequence; for decoding, tokens in the cache when timing starts
@@ -17,6 +17,8 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
     public static final String PYTORCH_MKL = "pytorch-mkl";
     /** PyTorch with OpenBLAS, whose pool is the only one: PyTorch itself gets one thread. */
     public static final String PYTORCH_ONE_POOL = "pytorch-one-pool";
+    /** Plain Java with the incubating Vector API, for attention and cross-entropy. */
+    public static final String JAVA_VECTOR = "java-vector";
 
     /** The work that is compared with peers. */
     public enum Kind {

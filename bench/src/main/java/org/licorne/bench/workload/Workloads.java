@@ -1,5 +1,6 @@
 package org.licorne.bench.workload;
 
+import java.util.ServiceLoader;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
 import org.licorne.bench.pytorch.Precision;
@@ -18,6 +19,9 @@ public final class Workloads {
                 throw new UnsupportedOperationException(PyTorch.unavailableReason());
             }
             return onPyTorch(spec, config(spec));
+        }
+        if (spec.engine().equals(WorkloadSpec.JAVA_VECTOR)) {
+            return onRival(spec, config(spec));
         }
         Backend backend = Backends.open(spec.engine());
         try {
@@ -49,6 +53,28 @@ public final class Workloads {
             case CROSS_ENTROPY -> new LicorneCrossEntropy(
                     backend, CrossEntropyData.random(B * T, config.vocabularySize()));
             case DECODE -> new LicorneDecoding(backend, config, B, T);
+        };
+    }
+
+    private static Workload onRival(WorkloadSpec spec, GptConfig config) {
+        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+            throw new UnsupportedOperationException(
+                    spec.engine() + " needs a JVM started with --add-modules jdk.incubator.vector");
+        }
+        if (!spec.precision().equals("fp32")) {
+            throw new UnsupportedOperationException(spec.engine() + " computes in fp32, not in " + spec.precision());
+        }
+        RivalProvider rival = ServiceLoader.load(RivalProvider.class).stream()
+                .map(ServiceLoader.Provider::get)
+                .filter(provider -> provider.engine().equals(spec.engine()))
+                .findFirst()
+                .orElseThrow(() -> new IllegalStateException(spec.engine() + " was not built"));
+        return switch (spec.kind()) {
+            case ATTENTION -> rival.attention(
+                    AttentionData.random(spec.batch(), spec.context(), config.heads(), config.headSize()));
+            case CROSS_ENTROPY -> rival.crossEntropy(
+                    CrossEntropyData.random(spec.batch() * spec.context(), config.vocabularySize()));
+            default -> throw new UnsupportedOperationException(spec.engine() + " has no " + spec.kind());
         };
     }
 
