@@ -172,7 +172,7 @@ void linear_maps() {
     const int64_t C = 37, OC = 71;
     const Floats x = random.floats(N * C), weight = random.floats(OC * C), bias = random.floats(OC);
     Floats out(N * OC), dx(N * C), dweight(OC * C), dbias(OC);
-    OK(licorne_cpu_linear_forward(out.data(), x.data(), weight.data(), bias.data(), N, C, OC));
+    OK(licorne_cpu_linear_forward(out.data(), x.data(), weight.data(), bias.data(), N, C, OC, LICORNE_F32));
     Doubles expected(N * OC), edx(N * C), edweight(OC * C), edbias(OC);
     for (int64_t n = 0; n < N; n++)
       for (int64_t o = 0; o < OC; o++) {
@@ -180,8 +180,8 @@ void linear_maps() {
         for (int64_t c = 0; c < C; c++) expected[n * OC + o] += static_cast<double>(x[n * C + c]) * weight[o * C + c];
       }
     test::near(expected, out, 1e-4, 1e-4, "linear");
-    OK(licorne_cpu_linear_backward_input(dx.data(), out.data(), weight.data(), N, C, OC));
-    OK(licorne_cpu_linear_backward_weight(dweight.data(), dbias.data(), out.data(), x.data(), N, C, OC));
+    OK(licorne_cpu_linear_backward_input(dx.data(), out.data(), weight.data(), N, C, OC, LICORNE_F32));
+    OK(licorne_cpu_linear_backward_weight(dweight.data(), dbias.data(), out.data(), x.data(), N, C, OC, LICORNE_F32));
     for (int64_t n = 0; n < N; n++)
       for (int64_t o = 0; o < OC; o++) {
         const double d = out[n * OC + o];

@@ -1,4 +1,5 @@
-/* Linear map; weight is (OC,C). */
+/* Linear map; weight is (OC,C). All tensors are float; LICORNE_BF16 rounds the factors of each product to bfloat16 and
+   sums in float, and is LICORNE_UNSUPPORTED where the instruction set in use has no such product. */
 #ifndef LICORNE_LINEAR_H
 #define LICORNE_LINEAR_H
 
@@ -10,13 +11,13 @@ extern "C" {
 
 /* out (N,OC) = x (N,C) weight^T + bias (OC, may be null) */
 LICORNE_EXPORT int32_t licorne_cpu_linear_forward(float* out, const float* x, const float* weight, const float* bias,
-                                                  int64_t N, int64_t C, int64_t OC);
+                                                  int64_t N, int64_t C, int64_t OC, int32_t precision);
 /* dx (N,C) = dout (N,OC) weight */
 LICORNE_EXPORT int32_t licorne_cpu_linear_backward_input(float* dx, const float* dout, const float* weight, int64_t N,
-                                                         int64_t C, int64_t OC);
+                                                         int64_t C, int64_t OC, int32_t precision);
 /* dweight (OC,C) += dout^T x; dbias (OC, may be null) += column sums of dout */
 LICORNE_EXPORT int32_t licorne_cpu_linear_backward_weight(float* dweight, float* dbias, const float* dout,
-                                                          const float* x, int64_t N, int64_t C, int64_t OC);
+                                                          const float* x, int64_t N, int64_t C, int64_t OC, int32_t precision);
 
 #ifdef __cplusplus
 }

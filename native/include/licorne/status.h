@@ -24,6 +24,9 @@ typedef enum licorne_status {
   LICORNE_DEVICE_ERROR = 4
 } licorne_status;
 
+/* What products are computed in; sums are always float. */
+typedef enum licorne_precision { LICORNE_F32 = 0, LICORNE_BF16 = 1 } licorne_precision;
+
 /* Version of this library; the caller compares it with its own. */
 LICORNE_EXPORT const char* licorne_version(void);
 

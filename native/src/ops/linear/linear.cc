@@ -1,16 +1,20 @@
-// Linear maps: checks, and how the work is cut. Many rows go to OpenBLAS, called single-threaded on tiles from our own pool
-// (its threads beside ours would fight for the cores). A handful of rows, as in decoding, go to our own kernel: the work is
-// then reading the weights, and OpenBLAS reaches a fraction of the memory's speed there.
+// Linear maps: checks, and how the work is cut. Many rows go to our own product where there is AVX-512 (gemm_cpu.cc), else
+// to OpenBLAS, called single-threaded on tiles from our own pool (its threads beside ours would fight for the cores). A
+// handful of rows, as in decoding, go to a kernel of their own: the work is then reading the weights, and OpenBLAS reaches
+// a fraction of the memory's speed there.
 #include "licorne/linear.h"
 
 #include <cblas.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdlib>
 #include <cstring>
 
 #include "common/check.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"
+#include "ops/linear/gemm_task.h"
 
 extern "C" void openblas_set_num_threads(int threads);
 
@@ -21,7 +25,71 @@ LICORNE_ISA_DECLARE(void, linear_few_rows_f32,
 LICORNE_ISA_DECLARE(void, add_column_sums_f32,
                     (float* sums, const float* x, int64_t N, int64_t stride, int64_t begin, int64_t end));
 
+#if defined(LICORNE_X86)
+void gemm_f32__avx512(const GemmTask& task);
+void gemm_f32__avx512_bf16(const GemmTask& task);
+void gemm_bf16__avx512_bf16(const GemmTask& task);
+#endif
+
 namespace {
+
+using Gemm = void (*)(const GemmTask& task);
+
+// The product for the instruction set in use, or null for OpenBLAS.
+Gemm own_gemm(const char* op, int32_t precision) {
+  const licorne_cpu_isa isa = active_isa();
+  if (precision != LICORNE_F32 && precision != LICORNE_BF16)
+    throw Error(LICORNE_INVALID_ARGUMENT, "%s: unknown precision %d", op, precision);
+#if defined(LICORNE_X86)
+  if (isa == LICORNE_CPU_AVX512_BF16) return precision == LICORNE_BF16 ? gemm_bf16__avx512_bf16 : gemm_f32__avx512_bf16;
+  if (isa == LICORNE_CPU_AVX512 && precision == LICORNE_F32) return gemm_f32__avx512;
+#endif
+  if (precision == LICORNE_BF16)
+    throw Error(LICORNE_UNSUPPORTED, "%s: the instruction set in use has no bfloat16 products", op);
+  (void)isa;
+  return nullptr;
+}
+
+// A thread's scratch for packing, taken at its first product and given back when it ends.
+float* gemm_scratch() {
+  struct Scratch {
+    Scratch() {
+      if (posix_memalign(&memory, 64, kGemmScratchFloats * sizeof(float)) != 0) memory = nullptr;
+    }
+    ~Scratch() { free(memory); }
+    void* memory = nullptr;
+  };
+  thread_local Scratch scratch;
+  return static_cast<float*>(scratch.memory);
+}
+
+// Runs the whole product in tiles whose borders depend on its sizes only.
+void run(Gemm gemm, const GemmTask& whole) {
+  const int64_t down = (whole.M + kGemmRows - 1) / kGemmRows;
+  const int64_t rows = ((whole.M + down - 1) / down + kGemmPanelRows - 1) / kGemmPanelRows * kGemmPanelRows;
+  // Small products are cut into narrower tiles, so that there are some for every thread.
+  int64_t columns = kGemmColumns;
+  while (columns > kGemmPanelColumns && down * ((whole.N + columns - 1) / columns) < 8) columns -= kGemmPanelColumns;
+  const int64_t across = (whole.N + columns - 1) / columns;
+  std::atomic<bool> no_memory{false};
+  parallel_for(down * across, [&](int64_t index, int) {
+    const int64_t i = index % down * rows, j = index / down * columns;
+    GemmTask task = whole;
+    task.c += i * whole.c_row + j;
+    task.a += i * whole.a_row;
+    task.b += j * whole.b_column;
+    task.M = std::min(rows, whole.M - i);
+    task.N = std::min(columns, whole.N - j);
+    if (task.bias != nullptr) task.bias += j;
+    task.scratch = gemm_scratch();
+    if (task.scratch == nullptr) {
+      no_memory.store(true);
+    } else if (task.M > 0) {
+      gemm(task);
+    }
+  });
+  if (no_memory.load()) throw std::bad_alloc();
+}
 
 // Up to here reading the weights costs more than multiplying (measured on Zen 4: the two kernels meet at about 8 rows).
 constexpr int64_t kFewRows = 8;
@@ -82,18 +150,23 @@ void check(const char* op, int64_t N, int64_t C, int64_t OC) {
 }  // namespace licorne
 
 int32_t licorne_cpu_linear_forward(float* out, const float* x, const float* weight, const float* bias, int64_t N,
-                                   int64_t C, int64_t OC) {
+                                   int64_t C, int64_t OC, int32_t precision) {
   using namespace licorne;
   return guarded([&] {
     check("linear_forward", N, C, OC);
     check_pointer("linear_forward", "out", out, N * OC);
     check_pointer("linear_forward", "x", x, N * C);
     check_pointer("linear_forward", "weight", weight, N > 0 ? OC * C : 0);
+    const Gemm gemm = own_gemm("linear_forward", precision);
     if (N * OC == 0) return;
     if (N <= kFewRows) {
       parallel_chunks(OC, kFewRowsOutputs, [&](int64_t begin, int64_t end, int) {
         LICORNE_ISA_CALL(linear_few_rows_f32)(out, x, weight, bias, N, C, OC, begin, end);
       });
+      return;
+    }
+    if (gemm != nullptr && C > 0) {
+      run(gemm, {out, OC, x, C, 1, weight, 1, C, N, OC, C, bias, false, nullptr});
       return;
     }
     use_our_threads_only();
@@ -114,16 +187,21 @@ int32_t licorne_cpu_linear_forward(float* out, const float* x, const float* weig
 }
 
 int32_t licorne_cpu_linear_backward_input(float* dx, const float* dout, const float* weight, int64_t N, int64_t C,
-                                          int64_t OC) {
+                                          int64_t OC, int32_t precision) {
   using namespace licorne;
   return guarded([&] {
     check("linear_backward_input", N, C, OC);
     check_pointer("linear_backward_input", "dx", dx, N * C);
     check_pointer("linear_backward_input", "dout", dout, N * OC);
     check_pointer("linear_backward_input", "weight", weight, N > 0 ? OC * C : 0);
+    const Gemm gemm = own_gemm("linear_backward_input", precision);
     if (N * C == 0) return;
     if (OC == 0) {
       memset(dx, 0, static_cast<size_t>(N * C) * sizeof(float));
+      return;
+    }
+    if (gemm != nullptr) {
+      run(gemm, {dx, C, dout, OC, 1, weight, C, 1, N, C, OC, nullptr, false, nullptr});
       return;
     }
     use_our_threads_only();
@@ -134,16 +212,19 @@ int32_t licorne_cpu_linear_backward_input(float* dx, const float* dout, const fl
 }
 
 int32_t licorne_cpu_linear_backward_weight(float* dweight, float* dbias, const float* dout, const float* x, int64_t N,
-                                           int64_t C, int64_t OC) {
+                                           int64_t C, int64_t OC, int32_t precision) {
   using namespace licorne;
   return guarded([&] {
     check("linear_backward_weight", N, C, OC);
     check_pointer("linear_backward_weight", "dweight", dweight, N > 0 ? OC * C : 0);
     check_pointer("linear_backward_weight", "dout", dout, N * OC);
     check_pointer("linear_backward_weight", "x", x, N * C);
+    const Gemm gemm = own_gemm("linear_backward_weight", precision);
     if (N * OC == 0) return;
     use_our_threads_only();
-    if (C > 0)
+    if (C > 0 && gemm != nullptr)
+      run(gemm, {dweight, C, dout, 1, OC, x, C, 1, OC, C, N, nullptr, true, nullptr});
+    else if (C > 0)
       Tiles(OC, C).run([&](int64_t row, int64_t rows, int64_t column, int64_t columns) {
         sgemm(true, false, rows, columns, N, dout + row, OC, x + column, C, 1.0f, dweight + row * C + column, C);
       });
