@@ -95,12 +95,12 @@ void attention_with_random_masks() {
     OK(licorne_cpu_attention_forward(out.data(), lse.data(), q.data(), k.data(), v.data(), workspace.data(), 1, T, S, H,
                                      G, D, H * D, T * H * D, G * D, S * G * D, H * D, T * H * D, rule.kind,
                                      rule.window_left, rule.window_right, rule.prefix_lengths, rule.query_lengths,
-                                     rule.key_lengths, rule.documents, scale));
+                                     rule.key_lengths, rule.documents, scale, LICORNE_F32));
     workspace.assign(licorne_cpu_attention_backward_workspace_bytes(1, T, S, H, G, D), 0);
     OK(licorne_cpu_attention_backward(dq.data(), dk.data(), dv.data(), dout.data(), out.data(), lse.data(), q.data(),
                                       k.data(), v.data(), workspace.data(), 1, T, S, H, G, D, H * D, T * H * D, G * D,
                                       S * G * D, H * D, T * H * D, rule.kind, rule.window_left, rule.window_right,
-                                      rule.prefix_lengths, rule.query_lengths, rule.key_lengths, rule.documents, scale));
+                                      rule.prefix_lengths, rule.query_lengths, rule.key_lengths, rule.documents, scale, LICORNE_F32));
     Doubles eout(T * H * D), edq(T * H * D), edk(S * G * D), edv(S * G * D);
     for (int64_t h = 0; h < H; h++)
       for (int64_t i = 0; i < T; i++) {

@@ -1,4 +1,5 @@
-/* Fused masked attention. Memory grows with T and S, never with their product. */
+/* Fused masked attention. Memory grows with T and S, never with their product. Tensors are float; precision says what
+   the products are computed in (see linear.h). */
 #ifndef LICORNE_ATTENTION_H
 #define LICORNE_ATTENTION_H
 
@@ -29,14 +30,16 @@ typedef enum licorne_mask_kind {
 /* out and lse (B,H,T) from q, k, v; strides in elements, heads contiguous within a token. */
 LICORNE_EXPORT int32_t licorne_cpu_attention_forward(float* out, float* lse, const float* q, const float* k,
                                                      const float* v, void* workspace, LICORNE_ATTENTION_SIZES,
-                                                     LICORNE_ATTENTION_MASK, float scale);
+                                                     LICORNE_ATTENTION_MASK, float scale,
+                                                     int32_t precision);
 LICORNE_EXPORT int64_t licorne_cpu_attention_forward_workspace_bytes(int64_t B, int64_t T, int64_t S, int64_t H,
                                                                      int64_t G, int64_t D);
 /* dq, dk, dv with the strides of q and k; dout with those of out. */
 LICORNE_EXPORT int32_t licorne_cpu_attention_backward(float* dq, float* dk, float* dv, const float* dout,
                                                       const float* out, const float* lse, const float* q,
                                                       const float* k, const float* v, void* workspace,
-                                                      LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK, float scale);
+                                                      LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK, float scale,
+                                                     int32_t precision);
 LICORNE_EXPORT int64_t licorne_cpu_attention_backward_workspace_bytes(int64_t B, int64_t T, int64_t S, int64_t H,
                                                                       int64_t G, int64_t D);
 

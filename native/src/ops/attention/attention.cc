@@ -20,8 +20,31 @@ LICORNE_ISA_DECLARE(void, attention_pack_f32, (const PackTask& task));
 LICORNE_ISA_DECLARE(void, attention_forward_f32, (const ForwardTask& task));
 LICORNE_ISA_DECLARE(void, attention_backward_f32, (const BackwardTask& task));
 LICORNE_ISA_DECLARE(void, attention_gather_f32, (const GatherTask& task));
+#if defined(LICORNE_X86)
+void attention_pack_bf16__avx512_bf16(const PackTask& task);
+void attention_forward_bf16__avx512_bf16(const ForwardTask& task);
+void attention_backward_bf16__avx512_bf16(const BackwardTask& task);
+#endif
 
 namespace {
+
+struct AttentionKernels {
+  void (*pack)(const PackTask& task);
+  void (*forward)(const ForwardTask& task);
+  void (*backward)(const BackwardTask& task);
+};
+
+AttentionKernels kernels_for(const char* op, int32_t precision) {
+  if (precision == LICORNE_F32)
+    return {LICORNE_ISA_CALL(attention_pack_f32), LICORNE_ISA_CALL(attention_forward_f32),
+            LICORNE_ISA_CALL(attention_backward_f32)};
+  if (precision != LICORNE_BF16) throw Error(LICORNE_INVALID_ARGUMENT, "%s: unknown precision %d", op, precision);
+#if defined(LICORNE_X86)
+  if (active_isa() == LICORNE_CPU_AVX512_BF16)
+    return {attention_pack_bf16__avx512_bf16, attention_forward_bf16__avx512_bf16, attention_backward_bf16__avx512_bf16};
+#endif
+  throw Error(LICORNE_UNSUPPORTED, "%s: the instruction set in use has no bfloat16 products", op);
+}
 
 // Enough tasks to keep machines of this many threads busy even with one sequence of one head.
 constexpr int64_t kWantedTasks = 16;
@@ -56,14 +79,14 @@ struct ForwardWorkspace {
     low = carver.take<int32_t>(B * T);
     high = carver.take<int32_t>(B * T);
     key_panels = carver.take<float>(B * G * S_padded * D_padded);
-    value_rows = carver.take<float>(B * G * S_padded * D_padded);
-    scratch_floats = round_up(forward_scratch_floats(D_padded), 16);
+    value_pairs = carver.take<float>(B * G * S_padded * D_padded);
+    scratch_floats = round_up(std::max(forward_scratch_floats(D_padded), kPanel * D_padded), 16);
     scratch = carver.take<float>(scratch_floats * pool_threads());
     bytes = carver.used() + kAlignment;
   }
   int64_t S_padded, D_padded, scratch_floats, bytes;
   int32_t *low, *high;
-  float *key_panels, *value_rows, *scratch;
+  float *key_panels, *value_pairs, *scratch;
 };
 
 struct BackwardWorkspace {
@@ -109,10 +132,12 @@ int64_t licorne_cpu_attention_forward_workspace_bytes(int64_t B, int64_t T, int6
 }
 
 int32_t licorne_cpu_attention_forward(float* out, float* lse, const float* q, const float* k, const float* v,
-                                      void* workspace, LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK, float scale) {
+                                      void* workspace, LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK, float scale,
+                                      int32_t precision) {
   using namespace licorne;
   return guarded([&] {
     const char* op = "attention_forward";
+    const AttentionKernels kernels = kernels_for(op, precision);
     check_sizes(op, B, T, S, H, G, D, query_token_stride, query_batch_stride, key_token_stride, key_batch_stride,
                 out_token_stride, out_batch_stride);
     const MaskRule rule{mask_kind, window_left, window_right, prefix_lengths, query_lengths, key_lengths, documents};
@@ -127,11 +152,11 @@ int32_t licorne_cpu_attention_forward(float* out, float* lse, const float* q, co
     const ForwardWorkspace w(aligned(workspace), B, T, S, G, D);
     parallel_for(B, [&](int64_t b, int) { key_intervals(rule, b, T, S, w.low + b * T, w.high + b * T); });
     const int64_t head_floats = w.S_padded * w.D_padded;
-    parallel_for(B * G, [&](int64_t index, int) {
+    parallel_for(B * G, [&](int64_t index, int worker) {
       const int64_t b = index / G, g = index % G;
       PackTask task;
       task.key_panels = w.key_panels + index * head_floats;
-      task.value_rows = w.value_rows + index * head_floats;
+      task.value_pairs = w.value_pairs + index * head_floats;
       task.k = k + b * key_batch_stride + g * D;
       task.v = v + b * key_batch_stride + g * D;
       task.token_stride = key_token_stride;
@@ -143,9 +168,10 @@ int32_t licorne_cpu_attention_forward(float* out, float* lse, const float* q, co
         task.end = std::max<int64_t>(task.end, w.high[i]);
       }
       task.S_padded = w.S_padded;
+      task.scratch = w.scratch + worker * w.scratch_floats;
       task.D = D;
       task.D_padded = w.D_padded;
-      LICORNE_ISA_CALL(attention_pack_f32)(task);
+      kernels.pack(task);
     });
     const int64_t tiles = (T + kQueryTile - 1) / kQueryTile;
     parallel_for(B * H * tiles, [&](int64_t index, int worker) {
@@ -161,12 +187,12 @@ int32_t licorne_cpu_attention_forward(float* out, float* lse, const float* q, co
       task.low = w.low + b * T + begin;
       task.high = w.high + b * T + begin;
       task.key_panels = w.key_panels + kv_head * head_floats;
-      task.value_rows = w.value_rows + kv_head * head_floats;
+      task.value_pairs = w.value_pairs + kv_head * head_floats;
       task.D = D;
       task.D_padded = w.D_padded;
       task.scale = scale;
       task.scratch = w.scratch + worker * w.scratch_floats;
-      LICORNE_ISA_CALL(attention_forward_f32)(task);
+      kernels.forward(task);
     });
   });
 }
@@ -177,10 +203,12 @@ int64_t licorne_cpu_attention_backward_workspace_bytes(int64_t B, int64_t T, int
 
 int32_t licorne_cpu_attention_backward(float* dq, float* dk, float* dv, const float* dout, const float* out,
                                        const float* lse, const float* q, const float* k, const float* v, void* workspace,
-                                       LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK, float scale) {
+                                       LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK, float scale,
+                                       int32_t precision) {
   using namespace licorne;
   return guarded([&] {
     const char* op = "attention_backward";
+    const AttentionKernels kernels = kernels_for(op, precision);
     check_sizes(op, B, T, S, H, G, D, query_token_stride, query_batch_stride, key_token_stride, key_batch_stride,
                 out_token_stride, out_batch_stride);
     const MaskRule rule{mask_kind, window_left, window_right, prefix_lengths, query_lengths, key_lengths, documents};
@@ -228,7 +256,7 @@ int32_t licorne_cpu_attention_backward(float* dq, float* dk, float* dv, const fl
         task.block_step = w.splits;
         task.scale = scale;
         task.scratch = w.scratch + worker * w.scratch_floats;
-        LICORNE_ISA_CALL(attention_backward_f32)(task);
+        kernels.backward(task);
       }
     });
     const int64_t tiles = (T + kPanel - 1) / kPanel;

@@ -6,6 +6,8 @@
 
 namespace licorne {
 
+// Sizes are in floats for the float product, and an upper bound for bfloat16, whose units hold two values.
+
 // Keys are handled in panels of this many, queries of the backward pass too.
 constexpr int64_t kPanel = 64;
 // Keys per step of the forward pass.
@@ -21,8 +23,9 @@ static constexpr int64_t round_up(int64_t value, int64_t multiple) {
 
 // One sequence's keys and values of one head, packed: keys begin to end are copied, everything else becomes 0.
 struct PackTask {
-  float* key_panels;  // [S/kPanel][Dp][kPanel]
-  float* value_rows;  // [S][Dp]
+  float* key_panels;   // units, [S/kPanel][Dp/kPair][kPanel]
+  float* value_pairs;  // units, [S/kPair][Dp]
+  float* scratch;      // kPanel * Dp floats
   const float* k;
   const float* v;
   int64_t token_stride;
@@ -40,14 +43,14 @@ struct ForwardTask {
   const int32_t* low;  // per row: first visible key
   const int32_t* high; // per row: one past the last
   const float* key_panels;
-  const float* value_rows;
+  const float* value_pairs;
   int64_t D, D_padded;
   float scale;
   float* scratch;  // forward_scratch_floats
 };
 
 static constexpr int64_t forward_scratch_floats(int64_t D_padded) {
-  return kQueryTile * (kKeyTile + 2 * D_padded + 2);
+  return kQueryTile * (kKeyTile + kKeyTile + 2 * D_padded + 2);
 }
 
 // One head's share of the backward pass: all queries against the key blocks first_block, first_block + block_step, ...
@@ -73,7 +76,7 @@ struct BackwardTask {
 
 static constexpr int64_t backward_scratch_floats(int64_t T, int64_t D_padded) {
   const int64_t T_padded = round_up(T, kPanel);
-  return 4 * T_padded * D_padded + 2 * T_padded + 5 * kPanel * D_padded + 2 * kPanel * kPanel;
+  return 4 * T_padded * D_padded + 2 * T_padded + 6 * kPanel * D_padded + 5 * kPanel * kPanel;
 }
 
 // Queries begin to end of one head: the sum over the splits, transposed back and scaled.

@@ -91,8 +91,8 @@ void run(Gemm gemm, const GemmTask& whole) {
   if (no_memory.load()) throw std::bad_alloc();
 }
 
-// Up to here reading the weights costs more than multiplying (measured on Zen 4: the two kernels meet at about 8 rows).
-constexpr int64_t kFewRows = 8;
+// Up to here reading the weights costs more than multiplying (measured on Zen 4: the two kernels meet at 16 rows).
+constexpr int64_t kFewRows = 16;
 constexpr int64_t kFewRowsOutputs = 64;
 // Tiles are multiples of this, so that OpenBLAS's micro-kernels are full.
 constexpr int64_t kGrain = 64;

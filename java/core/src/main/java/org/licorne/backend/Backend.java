@@ -19,7 +19,26 @@ public interface Backend extends BufferAllocator, AutoCloseable {
     /** Threads that run the ops; 1 where it means nothing. */
     int threads();
 
+    /** The ops in F32. */
     Kernels kernels();
+
+    /** Whether {@link #kernels(Precision)} has that precision here. */
+    default boolean supports(Precision precision) {
+        return precision == Precision.F32;
+    }
+
+    /**
+     * The ops with products in that precision.
+     *
+     * @throws BackendUnavailableException if the device or the instruction set in use lacks it
+     */
+    default Kernels kernels(Precision precision) {
+        if (precision == Precision.F32) {
+            return kernels();
+        }
+        throw new BackendUnavailableException(
+                "backend '" + name() + "' (" + device() + ") has no products in " + precision);
+    }
 
     /** Waits until all ops issued so far are done; errors of asynchronous ops are thrown here at the latest. */
     void synchronize();

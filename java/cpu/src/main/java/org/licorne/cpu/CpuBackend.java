@@ -4,8 +4,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.licorne.backend.Backend;
+import org.licorne.backend.BackendUnavailableException;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.OutOfDeviceMemoryException;
+import org.licorne.backend.Precision;
 import org.licorne.tensor.Buffer;
 
 /**
@@ -15,7 +17,8 @@ import org.licorne.tensor.Buffer;
 final class CpuBackend implements Backend {
     private static final String THREADS = "licorne.threads";
 
-    private final CpuKernels kernels = new CpuKernels();
+    private final CpuKernels kernels = new CpuKernels(Precision.F32);
+    private final CpuKernels bfloat16Kernels = new CpuKernels(Precision.BF16);
 
     CpuBackend(InstructionSet instructionSet, int threads) {
         CpuKernels.check(CpuLibrary.licorne_cpu_set_isa(instructionSet.ordinal()));
@@ -76,6 +79,22 @@ final class CpuBackend implements Backend {
     @Override
     public Kernels kernels() {
         return kernels;
+    }
+
+    @Override
+    public boolean supports(Precision precision) {
+        return precision == Precision.F32
+                || CpuLibrary.licorne_cpu_get_isa() == InstructionSet.AVX512_BF16.ordinal();
+    }
+
+    @Override
+    public Kernels kernels(Precision precision) {
+        if (!supports(precision)) {
+            throw new BackendUnavailableException(
+                    "products in " + precision + " need " + InstructionSet.AVX512_BF16.propertyValue() + "; in use is "
+                            + instructionSet());
+        }
+        return precision == Precision.F32 ? kernels : bfloat16Kernels;
     }
 
     @Override

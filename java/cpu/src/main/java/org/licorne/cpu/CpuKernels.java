@@ -6,6 +6,7 @@ import org.licorne.backend.KernelChecks;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
 import org.licorne.backend.OutOfDeviceMemoryException;
+import org.licorne.backend.Precision;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
@@ -20,8 +21,13 @@ final class CpuKernels implements Kernels {
     private static final int UNSUPPORTED = 2;
     private static final int OUT_OF_MEMORY = 3;
 
+    private final int precision;
     private final Buffer[] held = new Buffer[16];
     private int heldCount;
+
+    CpuKernels(Precision precision) {
+        this.precision = precision.ordinal();
+    }
 
     /** Turns a native status into the exception it stands for. */
     static void check(int status) {
@@ -148,7 +154,7 @@ final class CpuKernels implements Kernels {
             Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
         KernelChecks.linearForward(out, x, weight, bias, N, C, OC);
         try {
-            check(CpuLibrary.licorne_cpu_linear_forward(use(out), use(x), use(weight), use(bias), N, C, OC));
+            check(CpuLibrary.licorne_cpu_linear_forward(use(out), use(x), use(weight), use(bias), N, C, OC, precision));
         } finally {
             release();
         }
@@ -158,7 +164,7 @@ final class CpuKernels implements Kernels {
     public synchronized void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
         KernelChecks.linearBackwardInput(dx, dout, weight, N, C, OC);
         try {
-            check(CpuLibrary.licorne_cpu_linear_backward_input(use(dx), use(dout), use(weight), N, C, OC));
+            check(CpuLibrary.licorne_cpu_linear_backward_input(use(dx), use(dout), use(weight), N, C, OC, precision));
         } finally {
             release();
         }
@@ -170,7 +176,7 @@ final class CpuKernels implements Kernels {
         KernelChecks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
         try {
             check(CpuLibrary.licorne_cpu_linear_backward_weight(
-                    use(dweight), use(dbias), use(dout), use(x), N, C, OC));
+                    use(dweight), use(dbias), use(dout), use(x), N, C, OC, precision));
         } finally {
             release();
         }
@@ -188,7 +194,7 @@ final class CpuKernels implements Kernels {
                     s.D(), s.queryTokenStride(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(),
                     s.outTokenStride(), s.outBatchStride(), mask.kind().ordinal(), mask.windowLeft(),
                     mask.windowRight(), use(mask.prefixLengths()), use(mask.queryLengths()), use(mask.keyLengths()),
-                    use(mask.documents()), scale));
+                    use(mask.documents()), scale, precision));
         } finally {
             release();
         }
@@ -211,7 +217,7 @@ final class CpuKernels implements Kernels {
                     s.B(), s.T(), s.S(), s.H(), s.G(), s.D(), s.queryTokenStride(), s.queryBatchStride(),
                     s.keyTokenStride(), s.keyBatchStride(), s.outTokenStride(), s.outBatchStride(),
                     mask.kind().ordinal(), mask.windowLeft(), mask.windowRight(), use(mask.prefixLengths()),
-                    use(mask.queryLengths()), use(mask.keyLengths()), use(mask.documents()), scale));
+                    use(mask.queryLengths()), use(mask.keyLengths()), use(mask.documents()), scale, precision));
         } finally {
             release();
         }

@@ -101,15 +101,15 @@ final class CpuLibrary {
 
     static native int licorne_cpu_linear_forward(
             @Cast("float*") long out, @Cast("const float*") long x, @Cast("const float*") long weight,
-            @Cast("const float*") long bias, long N, long C, long OC);
+            @Cast("const float*") long bias, long N, long C, long OC, int precision);
 
     static native int licorne_cpu_linear_backward_input(
             @Cast("float*") long dx, @Cast("const float*") long dout, @Cast("const float*") long weight, long N, long C,
-            long OC);
+            long OC, int precision);
 
     static native int licorne_cpu_linear_backward_weight(
             @Cast("float*") long dweight, @Cast("float*") long dbias, @Cast("const float*") long dout,
-            @Cast("const float*") long x, long N, long C, long OC);
+            @Cast("const float*") long x, long N, long C, long OC, int precision);
 
     static native int licorne_cpu_attention_forward(
             @Cast("float*") long out, @Cast("float*") long lse, @Cast("const float*") long q,
@@ -117,7 +117,8 @@ final class CpuLibrary {
             long S, long H, long G, long D, long queryTokenStride, long queryBatchStride, long keyTokenStride,
             long keyBatchStride, long outTokenStride, long outBatchStride, int maskKind, long windowLeft,
             long windowRight, @Cast("const int32_t*") long prefixLengths, @Cast("const int32_t*") long queryLengths,
-            @Cast("const int32_t*") long keyLengths, @Cast("const int32_t*") long documents, float scale);
+            @Cast("const int32_t*") long keyLengths, @Cast("const int32_t*") long documents, float scale,
+            int precision);
 
     static native long licorne_cpu_attention_forward_workspace_bytes(long B, long T, long S, long H, long G, long D);
 
@@ -128,7 +129,8 @@ final class CpuLibrary {
             long S, long H, long G, long D, long queryTokenStride, long queryBatchStride, long keyTokenStride,
             long keyBatchStride, long outTokenStride, long outBatchStride, int maskKind, long windowLeft,
             long windowRight, @Cast("const int32_t*") long prefixLengths, @Cast("const int32_t*") long queryLengths,
-            @Cast("const int32_t*") long keyLengths, @Cast("const int32_t*") long documents, float scale);
+            @Cast("const int32_t*") long keyLengths, @Cast("const int32_t*") long documents, float scale,
+            int precision);
 
     static native long licorne_cpu_attention_backward_workspace_bytes(long B, long T, long S, long H, long G, long D);
 
