@@ -50,6 +50,11 @@ Gemm own_gemm(const char* op, int32_t precision) {
   return nullptr;
 }
 
+// Rows of the micro-kernel; tiles of whole groups waste none.
+constexpr int64_t kRowGrain = 6;
+
+int64_t round_to(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
 // A thread's scratch for packing, taken at its first product and given back when it ends.
 float* gemm_scratch() {
   struct Scratch {
@@ -63,14 +68,24 @@ float* gemm_scratch() {
   return static_cast<float*>(scratch.memory);
 }
 
-// Runs the whole product in tiles whose borders depend on its sizes only.
+// Runs the whole product in tiles, about four per thread, so that a delayed thread costs little. How it is cut does not
+// show in the result: every element is summed along the depth in one order.
 void run(Gemm gemm, const GemmTask& whole) {
-  const int64_t down = (whole.M + kGemmRows - 1) / kGemmRows;
-  const int64_t rows = ((whole.M + down - 1) / down + kGemmPanelRows - 1) / kGemmPanelRows * kGemmPanelRows;
-  // Small products are cut into narrower tiles, so that there are some for every thread.
-  int64_t columns = kGemmColumns;
-  while (columns > kGemmPanelColumns && down * ((whole.N + columns - 1) / columns) < 8) columns -= kGemmPanelColumns;
-  const int64_t across = (whole.N + columns - 1) / columns;
+  const int64_t wanted = 4 * static_cast<int64_t>(pool_threads());
+  int64_t rows = kGemmRows, columns = kGemmColumns;
+  const auto down_by = [&](int64_t step) { return (whole.M + step - 1) / step; };
+  const auto across_by = [&](int64_t step) { return (whole.N + step - 1) / step; };
+  // Halving the side that is packed for less: a wide tile saves packing of A, a high one of B.
+  while (down_by(rows) * across_by(columns) < wanted && (rows > 2 * kGemmPanelRows || columns > 2 * kGemmPanelColumns)) {
+    if (rows > 2 * kGemmPanelRows && (rows >= columns || columns <= 2 * kGemmPanelColumns))
+      rows /= 2;
+    else
+      columns /= 2;
+  }
+  const int64_t down = down_by(rows), across = across_by(columns);
+  // Even shares instead of a small rest.
+  rows = round_to((whole.M + down - 1) / down, kRowGrain);
+  columns = round_to((whole.N + across - 1) / across, kGemmPanelColumns);
   std::atomic<bool> no_memory{false};
   parallel_for(down * across, [&](int64_t index, int) {
     const int64_t i = index % down * rows, j = index / down * columns;
@@ -80,11 +95,12 @@ void run(Gemm gemm, const GemmTask& whole) {
     task.b += j * whole.b_column;
     task.M = std::min(rows, whole.M - i);
     task.N = std::min(columns, whole.N - j);
+    if (task.M <= 0 || task.N <= 0) return;
     if (task.bias != nullptr) task.bias += j;
     task.scratch = gemm_scratch();
     if (task.scratch == nullptr) {
       no_memory.store(true);
-    } else if (task.M > 0) {
+    } else {
       gemm(task);
     }
   });
