@@ -10,6 +10,7 @@ import static org.licorne.backend.TensorChecks.sameElements;
 import static org.licorne.backend.TensorChecks.sameOrApart;
 import static org.licorne.backend.TensorChecks.shape;
 import static org.licorne.backend.TensorChecks.size;
+import static org.licorne.backend.TensorChecks.smallMatrix;
 import static org.licorne.backend.TensorChecks.type;
 
 import org.licorne.tensor.DType;
@@ -193,6 +194,52 @@ public final class KernelChecks {
         }
         apart(op, "out", out, "x", x);
         apart(op, "out", out, "weight", weight);
+    }
+
+    public static void quantize(Tensor out, Tensor x, long OC, long C) {
+        String op = "quantize";
+        size(op, "OC", OC);
+        size(op, "C", C);
+        product(op, OC, C);
+        smallMatrix(op, "out", out, "OC,C", OC, C);
+        shape(op, "x", x, DType.F32, "OC,C", OC, C);
+        apart(op, "out", out, "x", x);
+    }
+
+    public static void quantizedLinearForward(
+            Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC) {
+        String op = "quantized_linear_forward";
+        linearSizes(op, N, C, OC);
+        shape(op, "out", out, DType.F32, "N,OC", N, OC);
+        shape(op, "x", x, DType.F32, "N,C", N, C);
+        smallMatrix(op, "weight", weight, "OC,C", OC, C);
+        workspaceType(op, workspace);
+        if (bias != null) {
+            shape(op, "bias", bias, DType.F32, "OC", OC);
+            apart(op, "out", out, "bias", bias);
+        }
+        apart(op, "out", out, "x", x);
+        apart(op, "out", out, "weight", weight);
+    }
+
+    public static void quantizedEmbeddingForward(
+            Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C,
+            long Vp) {
+        String op = "quantized_embedding_forward";
+        size(op, "N", N);
+        size(op, "C", C);
+        size(op, "Vp", Vp);
+        shape(op, "out", out, DType.F32, "N,C", N, C);
+        product(op, Vp, C);
+        smallMatrix(op, "tokenTable", tokenTable, "Vp,C", Vp, C);
+        shape(op, "tokens", tokens, DType.I32, "N", N);
+        bothOrNone(op, "positionTable", positionTable, "positions", positions);
+        if (positions != null) {
+            rows(op, "positionTable", positionTable, DType.F32, "P,C", C);
+            shape(op, "positions", positions, DType.I32, "N", N);
+            apart(op, "out", out, "positionTable", positionTable);
+        }
+        apart(op, "out", out, "tokenTable", tokenTable);
     }
 
     public static void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {

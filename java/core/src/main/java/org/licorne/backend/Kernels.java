@@ -1,5 +1,6 @@
 package org.licorne.backend;
 
+import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /**
@@ -149,6 +150,67 @@ public interface Kernels {
      * <br>Source: derivative of the forward op.
      */
     void linearBackwardWeight(Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC);
+
+    // ---- small weights ----------------------------------------------------------------------------------------
+
+    /**
+     * Rounds a matrix of weights to fewer bits.
+     *
+     * <p>Computes: BF16: each weight to the nearest bfloat16, ties to even. Q8: per row and block of 32 columns, {@code
+     * scale = binary16(max|w| / 127)}, {@code q = clamp(rint(w / scale), -127, 127)}. Q4: the same with {@code scale =
+     * binary16(e / -8)}, where e is the first weight of the greatest magnitude, and {@code clamp(…, -8, 7)}. Divisions
+     * are in F32; binary16 rounds to nearest even and ends at 65504; rint rounds to nearest even. A scale of 0 has q 0.
+     * <br>Shapes: x (OC,C); out (OC,C), in tiles for Q8 and Q4 (see {@link org.licorne.tensor.DType}).
+     * <br>Types: x F32; out BF16, Q8 or Q4.
+     * <br>Writes: out.
+     * <br>Edge: a block with a weight that is not finite gets scale NaN and q 0: products with it are NaN.
+     * <br>Repeat: bit-identical, on every backend.
+     * <br>Cost: 4 bytes per weight read.
+     * <br>Throws: as all ops.
+     * <br>Source: Dettmers et al. 2022, section 2 (absmax, by block); block formats after ggml's Q8_0 and Q4_0.
+     */
+    void quantize(Tensor out, Tensor x, long OC, long C);
+
+    /**
+     * Linear map with small weights; for a handful of rows its time is that of reading them.
+     *
+     * <p>Computes: {@code out = x̂ · weightᵀ + bias}. With BF16 weights {@code x̂ = x}. With Q8 and Q4, x is rounded to 8
+     * bits per row and block of 32 columns, in F32: with a the block's greatest magnitude, {@code x̂ = rint(x · (127 /
+     * a)) · (a / 127)}; a below 2⁻¹⁰⁰ gives 0.
+     * <br>Shapes: out (N,OC), x (N,C), weight (OC,C), in tiles for Q8 and Q4, bias (OC).
+     * <br>Types: F32; weight BF16, Q8 or Q4.
+     * <br>Writes: out, workspace.
+     * <br>Edge: bias may be null. C = 0 gives the bias. A number in x or a scale that is not finite makes what depends on
+     * it NaN.
+     * <br>Repeat: bit-identical for one thread count.
+     * <br>Cost: 2·N·C·OC flops; reads the weights once per 256 rows.
+     * <br>Throws: as all ops.
+     * <br>Source: Dettmers et al. 2022, equation 2, by block.
+     */
+    void quantizedLinearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC);
+
+    /**
+     * Bytes of workspace that {@link #quantizedLinearForward} wants; the same for all N from 256 on, and no more for
+     * fewer.
+     *
+     * @param weight the weight's type
+     */
+    long quantizedLinearForwardWorkspaceBytes(DType weight, long N, long C, long OC);
+
+    /**
+     * {@link #embeddingForward} with a small token table, the one that a tied head multiplies with.
+     *
+     * <p>Computes: {@code out[n][c] = tokenTable[tokens[n]][c] + positionTable[positions[n]][c]}.
+     * <br>Shapes: out (N,C), tokenTable (Vp,C), in tiles for Q8 and Q4, positionTable (P,C), tokens (N), positions (N).
+     * <br>Types: F32; tokenTable BF16, Q8 or Q4; tokens and positions I32.
+     * <br>Writes: out.
+     * <br>Edge: as {@link #embeddingForward}.
+     * <br>Repeat: bit-identical.
+     * <br>Cost: 2·N·C·4 bytes and N rows of the table.
+     * <br>Throws: as all ops.
+     * <br>Source: as {@link #embeddingForward}.
+     */
+    void quantizedEmbeddingForward(Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C, long Vp);
 
     // ---- attention --------------------------------------------------------------------------------------------
 

@@ -24,9 +24,26 @@ final class TensorChecks {
         if (tensor.dtype() != wanted) {
             throw failure(op, name + shape(tensor) + " is " + tensor.dtype() + ", not " + wanted);
         }
-        if (tensor.byteOffset() % wanted.bytes() != 0) {
+        if (tensor.byteOffset() % wanted.alignment() != 0) {
             throw failure(op, name + " starts at byte " + tensor.byteOffset() + ", which is not a multiple of "
-                    + wanted.bytes());
+                    + wanted.alignment());
+        }
+    }
+
+    /** A matrix of (rows, columns) weights in BF16, Q8 or Q4. */
+    static void smallMatrix(String op, String name, Tensor tensor, String letters, long rows, long columns) {
+        present(op, name, tensor);
+        DType dtype = tensor.dtype();
+        if (dtype != DType.BF16 && !dtype.isTile()) {
+            throw failure(op, name + shape(tensor) + " is " + dtype + ", not BF16, Q8 or Q4");
+        }
+        type(op, name, tensor, dtype);
+        if (dtype.isTile()) {
+            long tileRows = Math.floorDiv(rows + DType.TILE_ROWS - 1, DType.TILE_ROWS);
+            long tileColumns = Math.floorDiv(columns + DType.TILE_COLUMNS - 1, DType.TILE_COLUMNS);
+            shape(op, name, tensor, dtype, letters + " in tiles", tileRows, tileColumns);
+        } else {
+            shape(op, name, tensor, dtype, letters, rows, columns);
         }
     }
 

@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import org.licorne.tensor.BFloat16;
+import org.licorne.tensor.Float16;
 import org.licorne.tensor.Shapes;
 import org.licorne.tensor.Tensor;
 

@@ -5,6 +5,7 @@ import org.licorne.backend.KernelChecks;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
 import org.licorne.backend.MaskIntervals;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /**
@@ -128,6 +129,46 @@ final class ReferenceKernels implements Kernels {
         KernelChecks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
         using(() -> LinearReference.backwardWeight(workers, Floats.of(dweight), Floats.of(dbias), Floats.of(dout),
                 Floats.of(x), (int) N, (int) C, (int) OC), dweight, dbias, dout, x);
+    }
+
+    @Override
+    public void quantize(Tensor out, Tensor x, long OC, long C) {
+        KernelChecks.quantize(out, x, OC, C);
+        using(() -> QuantizeReference.quantize(
+                workers, SmallMatrix.of(out, (int) C), Floats.of(x), (int) OC, (int) C), out, x);
+    }
+
+    @Override
+    public void quantizedLinearForward(
+            Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC) {
+        KernelChecks.quantizedLinearForward(out, x, weight, bias, workspace, N, C, OC);
+        using(() -> QuantizedLinearReference.forward(workers, Floats.of(out), Floats.of(x),
+                SmallMatrix.of(weight, (int) C), Floats.of(bias), (int) N, (int) C, (int) OC),
+                out, x, weight, bias, workspace);
+    }
+
+    @Override
+    public long quantizedLinearForwardWorkspaceBytes(DType weight, long N, long C, long OC) {
+        return 0;
+    }
+
+    @Override
+    public void quantizedEmbeddingForward(
+            Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C,
+            long Vp) {
+        KernelChecks.quantizedEmbeddingForward(out, tokenTable, positionTable, tokens, positions, N, C, Vp);
+        if (C == 0) {
+            return;
+        }
+        using(() -> {
+            String op = "quantized_embedding_forward";
+            Ints.of(tokens).check(op, "tokens", (int) N, 0, Vp);
+            if (positions != null) {
+                Ints.of(positions).check(op, "positions", (int) N, 0, positionTable.elements() / C);
+            }
+            QuantizedEmbeddingReference.forward(workers, Floats.of(out), SmallMatrix.of(tokenTable, (int) C),
+                    Floats.of(positionTable), Ints.of(tokens), Ints.of(positions), (int) N, (int) C);
+        }, out, tokenTable, positionTable, tokens, positions);
     }
 
     @Override

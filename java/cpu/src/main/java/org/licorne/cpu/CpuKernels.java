@@ -182,6 +182,60 @@ final class CpuKernels implements Kernels {
         }
     }
 
+    /** What the C headers call licorne_weight_type. */
+    private static int weightType(DType dtype) {
+        return switch (dtype) {
+            case BF16 -> 1;
+            case Q8 -> 2;
+            case Q4 -> 3;
+            default -> throw new IllegalArgumentException("weights are stored as BF16, Q8 or Q4, not " + dtype);
+        };
+    }
+
+    @Override
+    public synchronized void quantize(Tensor out, Tensor x, long OC, long C) {
+        KernelChecks.quantize(out, x, OC, C);
+        try {
+            check(CpuLibrary.licorne_cpu_quantize(use(out), use(x), OC, C, weightType(out.dtype())));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void quantizedLinearForward(
+            Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC) {
+        KernelChecks.quantizedLinearForward(out, x, weight, bias, workspace, N, C, OC);
+        KernelChecks.workspace(
+                "quantized_linear_forward", workspace, quantizedLinearForwardWorkspaceBytes(weight.dtype(), N, C, OC));
+        try {
+            check(CpuLibrary.licorne_cpu_quantized_linear_forward(
+                    use(out), use(x), use(weight), use(bias), use(workspace), N, C, OC, weightType(weight.dtype()),
+                    precision));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public long quantizedLinearForwardWorkspaceBytes(DType weight, long N, long C, long OC) {
+        return CpuLibrary.licorne_cpu_quantized_linear_forward_workspace_bytes(N, C, OC, weightType(weight));
+    }
+
+    @Override
+    public synchronized void quantizedEmbeddingForward(
+            Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C,
+            long Vp) {
+        KernelChecks.quantizedEmbeddingForward(out, tokenTable, positionTable, tokens, positions, N, C, Vp);
+        try {
+            check(CpuLibrary.licorne_cpu_quantized_embedding_forward(
+                    use(out), use(tokenTable), use(positionTable), use(tokens), use(positions), N, C, Vp,
+                    positionTable == null ? 0 : positionTable.size(0), weightType(tokenTable.dtype())));
+        } finally {
+            release();
+        }
+    }
+
     @Override
     public synchronized void attentionForward(
             Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape s, Mask mask,

@@ -18,6 +18,9 @@ import org.bytedeco.javacpp.annotation.Platform;
             "licorne/embedding.h",
             "licorne/layer_norm.h",
             "licorne/linear.h",
+            "licorne/quantize.h",
+            "licorne/quantized_linear.h",
+            "licorne/quantized_embedding.h",
             "licorne/attention.h",
             "licorne/attention_decode.h",
             "licorne/key_value_append.h",
@@ -110,6 +113,21 @@ final class CpuLibrary {
     static native int licorne_cpu_linear_backward_weight(
             @Cast("float*") long dweight, @Cast("float*") long dbias, @Cast("const float*") long dout,
             @Cast("const float*") long x, long N, long C, long OC, int precision);
+
+    static native int licorne_cpu_quantize(
+            @Cast("void*") long out, @Cast("const float*") long x, long OC, long C, int type);
+
+    static native int licorne_cpu_quantized_linear_forward(
+            @Cast("float*") long out, @Cast("const float*") long x, @Cast("const void*") long weight,
+            @Cast("const float*") long bias, @Cast("void*") long workspace, long N, long C, long OC, int type,
+            int precision);
+
+    static native long licorne_cpu_quantized_linear_forward_workspace_bytes(long N, long C, long OC, int type);
+
+    static native int licorne_cpu_quantized_embedding_forward(
+            @Cast("float*") long out, @Cast("const void*") long tokenTable, @Cast("const float*") long positionTable,
+            @Cast("const int32_t*") long tokens, @Cast("const int32_t*") long positions, long N, long C, long Vp,
+            long P, int type);
 
     static native int licorne_cpu_attention_forward(
             @Cast("float*") long out, @Cast("float*") long lse, @Cast("const float*") long q,

@@ -101,6 +101,11 @@ public final class OpCase {
         return operand(name).indices().get();
     }
 
+    /** The bytes of an operand of tiles. */
+    public byte[] bytes(String name) {
+        return operand(name).bytes().get();
+    }
+
     /** What the reference computes from these inputs, by operand. Computed once and kept while memory allows. */
     public synchronized Map<String, float[]> expected() {
         Map<String, float[]> results = expected.get();
@@ -163,19 +168,38 @@ public final class OpCase {
         }
 
         public Builder input(String operand, Values values, long... shape) {
-            return add(new Operand(operand, Operand.Role.INPUT, DType.F32, shape, values, null, null));
+            return add(new Operand(operand, Operand.Role.INPUT, DType.F32, shape, values, null, null, null));
         }
 
         public Builder indices(String operand, Supplier<int[]> indices, long... shape) {
-            return add(new Operand(operand, Operand.Role.INPUT, DType.I32, shape, null, indices, null));
+            return add(new Operand(operand, Operand.Role.INPUT, DType.I32, shape, null, indices, null, null));
         }
 
         public Builder output(String operand, Tolerance tolerance, long... shape) {
-            return add(new Operand(operand, Operand.Role.OUTPUT, DType.F32, shape, null, null, tolerance));
+            return add(new Operand(operand, Operand.Role.OUTPUT, DType.F32, shape, null, null, null, tolerance));
+        }
+
+        /** A matrix of weights in BF16, or as the reference packs it into tiles. */
+        public Builder weights(String operand, DType dtype, Values values, long rows, long columns) {
+            long[] shape = dtype.matrixShape(rows, columns);
+            if (!dtype.isTile()) {
+                return add(new Operand(operand, Operand.Role.INPUT, dtype, shape, values, null, null, null));
+            }
+            long seed = operand.hashCode();
+            return add(new Operand(operand, Operand.Role.INPUT, dtype, shape, null, null,
+                    () -> PackedWeights.pack(dtype, values.generate(new Random(seed), (int) (rows * columns)), rows,
+                            columns),
+                    null));
+        }
+
+        /** What packing weights writes; it is compared number by number, and tiles byte by byte. */
+        public Builder packed(String operand, DType dtype, long rows, long columns) {
+            return add(new Operand(operand, Operand.Role.OUTPUT, dtype, dtype.matrixShape(rows, columns), null, null,
+                    null, Tolerance.EXACT));
         }
 
         public Builder updated(String operand, Values values, Tolerance tolerance, long... shape) {
-            return add(new Operand(operand, Operand.Role.UPDATED, DType.F32, shape, values, null, tolerance));
+            return add(new Operand(operand, Operand.Role.UPDATED, DType.F32, shape, values, null, null, tolerance));
         }
 
         public Builder workspace(ToLongFunction<Kernels> wanted) {

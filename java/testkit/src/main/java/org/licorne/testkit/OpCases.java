@@ -13,6 +13,7 @@ public final class OpCases {
         cases.addAll(EmbeddingCases.cases());
         cases.addAll(LayerNormCases.cases());
         cases.addAll(LinearCases.cases());
+        cases.addAll(QuantizedCases.cases());
         cases.addAll(AttentionCases.cases());
         cases.addAll(DecodeCases.cases());
         cases.addAll(GeluCases.cases());

@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.licorne.backend.Backend;
+import org.licorne.tensor.BFloat16;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
@@ -13,7 +14,7 @@ import org.licorne.tensor.Tensor;
 
 /**
  * The tensors of one {@link OpCase} in a backend's memory. Each lies in a buffer of its own between two guard zones,
- * and starts at an address that is a multiple of its element size and, for half of the operands, of nothing more.
+ * and starts at an address that is a multiple of 4 and, for half of the operands, of nothing more.
  * Outputs and the workspace are filled with NaN. Closed by whoever made it; for one thread.
  */
 public final class Operands implements AutoCloseable {
@@ -93,6 +94,12 @@ public final class Operands implements AutoCloseable {
             Tensor tensor = get(operand.name());
             if (operand.dtype() == DType.I32) {
                 tensor.write(opCase.ints(operand.name()));
+            } else if (operand.dtype().isTile()) {
+                byte[] bytes = new byte[Math.toIntExact(tensor.bytes())];
+                Arrays.fill(bytes, (byte) 0xFF);
+                tensor.buffer().write(
+                        tensor.byteOffset(),
+                        ByteBuffer.wrap(operand.role() == Operand.Role.OUTPUT ? bytes : opCase.bytes(operand.name())));
             } else if (operand.role() == Operand.Role.OUTPUT) {
                 float[] poison = new float[operand.elements()];
                 Arrays.fill(poison, POISON);
@@ -113,7 +120,7 @@ public final class Operands implements AutoCloseable {
         Map<String, float[]> results = new LinkedHashMap<>();
         for (Operand operand : opCase.operands()) {
             if (operand.role() != Operand.Role.INPUT) {
-                results.put(operand.name(), get(operand.name()).toFloats());
+                results.put(operand.name(), PackedWeights.numbers(get(operand.name())));
             }
         }
         return results;
@@ -125,8 +132,17 @@ public final class Operands implements AutoCloseable {
             if (operand.role() != Operand.Role.INPUT) {
                 continue;
             }
+            if (operand.dtype().isTile()) {
+                int index = Arrays.mismatch(
+                        opCase.bytes(operand.name()), PackedWeights.bytes(get(operand.name())));
+                if (index >= 0) {
+                    throw new AssertionError(opCase + ": the op changed its input " + operand.name() + " at byte "
+                            + index);
+                }
+                continue;
+            }
             int[] before = operand.dtype() == DType.I32 ? opCase.ints(operand.name())
-                    : bits(opCase.floats(operand.name()));
+                    : bits(rounded(operand, opCase.floats(operand.name())));
             Tensor tensor = get(operand.name());
             int[] after = operand.dtype() == DType.I32 ? tensor.toInts() : bits(tensor.toFloats());
             int index = Arrays.mismatch(before, after);
@@ -135,6 +151,16 @@ public final class Operands implements AutoCloseable {
                         + index);
             }
         }
+    }
+
+    /** What a tensor of the operand's type holds once these values are written to it. */
+    private static float[] rounded(Operand operand, float[] values) {
+        if (operand.dtype() == DType.BF16) {
+            for (int i = 0; i < values.length; i++) {
+                values[i] = BFloat16.toFloat(BFloat16.fromFloat(values[i]));
+            }
+        }
+        return values;
     }
 
     static int[] bits(float[] values) {
