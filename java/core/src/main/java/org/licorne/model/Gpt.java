@@ -7,6 +7,7 @@ import org.licorne.backend.Backend;
 import org.licorne.nn.Parameter;
 import org.licorne.nn.Parameters;
 import org.licorne.random.Philox;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
@@ -26,13 +27,14 @@ public final class Gpt implements AutoCloseable {
     private final GptLayers layers;
     private final MemoryScope scope;
 
-    private Gpt(Backend backend, GptConfig config) {
+    private Gpt(Backend backend, GptConfig config, DType matrices) {
         this.backend = backend;
         this.config = config;
-        this.layers = new GptLayers(config);
+        this.layers = new GptLayers(config, matrices);
         this.scope = new MemoryScope(backend, "gpt");
         try {
             layers.parameters().allocate(scope);
+            layers.parameters().allocateMatrices(scope, backend.kernels());
         } catch (RuntimeException e) {
             scope.close();
             throw e;
@@ -41,7 +43,12 @@ public final class Gpt implements AutoCloseable {
 
     /** A model whose weights are all zero, to be filled, e.g. from a file. */
     public static Gpt empty(Backend backend, GptConfig config) {
-        return new Gpt(backend, config);
+        return empty(backend, config, DType.F32);
+    }
+
+    /** The same with matrices in BF16, Q8 or Q4; {@link Quantization} fills it. */
+    static Gpt empty(Backend backend, GptConfig config, DType matrices) {
+        return new Gpt(backend, config, matrices);
     }
 
     /**
@@ -50,7 +57,7 @@ public final class Gpt implements AutoCloseable {
      * code has 0.01). The same seed gives the same weights on every machine and backend.
      */
     public static Gpt initialise(Backend backend, GptConfig config, long seed) {
-        Gpt gpt = new Gpt(backend, config);
+        Gpt gpt = empty(backend, config);
         try {
             int stream = 0;
             for (Parameter parameter : gpt.parameters()) {
@@ -94,6 +101,16 @@ public final class Gpt implements AutoCloseable {
 
     public GptConfig config() {
         return config;
+    }
+
+    /** What the matrices are stored in: F32, or after {@link Quantization} BF16, Q8 or Q4. */
+    public DType weights() {
+        return layers.parameters().matrices();
+    }
+
+    /** Bytes of the weights. */
+    public long bytes() {
+        return scope.bytes();
     }
 
     /** All parameters: {@code wte.weight, wpe.weight, h.0.ln_1.weight, … ln_f.bias}. The head is tied to wte. */

@@ -1,6 +1,7 @@
 package org.licorne.nn;
 
 import org.licorne.backend.Kernels;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /** Learned embeddings of tokens and positions. Stateless but for its parameters, which {@link Parameters} owns. */
@@ -19,8 +20,8 @@ public final class Embedding {
             long vocabulary,
             long context,
             long channels) {
-        this.tokens = parameters.declarePadded(
-                tokenName + ".weight", true, paddedVocabulary(vocabulary), vocabulary, channels);
+        this.tokens = parameters.declareMatrix(
+                tokenName + ".weight", paddedVocabulary(vocabulary), vocabulary, channels);
         this.positions = parameters.declare(positionName + ".weight", true, context, channels);
         this.channels = channels;
     }
@@ -40,7 +41,12 @@ public final class Embedding {
 
     /** @param out (N, C) @param ids (N) I32 @param places (N) I32 */
     public void forward(Kernels kernels, Tensor out, Tensor ids, Tensor places, long N) {
-        kernels.embeddingForward(out, tokens.padded(), positions.tensor(), ids, places, N, channels);
+        if (tokens.dtype() == DType.F32) {
+            kernels.embeddingForward(out, tokens.padded(), positions.tensor(), ids, places, N, channels);
+        } else {
+            kernels.quantizedEmbeddingForward(
+                    out, tokens.small(), positions.tensor(), ids, places, N, channels, tokens.paddedRows());
+        }
     }
 
     /** Adds to both tables' gradients. @param dout (N, C) */

@@ -108,7 +108,7 @@ public final class LanguageModelHead {
 
     /** @param logits (N, Vp) @param hidden (N, C) */
     public void logits(Kernels kernels, Tensor logits, Tensor hidden, long N) {
-        kernels.linearForward(logits, hidden, table.padded(), null, N, C, Vp);
+        table.multiply(kernels, logits, hidden, null, N);
     }
 
     private void logits(Kernels kernels, Chunk chunk) {

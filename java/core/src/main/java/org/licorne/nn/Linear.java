@@ -11,7 +11,7 @@ public final class Linear {
     private final long outputs;
 
     public Linear(Parameters parameters, String name, long inputs, long outputs) {
-        this.weight = parameters.declare(name + ".weight", true, outputs, inputs);
+        this.weight = parameters.declareMatrix(name + ".weight", outputs, outputs, inputs);
         this.bias = parameters.declare(name + ".bias", false, outputs);
         this.inputs = inputs;
         this.outputs = outputs;
@@ -27,7 +27,7 @@ public final class Linear {
 
     /** @param out (N, OC) @param x (N, C) */
     public void forward(Kernels kernels, Tensor out, Tensor x, long N) {
-        kernels.linearForward(out, x, weight.tensor(), bias.tensor(), N, inputs, outputs);
+        weight.multiply(kernels, out, x, bias.tensor(), N);
     }
 
     /**

@@ -1,5 +1,7 @@
 package org.licorne.nn;
 
+import org.licorne.backend.Kernels;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /**
@@ -11,13 +13,17 @@ public final class Parameter {
     private final boolean decays;
     private final long[] shape;
     private final long paddedRows;
+    private final DType dtype;
+    private Tensor small;
+    private Tensor workspace;
     private Tensor padded;
     private Tensor tensor;
     private Tensor paddedGradient;
     private Tensor gradient;
 
-    Parameter(String name, boolean decays, long paddedRows, long... shape) {
+    Parameter(String name, DType dtype, boolean decays, long paddedRows, long... shape) {
         this.name = name;
+        this.dtype = dtype;
         this.decays = decays;
         this.paddedRows = paddedRows;
         this.shape = shape.clone();
@@ -35,6 +41,11 @@ public final class Parameter {
 
     public long[] shape() {
         return shape.clone();
+    }
+
+    /** What the values are stored in: F32, or for a matrix of a quantised model BF16, Q8 or Q4. */
+    public DType dtype() {
+        return dtype;
     }
 
     /** Number of values, without padding. */
@@ -66,17 +77,57 @@ public final class Parameter {
         return required(paddedGradient, "a gradient");
     }
 
+    /**
+     * The values of a matrix that is not stored in F32, padding rows included.
+     *
+     * @throws IllegalStateException if it is stored in F32
+     */
+    public Tensor small() {
+        if (dtype == DType.F32) {
+            throw new IllegalStateException("parameter " + name + " is stored as F32");
+        }
+        return required(small, "memory");
+    }
+
+    /**
+     * The linear map with this matrix, padding rows included.
+     *
+     * @param out (N, rows)
+     * @param x (N, columns)
+     * @param bias (rows), or null
+     */
+    void multiply(Kernels kernels, Tensor out, Tensor x, Tensor bias, long N) {
+        if (dtype == DType.F32) {
+            kernels.linearForward(out, x, padded(), bias, N, shape[1], paddedRows);
+        } else {
+            kernels.quantizedLinearForward(out, x, small(), bias, workspace, N, shape[1], paddedRows);
+        }
+    }
+
     private Tensor required(Tensor wanted, String what) {
+        if (dtype != DType.F32 && wanted != small) {
+            throw new IllegalStateException("parameter " + name + " is stored as " + dtype
+                    + " and has no F32 values: a quantised model can be run and evaluated, not trained or saved");
+        }
         if (wanted == null) {
             throw new IllegalStateException("parameter " + name + " has no " + what + " yet");
         }
         return wanted;
     }
 
+    long paddedRows() {
+        return paddedRows;
+    }
+
     long[] paddedShape() {
         long[] result = shape.clone();
         result[0] = paddedRows;
         return result;
+    }
+
+    void bindSmall(Tensor memory, Tensor scratch) {
+        small = memory;
+        workspace = scratch;
     }
 
     void bind(Tensor memory) {

@@ -5,21 +5,40 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.licorne.backend.Kernels;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
 /**
  * All parameters of a model in one slab: first those that decay, then the others, so that an optimiser is two calls
  * over flat ranges. Gradients and optimiser state are slabs of the same layout. The gaps that alignment leaves hold
- * zeros and stay zero. Layers declare what they need; then {@link #allocate} gives it memory, which the scope owns. Not
- * thread-safe.
+ * zeros and stay zero. Layers declare what they need; then {@link #allocate} gives it memory, which the scope owns. The
+ * matrices of a quantised model lie in a slab of their own, in their own type, and have no gradients. Not thread-safe.
  */
 public final class Parameters {
+    /** Rows from which on the workspace of a product with small weights grows no more. */
+    private static final long MOST_ROWS = 256;
+
     private final Map<String, Parameter> byName = new LinkedHashMap<>();
+    private final DType matrices;
     private long decayedElements = -1;
     private long totalElements = -1;
     private Flat values;
     private Flat gradients;
+
+    /** All in F32. */
+    public Parameters() {
+        this(DType.F32);
+    }
+
+    /** @param matrices what {@link #declareMatrix} stores: F32, BF16, Q8 or Q4 */
+    public Parameters(DType matrices) {
+        if (matrices != DType.F32 && matrices != DType.BF16 && !matrices.isTile()) {
+            throw new IllegalArgumentException("weights are stored as F32, BF16, Q8 or Q4, not as " + matrices);
+        }
+        this.matrices = matrices;
+    }
 
     /** A whole slab in parameter layout, and its two parts. */
     public record Flat(Tensor all, Tensor decayed, Tensor undecayed) {}
@@ -31,10 +50,19 @@ public final class Parameters {
 
     /** Declares a parameter whose first dimension is padded with rows of zeros. */
     public Parameter declarePadded(String name, boolean decays, long paddedRows, long... shape) {
+        return declare(name, DType.F32, decays, paddedRows, shape);
+    }
+
+    /** Declares the matrix of a linear map, which decays, and which a quantised model stores in few bits. */
+    public Parameter declareMatrix(String name, long paddedRows, long rows, long columns) {
+        return declare(name, matrices, true, paddedRows, rows, columns);
+    }
+
+    private Parameter declare(String name, DType dtype, boolean decays, long paddedRows, long... shape) {
         if (totalElements >= 0) {
             throw new IllegalStateException("parameter " + name + " comes after the layout was fixed");
         }
-        Parameter parameter = new Parameter(name, decays, paddedRows, shape);
+        Parameter parameter = new Parameter(name, dtype, decays, paddedRows, shape);
         if (byName.put(name, parameter) != null) {
             throw new IllegalArgumentException("two parameters are called " + name);
         }
@@ -60,7 +88,12 @@ public final class Parameters {
         return byName.values().stream().mapToLong(Parameter::elements).sum();
     }
 
-    /** Bytes of one slab. */
+    /** What matrices are stored in. */
+    public DType matrices() {
+        return matrices;
+    }
+
+    /** Bytes of one slab; without matrices that are not F32. */
     public long bytes() {
         fixLayout();
         return totalElements * Float.BYTES;
@@ -72,8 +105,42 @@ public final class Parameters {
         bind(values, false);
     }
 
-    /** Gives every parameter a zero gradient. */
+    /**
+     * Gives the matrices of a quantised model memory, and the workspace that products with them share. Does nothing if
+     * they are F32.
+     */
+    public void allocateMatrices(MemoryScope scope, Kernels kernels) {
+        if (matrices == DType.F32) {
+            return;
+        }
+        Slab.allocate(scope, "matrices", slab -> {
+            long bytes = 0;
+            for (Parameter parameter : byName.values()) {
+                if (parameter.dtype() != DType.F32) {
+                    long[] padded = parameter.paddedShape();
+                    bytes = Math.max(bytes, kernels.quantizedLinearForwardWorkspaceBytes(
+                            matrices, MOST_ROWS, padded[1], padded[0]));
+                }
+            }
+            Tensor workspace = slab.workspace("workspace", bytes);
+            for (Parameter parameter : byName.values()) {
+                if (parameter.dtype() != DType.F32) {
+                    long[] padded = parameter.paddedShape();
+                    parameter.bindSmall(
+                            slab.tensor(parameter.name(), matrices, matrices.matrixShape(padded[0], padded[1])),
+                            workspace);
+                }
+            }
+            return workspace;
+        });
+    }
+
+    /** Gives every parameter a zero gradient. @throws IllegalStateException if this is a quantised model */
     public void allocateGradients(MemoryScope scope) {
+        if (matrices != DType.F32) {
+            throw new IllegalStateException("a model whose weights are stored as " + matrices
+                    + " can be run and evaluated, but not trained: train the original and quantise it again");
+        }
         gradients = allocateFlat(scope, "gradients");
         bind(gradients, true);
     }
@@ -121,7 +188,7 @@ public final class Parameters {
     private long extent(boolean decays) {
         long sum = 0;
         for (Parameter parameter : byName.values()) {
-            if (parameter.decays() == decays) {
+            if (parameter.dtype() == DType.F32 && parameter.decays() == decays) {
                 sum = Math.addExact(sum, alignedElements(parameter));
             }
         }
@@ -142,7 +209,7 @@ public final class Parameters {
             if (parameter == wanted) {
                 return offset;
             }
-            if (parameter.decays() == wanted.decays()) {
+            if (parameter.dtype() == DType.F32 && parameter.decays() == wanted.decays()) {
                 offset += alignedElements(parameter);
             }
         }
@@ -153,6 +220,9 @@ public final class Parameters {
         long decayed = 0;
         long undecayed = decayedElements;
         for (Parameter parameter : byName.values()) {
+            if (parameter.dtype() != DType.F32) {
+                continue;
+            }
             long offset = parameter.decays() ? decayed : undecayed;
             Tensor memory = flat.all()
                     .part(parameter.name() + (gradient ? ".gradient" : ""), offset, parameter.paddedShape());
