@@ -234,22 +234,43 @@ void rows() {
   targets[3] = -1;
   Floats probabilities(N * C), losses(N), only(N), dlogits = x;
   OK(licorne_cpu_softmax_forward(probabilities.data(), x.data(), N, V, C));
-  OK(licorne_cpu_cross_entropy_forward(only.data(), x.data(), targets.data(), N, V, C));
-  OK(licorne_cpu_cross_entropy_backward(losses.data(), dlogits.data(), dlogits.data(), targets.data(), N, V, C, 0.5f));
-  Doubles ep(N * C), elosses(N), edlogits(N * C);
+  OK(licorne_cpu_cross_entropy_forward(only.data(), x.data(), targets.data(), N, V, C, 0.0f, 0.0f));
+  OK(licorne_cpu_cross_entropy_backward(losses.data(), dlogits.data(), dlogits.data(), targets.data(), N, V, C, 0.5f, 0.0f,
+                                        0.0f));
+  const float smoothing = 0.1f, z = 1e-2f;
+  Floats smoothed(N), smoothed_too(N), dsmoothed(N * C);
+  OK(licorne_cpu_cross_entropy_forward(smoothed.data(), x.data(), targets.data(), N, V, C, smoothing, z));
+  OK(licorne_cpu_cross_entropy_backward(smoothed_too.data(), dsmoothed.data(), x.data(), targets.data(), N, V, C, 0.5f,
+                                        smoothing, z));
+  EXPECT(licorne_cpu_cross_entropy_forward(smoothed.data(), x.data(), targets.data(), N, V, C, 1.5f, z) ==
+         LICORNE_INVALID_ARGUMENT);
+  EXPECT(licorne_cpu_cross_entropy_forward(smoothed.data(), x.data(), targets.data(), N, V, C, smoothing, NAN) ==
+         LICORNE_INVALID_ARGUMENT);
+  Doubles ep(N * C), elosses(N), edlogits(N * C), esmoothed(N), edsmoothed(N * C);
   for (int64_t n = 0; n < N; n++) {
     double total = 0;
     for (int64_t c = 0; c < V; c++) total += ep[n * C + c] = std::exp(static_cast<double>(x[n * C + c]));
+    const double lse = std::log(total);
     for (int64_t c = 0; c < V; c++) {
-      ep[n * C + c] /= total;
-      if (targets[n] >= 0) edlogits[n * C + c] = 0.5 * (ep[n * C + c] - (c == targets[n] ? 1 : 0));
+      double& p = ep[n * C + c] /= total;
+      if (targets[n] < 0) continue;
+      const double truth = (c == targets[n] ? 1 - smoothing : 0) + static_cast<double>(smoothing) / V;
+      edlogits[n * C + c] = 0.5 * (p - (c == targets[n] ? 1 : 0));
+      edsmoothed[n * C + c] = 0.5 * (p * (1 + 2 * z * lse) - truth);
+      esmoothed[n] -= truth * std::log(p);
     }
-    if (targets[n] >= 0) elosses[n] = -std::log(ep[n * C + targets[n]]);
+    if (targets[n] >= 0) {
+      elosses[n] = -std::log(ep[n * C + targets[n]]);
+      esmoothed[n] += z * lse * lse;
+    }
   }
   test::near(ep, probabilities, 1e-6, 1e-5, "softmax");
   test::near(elosses, losses, 1e-5, 1e-5, "cross_entropy");
   test::near(elosses, only, 1e-5, 1e-5, "cross_entropy loss only");
   test::near(edlogits, dlogits, 1e-6, 1e-5, "cross_entropy gradient");
+  test::near(esmoothed, smoothed, 1e-5, 1e-5, "smoothed cross_entropy");
+  test::near(esmoothed, smoothed_too, 1e-5, 1e-5, "smoothed cross_entropy with its gradient");
+  test::near(edsmoothed, dsmoothed, 1e-6, 1e-5, "smoothed cross_entropy gradient");
 }
 
 void elements() {

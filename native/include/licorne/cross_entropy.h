@@ -1,4 +1,5 @@
-/* Fused softmax and cross-entropy over the first V of Vp columns; target -1 is ignored. */
+/* Fused softmax and cross-entropy over the first V of Vp columns; target -1 is ignored. With label smoothing the target
+   shares its probability evenly with all V classes; z_loss times the squared log of the sum of exponentials is added. */
 #ifndef LICORNE_CROSS_ENTROPY_H
 #define LICORNE_CROSS_ENTROPY_H
 
@@ -10,11 +11,12 @@ extern "C" {
 
 /* losses (N) in nats from logits (N,Vp) */
 LICORNE_EXPORT int32_t licorne_cpu_cross_entropy_forward(float* losses, const float* logits, const int32_t* targets,
-                                                         int64_t N, int64_t V, int64_t Vp);
-/* losses, and dlogits (N,Vp; may be logits) = (softmax - onehot) scale */
+                                                         int64_t N, int64_t V, int64_t Vp, float label_smoothing,
+                                                         float z_loss);
+/* losses, and dlogits (N,Vp; may be logits) = scale times their gradient */
 LICORNE_EXPORT int32_t licorne_cpu_cross_entropy_backward(float* losses, float* dlogits, const float* logits,
                                                           const int32_t* targets, int64_t N, int64_t V, int64_t Vp,
-                                                          float scale);
+                                                          float scale, float label_smoothing, float z_loss);
 
 #ifdef __cplusplus
 }

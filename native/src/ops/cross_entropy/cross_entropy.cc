@@ -6,9 +6,11 @@
 #include "cpu/pool.h"
 
 namespace licorne {
-LICORNE_ISA_DECLARE(float, cross_entropy_forward_f32, (const float* logits, int32_t target, int64_t V));
+LICORNE_ISA_DECLARE(float, cross_entropy_forward_f32,
+                    (const float* logits, int32_t target, int64_t V, float label_smoothing, float z_loss));
 LICORNE_ISA_DECLARE(float, cross_entropy_backward_f32,
-                    (float* dlogits, const float* logits, int32_t target, int64_t V, int64_t Vp, float scale));
+                    (float* dlogits, const float* logits, int32_t target, int64_t V, int64_t Vp, float scale,
+                     float label_smoothing, float z_loss));
 
 namespace {
 
@@ -17,7 +19,11 @@ constexpr int64_t kElementsPerTask = 16384;
 int64_t rows_per_task(int64_t Vp) { return Vp >= kElementsPerTask ? 1 : kElementsPerTask / (Vp > 0 ? Vp : 1); }
 
 void check(const char* op, const float* losses, const float* logits, const int32_t* targets, int64_t N, int64_t V,
-           int64_t Vp) {
+           int64_t Vp, float label_smoothing, float z_loss) {
+  if (!(label_smoothing >= 0.0f && label_smoothing <= 1.0f))
+    throw Error(LICORNE_INVALID_ARGUMENT, "%s: label_smoothing = %g is not a share from 0 to 1", op, label_smoothing);
+  if (!(z_loss >= 0.0f && z_loss <= __FLT_MAX__))
+    throw Error(LICORNE_INVALID_ARGUMENT, "%s: z_loss = %g is negative or not finite", op, z_loss);
   const int64_t count = checked_elements(op, N, Vp);
   if (V < 0 || V > Vp)
     throw Error(LICORNE_INVALID_ARGUMENT, "%s: V = %lld is not within Vp = %lld", op, (long long)V, (long long)Vp);
@@ -31,27 +37,28 @@ void check(const char* op, const float* losses, const float* logits, const int32
 }  // namespace licorne
 
 int32_t licorne_cpu_cross_entropy_forward(float* losses, const float* logits, const int32_t* targets, int64_t N,
-                                          int64_t V, int64_t Vp) {
+                                          int64_t V, int64_t Vp, float label_smoothing, float z_loss) {
   using namespace licorne;
   return guarded([&] {
-    check("cross_entropy_forward", losses, logits, targets, N, V, Vp);
+    check("cross_entropy_forward", losses, logits, targets, N, V, Vp, label_smoothing, z_loss);
     parallel_chunks(N, rows_per_task(Vp), [&](int64_t begin, int64_t end, int) {
       for (int64_t n = begin; n < end; n++)
-        losses[n] = LICORNE_ISA_CALL(cross_entropy_forward_f32)(logits + n * Vp, targets[n], V);
+        losses[n] = LICORNE_ISA_CALL(cross_entropy_forward_f32)(logits + n * Vp, targets[n], V, label_smoothing, z_loss);
     });
   });
 }
 
 int32_t licorne_cpu_cross_entropy_backward(float* losses, float* dlogits, const float* logits, const int32_t* targets,
-                                           int64_t N, int64_t V, int64_t Vp, float scale) {
+                                           int64_t N, int64_t V, int64_t Vp, float scale, float label_smoothing,
+                                           float z_loss) {
   using namespace licorne;
   return guarded([&] {
-    check("cross_entropy_backward", losses, logits, targets, N, V, Vp);
+    check("cross_entropy_backward", losses, logits, targets, N, V, Vp, label_smoothing, z_loss);
     check_pointer("cross_entropy_backward", "dlogits", dlogits, N * Vp);
     parallel_chunks(N, rows_per_task(Vp), [&](int64_t begin, int64_t end, int) {
       for (int64_t n = begin; n < end; n++)
         losses[n] = LICORNE_ISA_CALL(cross_entropy_backward_f32)(dlogits + n * Vp, logits + n * Vp, targets[n], V, Vp,
-                                                                 scale);
+                                                                 scale, label_smoothing, z_loss);
     });
   });
 }

@@ -30,7 +30,7 @@ final class LicorneCrossEntropy implements Workload {
     @Override
     public void run() {
         backend.kernels()
-                .crossEntropyBackward(losses, dlogits, logits, targets, data.N(), data.V(), data.V(), 1f / data.N());
+                .crossEntropyBackward(losses, dlogits, logits, targets, data.N(), data.V(), data.V(), 1f / data.N(), 0, 0);
         backend.synchronize();
     }
 

@@ -363,14 +363,41 @@ class OpParityTest {
         Tensor again = empty(N);
         Tensor dlogits = empty(N, V);
         Tensor x = tensor(logits, N, V);
-        kernels.crossEntropyForward(losses, x, ints(targets), N, V, V);
-        kernels.crossEntropyBackward(again, dlogits, x, ints(targets), N, V, V, 1f / 7);
+        kernels.crossEntropyForward(losses, x, ints(targets), N, V, V, 0, 0);
+        kernels.crossEntropyBackward(again, dlogits, x, ints(targets), N, V, V, 1f / 7, 0, 0);
 
         var peerX = variable(logits, N, V);
         var peerTargets = PyTorch.indices(targets, N);
         same("losses", losses, PyTorch.crossEntropy(peerX, peerTargets, false));
         same("losses of the backward op", again, PyTorch.crossEntropy(peerX, peerTargets, false));
         PyTorch.crossEntropy(peerX, peerTargets, true).backward();
+        same("dlogits", dlogits, peerX.grad());
+    }
+
+    @Test
+    void smoothedCrossEntropyWithZLoss() {
+        int N = 9;
+        int V = 1013;
+        float smoothing = 0.125f;
+        float z = 0.0078125f;
+        float[] logits = normal(N * V);
+        int[] targets = {0, 1012, 5, -1, 77, 500, -1, 3, 1011};
+        float[] counted = {1, 1, 1, 0, 1, 1, 0, 1, 1};
+        Tensor losses = empty(N);
+        Tensor again = empty(N);
+        Tensor dlogits = empty(N, V);
+        Tensor x = tensor(logits, N, V);
+        kernels.crossEntropyForward(losses, x, ints(targets), N, V, V, smoothing, z);
+        kernels.crossEntropyBackward(again, dlogits, x, ints(targets), N, V, V, 0.25f, smoothing, z);
+
+        var peerX = variable(logits, N, V);
+        var lse = torch.logsumexp(peerX, 1);
+        var peerLosses = torch.cross_entropy_loss(
+                        peerX, PyTorch.indices(targets, N), new TensorOptional(), 0, -1, smoothing)
+                .add(lse.mul(lse).mul(peer(counted, N)).mul(new Scalar((double) z)));
+        same("losses", losses, peerLosses);
+        same("losses of the backward op", again, peerLosses);
+        peerLosses.sum().mul(new Scalar(0.25)).backward();
         same("dlogits", dlogits, peerX.grad());
     }
 

@@ -119,6 +119,20 @@ final class PretrainOptions {
     double clip;
 
     @Option(
+            names = "--label-smoothing",
+            paramLabel = "SHARE",
+            defaultValue = "0",
+            description = "Share of the true token's probability spread over the vocabulary (default: ${DEFAULT-VALUE}).")
+    double labelSmoothing;
+
+    @Option(
+            names = "--z-loss",
+            paramLabel = "X",
+            defaultValue = "0",
+            description = "Keeps logits from drifting; PaLM's weight is 1e-4 (default: ${DEFAULT-VALUE}).")
+    double zLoss;
+
+    @Option(
             names = "--seed",
             paramLabel = "N",
             defaultValue = "1",
@@ -195,6 +209,8 @@ final class PretrainOptions {
                 .learningRate(learningRate == null ? GptSize.named(size).learningRate() : learningRate)
                 .weightDecay(weightDecay)
                 .clipNorm(clip)
+                .labelSmoothing(labelSmoothing)
+                .zLoss(zLoss)
                 .seed(seed)
                 .evaluateEvery(evaluateEvery)
                 .evaluationBatches(evaluationBatches)

@@ -417,9 +417,11 @@ public final class KernelChecks {
         apart(op, "dx", dx, "out", out);
     }
 
-    public static void crossEntropyForward(Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp) {
+    public static void crossEntropyForward(
+            Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp, float labelSmoothing, float zLoss) {
         String op = "cross_entropy_forward";
         vocabulary(op, N, V, Vp);
+        objective(op, labelSmoothing, zLoss);
         shape(op, "losses", losses, DType.F32, "N", N);
         shape(op, "logits", logits, DType.F32, "N,Vp", N, Vp);
         shape(op, "targets", targets, DType.I32, "N", N);
@@ -427,9 +429,19 @@ public final class KernelChecks {
     }
 
     public static void crossEntropyBackward(
-            Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale) {
+            Tensor losses,
+            Tensor dlogits,
+            Tensor logits,
+            Tensor targets,
+            long N,
+            long V,
+            long Vp,
+            float scale,
+            float labelSmoothing,
+            float zLoss) {
         String op = "cross_entropy_backward";
         vocabulary(op, N, V, Vp);
+        objective(op, labelSmoothing, zLoss);
         shape(op, "losses", losses, DType.F32, "N", N);
         shape(op, "dlogits", dlogits, DType.F32, "N,Vp", N, Vp);
         shape(op, "logits", logits, DType.F32, "N,Vp", N, Vp);
@@ -437,6 +449,15 @@ public final class KernelChecks {
         sameOrApart(op, "dlogits", dlogits, "logits", logits);
         apart(op, "losses", losses, "logits", logits);
         apart(op, "losses", losses, "dlogits", dlogits);
+    }
+
+    private static void objective(String op, float labelSmoothing, float zLoss) {
+        if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
+            throw failure(op, "labelSmoothing = " + labelSmoothing + " is not a share from 0 to 1");
+        }
+        if (!(zLoss >= 0 && zLoss < Float.POSITIVE_INFINITY)) {
+            throw failure(op, "zLoss = " + zLoss + " is negative or not finite");
+        }
     }
 
     private static void vocabulary(String op, long N, long V, long Vp) {

@@ -360,24 +360,30 @@ public interface Kernels {
     /**
      * Fused softmax and cross-entropy, loss only.
      *
-     * <p>Computes: {@code losses[n] = log Σ_v exp(logits[n][v]) - logits[n][targets[n]]} in nats, over v &lt; V.
+     * <p>Computes, over v &lt; V and in nats: with {@code lse = log Σ_v exp(logits[n][v])}: {@code losses[n] = lse -
+     * (1-labelSmoothing) · logits[n][targets[n]] - labelSmoothing · Σ_v logits[n][v] / V + zLoss · lse²}. With both
+     * scalars 0, as for evaluation, this is the negative log-likelihood. Label smoothing moves that share of the
+     * target's probability evenly onto all V classes; z-loss keeps lse near 0, so that logits do not drift.
      * <br>Shapes: losses (N), logits (N,Vp), targets (N).
      * <br>Types: F32; targets I32.
      * <br>Writes: losses.
      * <br>Edge: a target of -1 (ignore) gives 0. Any other target outside 0…V-1 is an IllegalArgumentException that
-     * names its index. The padding is not looked at.
+     * names its index. The padding is not looked at. A logit of minus infinity has probability 0; with label smoothing,
+     * which wants it to have some, the loss is then infinite.
      * <br>Repeat: bit-identical, for any number of threads.
      * <br>Cost: 4 bytes per logit.
-     * <br>Throws: as all ops.
-     * <br>Source: negative log-likelihood of the softmax.
+     * <br>Throws: as all ops; IllegalArgumentException unless 0 &lt;= labelSmoothing &lt;= 1 and zLoss is finite and not
+     * negative.
+     * <br>Source: Szegedy et al. 2016, section 7 (label smoothing); Chowdhery et al. 2022 (PaLM), section 5 (z-loss).
      */
-    void crossEntropyForward(Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp);
+    void crossEntropyForward(Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp, float labelSmoothing, float zLoss);
 
     /**
      * Fused softmax and cross-entropy, loss and gradient in one pass.
      *
-     * <p>Computes: losses as {@link #crossEntropyForward}, and {@code dlogits[n][v] = (softmax(logits[n])[v] -
-     * [v = targets[n]]) · scale}.
+     * <p>Computes: losses as {@link #crossEntropyForward} with the same scalars, and their gradient times scale: {@code
+     * dlogits[n][v] = (softmax(logits[n])[v] · (1 + 2·zLoss·lse) - (1-labelSmoothing) · [v = targets[n]] -
+     * labelSmoothing/V) · scale}.
      * <br>Shapes: losses (N), dlogits, logits (N,Vp), targets (N).
      * <br>Types: F32; targets I32.
      * <br>Writes: losses, dlogits.
@@ -385,10 +391,10 @@ public interface Kernels {
      * op.
      * <br>Repeat: bit-identical, for any number of threads.
      * <br>Cost: 8 bytes per logit.
-     * <br>Throws: as all ops.
+     * <br>Throws: as the forward op.
      * <br>Source: derivative of the forward op.
      */
-    void crossEntropyBackward(Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale);
+    void crossEntropyBackward(Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale, float labelSmoothing, float zLoss);
 
     // ---- optimiser --------------------------------------------------------------------------------------------
 

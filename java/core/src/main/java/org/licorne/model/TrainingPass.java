@@ -159,12 +159,24 @@ public final class TrainingPass implements AutoCloseable {
      * @return the sum of the losses in nats; divide by the number of targets for the mean
      */
     public double lossAndGradients(int[] inputs, int[] targets, float scale) {
+        return lossAndGradients(inputs, targets, scale, 0, 0);
+    }
+
+    /**
+     * The same with a loss that also keeps the model from being too sure of itself.
+     *
+     * @param labelSmoothing share of the target's probability that is spread over the whole vocabulary
+     * @param zLoss weight of the squared log of the softmax's denominator
+     * @return the sum of the losses with both in them
+     */
+    public double lossAndGradients(
+            int[] inputs, int[] targets, float scale, float labelSmoothing, float zLoss) {
         if (memory.gradients == null) {
             throw new IllegalStateException("an evaluation pass has no gradients; make a training pass");
         }
         forward(inputs);
         writeTargets(targets);
-        gpt.layers().head().backward(kernels, memory.head, scale);
+        gpt.layers().head().backward(kernels, memory.head, scale, labelSmoothing, zLoss);
         gpt.layers()
                 .transformer()
                 .backward(kernels, memory.transformer, memory.gradients, mask, memory.workspace);
@@ -174,7 +186,7 @@ public final class TrainingPass implements AutoCloseable {
         return sumLosses();
     }
 
-    /** The sum of the losses in nats; gradients stay as they are. */
+    /** The sum of the plain losses in nats; gradients stay as they are. */
     public double evaluate(int[] inputs, int[] targets) {
         forward(inputs);
         writeTargets(targets);

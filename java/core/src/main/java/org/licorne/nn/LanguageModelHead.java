@@ -75,22 +75,37 @@ public final class LanguageModelHead {
         void accept(Tensor logits, long firstRow, long rows);
     }
 
-    /** Writes {@link Activations#losses}. */
+    /** Writes {@link Activations#losses}: the plain negative log-likelihood. */
     public void losses(Kernels kernels, Activations kept) {
         for (int i = 0; i < kept.chunks.size(); i++) {
             Chunk chunk = kept.chunks.get(i);
             logits(kernels, chunk);
-            kernels.crossEntropyForward(chunk.losses, chunk.logits, chunk.targets, chunk.rows, V, Vp);
+            kernels.crossEntropyForward(chunk.losses, chunk.logits, chunk.targets, chunk.rows, V, Vp, 0, 0);
         }
     }
 
-    /** Writes {@link Activations#losses} and the gradient of the hidden states, and adds to the table's. */
-    public void backward(Kernels kernels, Activations kept, float scale) {
+    /**
+     * Writes {@link Activations#losses} and the gradient of the hidden states, and adds to the table's.
+     *
+     * @param labelSmoothing share of the target's probability that is spread over the whole vocabulary
+     * @param zLoss weight of the squared log of the softmax's denominator, which is added to the loss
+     */
+    public void backward(Kernels kernels, Activations kept, float scale, float labelSmoothing, float zLoss) {
         for (int i = 0; i < kept.chunks.size(); i++) {
             Chunk chunk = kept.chunks.get(i);
             Tensor logits = chunk.logits;
             logits(kernels, chunk);
-            kernels.crossEntropyBackward(chunk.losses, logits, logits, chunk.targets, chunk.rows, V, Vp, scale);
+            kernels.crossEntropyBackward(
+                    chunk.losses,
+                    logits,
+                    logits,
+                    chunk.targets,
+                    chunk.rows,
+                    V,
+                    Vp,
+                    scale,
+                    labelSmoothing,
+                    zLoss);
             kernels.linearBackwardWeight(table.paddedGradient(), null, logits, chunk.hidden, chunk.rows, C, Vp);
             kernels.linearBackwardInput(chunk.dhidden, logits, table.padded(), chunk.rows, C, Vp);
         }

@@ -4,7 +4,9 @@ package org.licorne.reference;
 final class CrossEntropyReference {
     private CrossEntropyReference() {}
 
-    static void forward(Workers workers, Floats losses, Floats logits, Ints targets, int N, int V, int Vp) {
+    static void forward(
+            Workers workers, Floats losses, Floats logits, Ints targets, int N, int V, int Vp, double labelSmoothing,
+            double zLoss) {
         workers.run(N, (from, to) -> {
             double[] row = new double[V];
             for (int n = from; n < to; n++) {
@@ -14,15 +16,15 @@ final class CrossEntropyReference {
                     continue;
                 }
                 logits.load(n * Vp, row, 0, V);
-                double logit = row[target];
-                losses.put(n, SoftmaxReference.logSumExp(row, V) - logit);
+                double wanted = wantedLogit(row, V, target, labelSmoothing);
+                losses.put(n, loss(SoftmaxReference.logSumExp(row, V), wanted, zLoss));
             }
         });
     }
 
     static void backward(
             Workers workers, Floats losses, Floats dlogits, Floats logits, Ints targets, int N, int V, int Vp,
-            float scale) {
+            double scale, double labelSmoothing, double zLoss) {
         workers.run(N, (from, to) -> {
             double[] row = new double[V];
             for (int n = from; n < to; n++) {
@@ -33,15 +35,32 @@ final class CrossEntropyReference {
                     continue;
                 }
                 logits.load(n * Vp, row, 0, V);
-                double logit = row[target];
-                losses.put(n, SoftmaxReference.logSumExp(row, V) - logit);
-                row[target] -= 1;
-                for (int i = 0; i < V; i++) {
-                    row[i] *= scale;
+                double wanted = wantedLogit(row, V, target, labelSmoothing);
+                double logSumExp = SoftmaxReference.logSumExp(row, V);
+                losses.put(n, loss(logSumExp, wanted, zLoss));
+                for (int v = 0; v < V; v++) {
+                    double truth = (v == target ? 1 - labelSmoothing : 0) + labelSmoothing / V;
+                    row[v] = (row[v] * (1 + 2 * zLoss * logSumExp) - truth) * scale;
                 }
                 dlogits.store(n * Vp, row, 0, V);
                 dlogits.fill(n * Vp + V, 0, Vp - V);
             }
         });
+    }
+
+    private static double loss(double logSumExp, double wanted, double zLoss) {
+        return logSumExp - wanted + (zLoss == 0 ? 0 : zLoss * logSumExp * logSumExp);
+    }
+
+    /** The mean logit under the smoothed target. */
+    private static double wantedLogit(double[] row, int V, int target, double labelSmoothing) {
+        if (labelSmoothing == 0) {
+            return row[target]; // 0 times minus infinity would be NaN
+        }
+        double sum = 0;
+        for (int v = 0; v < V; v++) {
+            sum += row[v];
+        }
+        return (1 - labelSmoothing) * row[target] + labelSmoothing * (sum / V);
     }
 }

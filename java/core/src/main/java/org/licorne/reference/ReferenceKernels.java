@@ -261,23 +261,26 @@ final class ReferenceKernels implements Kernels {
     }
 
     @Override
-    public void crossEntropyForward(Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp) {
-        KernelChecks.crossEntropyForward(losses, logits, targets, N, V, Vp);
+    public void crossEntropyForward(
+            Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp, float labelSmoothing, float zLoss) {
+        KernelChecks.crossEntropyForward(losses, logits, targets, N, V, Vp, labelSmoothing, zLoss);
         using(() -> {
             Ints.of(targets).check("cross_entropy_forward", "targets", (int) N, -1, V);
             CrossEntropyReference.forward(workers, Floats.of(losses), Floats.of(logits), Ints.of(targets), (int) N,
-                    (int) V, (int) Vp);
+                    (int) V, (int) Vp, labelSmoothing, zLoss);
         }, losses, logits, targets);
     }
 
     @Override
     public void crossEntropyBackward(
-            Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale) {
-        KernelChecks.crossEntropyBackward(losses, dlogits, logits, targets, N, V, Vp, scale);
+            Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale,
+            float labelSmoothing, float zLoss) {
+        KernelChecks.crossEntropyBackward(
+                losses, dlogits, logits, targets, N, V, Vp, scale, labelSmoothing, zLoss);
         using(() -> {
             Ints.of(targets).check("cross_entropy_backward", "targets", (int) N, -1, V);
             CrossEntropyReference.backward(workers, Floats.of(losses), Floats.of(dlogits), Floats.of(logits),
-                    Ints.of(targets), (int) N, (int) V, (int) Vp, scale);
+                    Ints.of(targets), (int) N, (int) V, (int) Vp, scale, labelSmoothing, zLoss);
         }, losses, dlogits, logits, targets);
     }
 

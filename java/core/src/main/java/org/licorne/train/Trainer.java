@@ -330,7 +330,8 @@ public final class Trainer implements AutoCloseable {
         double sum = 0;
         float scale = counted == 0 ? 0 : (float) (1.0 / counted);
         for (int i = 0; i < config.accumulation(); i++) {
-            sum += pass.lossAndGradients(inputs[i], targets[i], scale);
+            sum += pass.lossAndGradients(
+                    inputs[i], targets[i], scale, (float) config.labelSmoothing(), (float) config.zLoss());
         }
         double loss = sum / counted;
         double norm = optimiser.gradientNorm();

@@ -22,6 +22,8 @@ import org.licorne.model.TrainingPass;
  * @param epsilon added to AdamW's denominator
  * @param weightDecay on matrices and embeddings; never on biases and norms
  * @param clipNorm the most the global norm of a step's gradient may be; 0: no clipping
+ * @param labelSmoothing share of the target's probability that is spread over the vocabulary; 0: none
+ * @param zLoss weight of the squared log of the softmax's denominator in the training loss, e.g. 1e-4; 0: none
  * @param outlierFactor a step whose gradient norm is so many times the running mean is not taken; 0: all are taken
  * @param seed for whoever initialises the model and orders the data; kept with the checkpoints
  * @param evaluateEvery steps between evaluations; 0: only at the end
@@ -49,6 +51,8 @@ public record TrainerConfig(
         double epsilon,
         double weightDecay,
         double clipNorm,
+        double labelSmoothing,
+        double zLoss,
         double outlierFactor,
         long seed,
         long evaluateEvery,
@@ -77,6 +81,8 @@ public record TrainerConfig(
         }
         notNegative("weightDecay", weightDecay);
         notNegative("clipNorm", clipNorm);
+        share("labelSmoothing", labelSmoothing);
+        notNegative("zLoss", zLoss);
         if (outlierFactor != 0 && !(outlierFactor > 1)) {
             throw new IllegalArgumentException("outlierFactor must be 0 (off) or above 1, but is " + outlierFactor);
         }
@@ -134,6 +140,8 @@ public record TrainerConfig(
         values.put("epsilon", Double.toString(epsilon));
         values.put("weightDecay", Double.toString(weightDecay));
         values.put("clipNorm", Double.toString(clipNorm));
+        values.put("labelSmoothing", Double.toString(labelSmoothing));
+        values.put("zLoss", Double.toString(zLoss));
         values.put("outlierFactor", Double.toString(outlierFactor));
         values.put("seed", Long.toString(seed));
         return values;
@@ -160,6 +168,8 @@ public record TrainerConfig(
         private double epsilon = 1e-8;
         private double weightDecay = 0.1;
         private double clipNorm = 1;
+        private double labelSmoothing = 0;
+        private double zLoss = 0;
         private double outlierFactor = 0;
         private long seed = 1;
         private long evaluateEvery = 0;
@@ -254,6 +264,18 @@ public record TrainerConfig(
             return this;
         }
 
+        /** Evaluation takes the plain loss whatever is set here. */
+        public Builder labelSmoothing(double share) {
+            labelSmoothing = share;
+            return this;
+        }
+
+        /** As {@link #labelSmoothing}, for the training loss only. */
+        public Builder zLoss(double weight) {
+            zLoss = weight;
+            return this;
+        }
+
         public Builder outlierFactor(double factor) {
             outlierFactor = factor;
             return this;
@@ -331,6 +353,8 @@ public record TrainerConfig(
                     epsilon,
                     weightDecay,
                     clipNorm,
+                    labelSmoothing,
+                    zLoss,
                     outlierFactor,
                     seed,
                     evaluateEvery,

@@ -27,7 +27,7 @@ public interface TrainingListener {
      *
      * @param step steps done, this one included
      * @param progress share of the run that is done, 0 to 1
-     * @param loss mean over the step's targets, in nats
+     * @param loss mean over the step's targets, in nats, with label smoothing and z-loss if these are on
      * @param learningRate what the step was taken with
      * @param gradientNorm global norm before clipping
      * @param tokens tokens of this step
@@ -54,7 +54,7 @@ public interface TrainingListener {
      * One evaluation on held-out data.
      *
      * @param step steps done
-     * @param loss mean over the held-out targets, in nats
+     * @param loss mean over the held-out targets, in nats; never smoothed
      * @param targets number of these
      * @param best whether no evaluation before was as good
      * @param tokensSeen tokens trained on

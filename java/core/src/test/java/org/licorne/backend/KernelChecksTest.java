@@ -42,8 +42,18 @@ class KernelChecksTest {
         refused(() -> KernelChecks.linearForward(floats(2, 4), floats(2, 3), floats(3, 4), null, 2, 3, 4),
                 "linear_forward: weight (3,4) != (OC,C) = (4,3)");
         refused(() -> KernelChecks.geluForward(floats(4), floats(5)), "gelu_forward: out (4) != x (5)");
-        refused(() -> KernelChecks.crossEntropyForward(floats(2), floats(2, 8), floats(2), 2, 7, 8),
+        refused(() -> KernelChecks.crossEntropyForward(floats(2), floats(2, 8), floats(2), 2, 7, 8, 0, 0),
                 "cross_entropy_forward: targets(2) is F32, not I32");
+        for (float share : new float[] {-0.1f, 1.1f, Float.NaN}) {
+            refused(() -> KernelChecks.crossEntropyForward(floats(2), floats(2, 8), floats(2), 2, 7, 8, share, 0),
+                    "cross_entropy_forward: labelSmoothing = " + share + " is not a share from 0 to 1");
+        }
+        for (float weight : new float[] {-1, Float.NaN, Float.POSITIVE_INFINITY}) {
+            refused(
+                    () -> KernelChecks.crossEntropyBackward(
+                            floats(2), floats(2, 8), floats(2, 8), floats(2), 2, 7, 8, 1, 0, weight),
+                    "cross_entropy_backward: zLoss = " + weight + " is negative or not finite");
+        }
         refused(() -> KernelChecks.linearForward(floats(2, 4), null, floats(4, 3), null, 2, 3, 4),
                 "linear_forward: x is null");
         refused(() -> KernelChecks.geluForward(floats(4), floats(4).part("x", 0, 3)), "gelu_forward: out (4) != x (3)");

@@ -51,14 +51,32 @@ class KnownValuesTest {
         kernels.softmaxForward(out.reshape(1, 4), x.reshape(1, 4), 1, 3, 4);
         assertClose(out, 0.125, 0.25, 0.625, 0);
         Tensor losses = floats(7);
-        kernels.crossEntropyForward(losses, x.reshape(1, 4), ints(1), 1, 3, 4);
+        kernels.crossEntropyForward(losses, x.reshape(1, 4), ints(1), 1, 3, 4, 0, 0);
         assertClose(losses, Math.log(4));
-        kernels.crossEntropyBackward(losses, out.reshape(1, 4), x.reshape(1, 4), ints(2), 1, 3, 4, 2);
+        kernels.crossEntropyBackward(losses, out.reshape(1, 4), x.reshape(1, 4), ints(2), 1, 3, 4, 2, 0, 0);
         assertClose(losses, Math.log(1.6));
         assertClose(out, 0.25, 0.5, -0.75, 0);
-        kernels.crossEntropyBackward(losses, out.reshape(1, 4), x.reshape(1, 4), ints(-1), 1, 3, 4, 2);
+        kernels.crossEntropyBackward(losses, out.reshape(1, 4), x.reshape(1, 4), ints(-1), 1, 3, 4, 2, 0.3f, 0.5f);
         assertClose(losses, 0);
         assertClose(out, 0, 0, 0, 0);
+    }
+
+    /** Probabilities 1/8, 2/8, 5/8; the smoothed target is 0.2, 0.2, 0.6; the log of the denominator is log 8. */
+    @Test
+    void smoothedCrossEntropyWithZLoss() {
+        Tensor x = floats((float) Math.log(1), (float) Math.log(2), (float) Math.log(5), 99).reshape(1, 4);
+        Tensor losses = floats(7);
+        Tensor dlogits = floats(0, 0, 0, 0);
+        double lse = Math.log(8);
+        double smoothed = lse - 0.2 * Math.log(2) - 0.6 * Math.log(5);
+        kernels.crossEntropyForward(losses, x, ints(2), 1, 3, 4, 0.6f, 0);
+        assertClose(losses, smoothed);
+        kernels.crossEntropyForward(losses, x, ints(2), 1, 3, 4, 0.6f, 0.5f);
+        assertClose(losses, smoothed + 0.5 * lse * lse);
+        kernels.crossEntropyBackward(losses, dlogits.reshape(1, 4), x, ints(2), 1, 3, 4, 2, 0.6f, 0.5f);
+        assertClose(losses, smoothed + 0.5 * lse * lse);
+        double grown = 1 + lse;
+        assertClose(dlogits, 2 * (grown / 8 - 0.2), 2 * (grown / 4 - 0.2), 2 * (grown * 5 / 8 - 0.6), 0);
     }
 
     @Test

@@ -32,6 +32,10 @@ class TrainerConfigTest {
                 .hasMessageContaining("weightDecay");
         assertThatThrownBy(() -> TrainerConfig.builder().steps(5).outlierFactor(0.5).build())
                 .hasMessageContaining("outlierFactor");
+        assertThatThrownBy(() -> TrainerConfig.builder().steps(5).labelSmoothing(1).build())
+                .hasMessageContaining("labelSmoothing");
+        assertThatThrownBy(() -> TrainerConfig.builder().steps(5).zLoss(-1e-4).build())
+                .hasMessageContaining("zLoss");
         assertThatThrownBy(() -> TrainerConfig.builder().steps(5).keepCheckpoints(0).build())
                 .hasMessageContaining("keepCheckpoints");
     }

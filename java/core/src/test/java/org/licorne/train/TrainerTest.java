@@ -122,6 +122,18 @@ class TrainerTest {
         assertThat(ear.result.validationLoss()).isEqualTo(ear.evaluations.get(2).loss());
     }
 
+    /** An untrained model has an even distribution, so z-loss adds the squared log of the vocabulary. */
+    @Test
+    void theObjectiveIsForTrainingOnly() {
+        Ear plain = new Ear();
+        Ear shaped = new Ear();
+        train(config().steps(1).build(), plain, Batches.noise(11));
+        train(config().steps(1).labelSmoothing(0.1).zLoss(0.01).build(), shaped, Batches.noise(11));
+        double log = Math.log(TINY.vocabularySize());
+        assertThat(shaped.steps.get(0).loss()).isCloseTo(plain.steps.get(0).loss() + 0.01 * log * log, within(0.01));
+        assertThat(shaped.result.validationLoss()).isCloseTo(plain.result.validationLoss(), within(0.02));
+    }
+
     @Test
     void theLearningRateFollowsTheSchedule() {
         Ear ear = new Ear();

@@ -357,10 +357,11 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void crossEntropyForward(
-            Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp) {
-        KernelChecks.crossEntropyForward(losses, logits, targets, N, V, Vp);
+            Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp, float labelSmoothing, float zLoss) {
+        KernelChecks.crossEntropyForward(losses, logits, targets, N, V, Vp, labelSmoothing, zLoss);
         try {
-            check(CpuLibrary.licorne_cpu_cross_entropy_forward(use(losses), use(logits), use(targets), N, V, Vp));
+            check(CpuLibrary.licorne_cpu_cross_entropy_forward(
+                    use(losses), use(logits), use(targets), N, V, Vp, labelSmoothing, zLoss));
         } finally {
             release();
         }
@@ -368,11 +369,13 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void crossEntropyBackward(
-            Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale) {
-        KernelChecks.crossEntropyBackward(losses, dlogits, logits, targets, N, V, Vp, scale);
+            Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale,
+            float labelSmoothing, float zLoss) {
+        KernelChecks.crossEntropyBackward(
+                losses, dlogits, logits, targets, N, V, Vp, scale, labelSmoothing, zLoss);
         try {
             check(CpuLibrary.licorne_cpu_cross_entropy_backward(
-                    use(losses), use(dlogits), use(logits), use(targets), N, V, Vp, scale));
+                    use(losses), use(dlogits), use(logits), use(targets), N, V, Vp, scale, labelSmoothing, zLoss));
         } finally {
             release();
         }

@@ -179,11 +179,12 @@ final class CpuLibrary {
 
     static native int licorne_cpu_cross_entropy_forward(
             @Cast("float*") long losses, @Cast("const float*") long logits, @Cast("const int32_t*") long targets,
-            long N, long V, long Vp);
+            long N, long V, long Vp, float labelSmoothing, float zLoss);
 
     static native int licorne_cpu_cross_entropy_backward(
             @Cast("float*") long losses, @Cast("float*") long dlogits, @Cast("const float*") long logits,
-            @Cast("const int32_t*") long targets, long N, long V, long Vp, float scale);
+            @Cast("const int32_t*") long targets, long N, long V, long Vp, float scale, float labelSmoothing,
+            float zLoss);
 
     static native int licorne_cpu_global_norm(
             @Cast("float*") long out, @Cast("const float*") long x, @Cast("void*") long workspace, long count);

@@ -169,8 +169,8 @@ public abstract class BackendContract {
             Tensor dlogits = scope.tensor("dlogits", DType.F32, 3, 4);
             for (int bad : new int[] {3, -2, Integer.MAX_VALUE, Integer.MIN_VALUE}) {
                 indices.write(2, bad, 0);
-                refuses(bad, () -> kernels.crossEntropyForward(losses, rows, indices, 3, 3, 4));
-                refuses(bad, () -> kernels.crossEntropyBackward(losses, dlogits, rows, indices, 3, 3, 4, 1));
+                refuses(bad, () -> kernels.crossEntropyForward(losses, rows, indices, 3, 3, 4, 0, 0));
+                refuses(bad, () -> kernels.crossEntropyBackward(losses, dlogits, rows, indices, 3, 3, 4, 1, 0, 0));
             }
             Tensor cache = scope.tensor("cache", DType.F32, 3, 5, 4);
             Tensor other = scope.tensor("other", DType.F32, 3, 5, 4);

@@ -9,6 +9,14 @@ import java.util.function.Supplier;
 public final class CrossEntropyCases {
     private CrossEntropyCases() {}
 
+    /** What is added to the negative log-likelihood. */
+    private record Objective(String name, float labelSmoothing, float zLoss) {}
+
+    private static final Objective PLAIN = new Objective("", 0, 0);
+    private static final Objective SMOOTHED = new Objective(" smoothed", 0.1f, 0);
+    private static final Objective Z = new Objective(" z", 0, 1e-3f);
+    private static final Objective BOTH = new Objective(" smoothed z", 0.3f, 1e-4f);
+
     public static List<OpCase> cases() {
         List<OpCase> cases = new ArrayList<>();
         long[][] sizes = {
@@ -16,22 +24,31 @@ public final class CrossEntropyCases {
             {9, 1009, 1024}, {2, 50257, 50304}
         };
         for (long[] size : sizes) {
-            add(cases, "", Values.normal(2), size[0], size[1], size[2], false);
+            add(cases, "", Values.normal(2), PLAIN, size[0], size[1], size[2]);
         }
-        add(cases, " outliers", Values.outliers(1e4), 13, 131, 192, false);
-        add(cases, " all 1e4", Values.normal(1e4, 1), 5, 131, 192, false);
-        add(cases, " all -1e4", Values.normal(-1e4, 1), 5, 131, 192, false);
-        add(cases, " NaN in padding", Values.normal(1).with(Float.NaN, 37, 27, 64), 5, 37, 64, false);
-        cases.add(forward(" GPT-2", Values.normal(2), 256, 50257, 50304, true));
-        cases.add(backward(" GPT-2", Values.normal(2), true, 256, 50257, 50304, true));
+        add(cases, " outliers", Values.outliers(1e4), PLAIN, 13, 131, 192);
+        add(cases, " all 1e4", Values.normal(1e4, 1), PLAIN, 5, 131, 192);
+        add(cases, " all -1e4", Values.normal(-1e4, 1), PLAIN, 5, 131, 192);
+        add(cases, " NaN in padding", Values.normal(1).with(Float.NaN, 37, 27, 64), PLAIN, 5, 37, 64);
+        for (Objective objective : List.of(SMOOTHED, Z, BOTH)) {
+            for (long[] size : new long[][] {{3, 5, 8}, {0, 5, 8}, {1, 1, 64}, {5, 31, 32}, {9, 1009, 1024}, {3, 4099, 4160}}) {
+                add(cases, "", Values.normal(2), objective, size[0], size[1], size[2]);
+            }
+            add(cases, " outliers", Values.outliers(1e4), objective, 13, 131, 192);
+            add(cases, " all 1e4", Values.normal(1e4, 1), objective, 5, 2131, 2176);
+            add(cases, " NaN in padding", Values.normal(1).with(Float.NaN, 37, 27, 64), objective, 5, 37, 64);
+        }
+        cases.add(forward(" GPT-2", Values.normal(2), PLAIN, 256, 50257, 50304, true));
+        cases.add(backward(" GPT-2", Values.normal(2), PLAIN, true, 256, 50257, 50304, true));
+        cases.add(backward(" GPT-2", Values.normal(2), BOTH, true, 256, 50257, 50304, true));
         return cases;
     }
 
-    private static void add(List<OpCase> cases, String special, Values values, long N, long V, long Vp,
-            boolean benchmark) {
-        cases.add(forward(special, values, N, V, Vp, benchmark));
-        cases.add(backward(special, values, false, N, V, Vp, benchmark));
-        cases.add(backward(special, values, true, N, V, Vp, benchmark));
+    private static void add(
+            List<OpCase> cases, String special, Values values, Objective objective, long N, long V, long Vp) {
+        cases.add(forward(special, values, objective, N, V, Vp, false));
+        cases.add(backward(special, values, objective, false, N, V, Vp, false));
+        cases.add(backward(special, values, objective, true, N, V, Vp, false));
     }
 
     /** The last class, the first, an ignored row, then anything. */
@@ -53,8 +70,13 @@ public final class CrossEntropyCases {
     // a logit of 1e4 has an ulp of 1e-3, but max - logit is exact to half an ulp of itself
     private static final Tolerance LOSS = new Tolerance(3e-6, 5e-7);
 
-    private static OpCase forward(String special, Values values, long N, long V, long Vp, boolean benchmark) {
-        return OpCase.of("cross_entropy_forward", "N=" + N + " V=" + V + " Vp=" + Vp + special)
+    private static String name(long N, long V, long Vp, String special, Objective objective) {
+        return "N=" + N + " V=" + V + " Vp=" + Vp + special + objective.name();
+    }
+
+    private static OpCase forward(
+            String special, Values values, Objective objective, long N, long V, long Vp, boolean benchmark) {
+        return OpCase.of("cross_entropy_forward", name(N, V, Vp, special, objective))
                 .output("losses", LOSS, N)
                 .input("logits", values, N, Vp)
                 .indices("targets", targets(N, V), N)
@@ -64,20 +86,28 @@ public final class CrossEntropyCases {
                     var losses = t.get("losses");
                     var logits = t.get("logits");
                     var targets = t.get("targets");
-                    return () -> kernels.crossEntropyForward(losses, logits, targets, N, V, Vp);
+                    return () -> kernels.crossEntropyForward(
+                            losses, logits, targets, N, V, Vp, objective.labelSmoothing(), objective.zLoss());
                 });
     }
 
     private static OpCase backward(
-            String special, Values values, boolean inPlace, long N, long V, long Vp, boolean benchmark) {
+            String special,
+            Values values,
+            Objective objective,
+            boolean inPlace,
+            long N,
+            long V,
+            long Vp,
+            boolean benchmark) {
         float scale = 1f / Math.max(1, N);
-        OpCase forward = forward(special, values, N, V, Vp, false);
+        OpCase forward = forward(special, values, objective, N, V, Vp, false);
         Values same = Values.inputOf(forward, "logits");
         // p is exact to 4e-6, and p - 1 cancels where p is near 1
         Tolerance gradient = new Tolerance(5e-7 * scale, 4e-6);
         OpCase.Builder builder = OpCase.of(
                         "cross_entropy_backward",
-                        "N=" + N + " V=" + V + " Vp=" + Vp + special + (inPlace ? " in place" : ""))
+                        name(N, V, Vp, special, objective) + (inPlace ? " in place" : ""))
                 .output("losses", LOSS, N)
                 .cost(8 * N * Vp, 0)
                 .benchmark(benchmark);
@@ -88,20 +118,22 @@ public final class CrossEntropyCases {
                         var losses = t.get("losses");
                         var logits = t.get("logits");
                         var targets = t.get("targets");
-                        return () -> kernels.crossEntropyBackward(losses, logits, logits, targets, N, V, Vp, scale);
+                        return () -> kernels.crossEntropyBackward(losses, logits, logits, targets, N, V, Vp, scale,
+                                objective.labelSmoothing(), objective.zLoss());
                     });
         }
         return builder.output("dlogits", gradient, N, Vp)
                 .input("logits", same, N, Vp)
                 .indices("targets", targets(N, V), N)
-                .gradient(N * V > 100 || N == 0 ? null
+                .gradient(N * V > 200 || N == 0 ? null
                         : new OpCase.Gradient(forward, Map.of("dlogits", "logits"), Map.of(), scale))
                 .call((kernels, t) -> {
                     var losses = t.get("losses");
                     var dlogits = t.get("dlogits");
                     var logits = t.get("logits");
                     var targets = t.get("targets");
-                    return () -> kernels.crossEntropyBackward(losses, dlogits, logits, targets, N, V, Vp, scale);
+                    return () -> kernels.crossEntropyBackward(losses, dlogits, logits, targets, N, V, Vp, scale,
+                            objective.labelSmoothing(), objective.zLoss());
                 });
     }
 }

@@ -2,6 +2,7 @@ package org.licorne.testkit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
@@ -161,6 +162,29 @@ public abstract class GptContract {
                 double expected = Math.log(sum) - logits[n * TINY.vocabularySize() + targets[n]];
                 assertThat(Math.abs(losses[n] - expected) <= 1e-4).as("loss %d", n).isTrue();
             }
+        }
+    }
+
+    /** With all of the target's probability spread out, it does not matter which token it was. */
+    @Test
+    void smoothingSpreadsTheTargetAndZLossAddsToIt() {
+        int[] inputs = tokens(3 * 5, TINY.vocabularySize(), 1);
+        int[] targets = tokens(3 * 5, TINY.vocabularySize(), 2);
+        int[] others = tokens(3 * 5, TINY.vocabularySize(), 3);
+        try (Gpt gpt = lively(TINY, 1);
+                TrainingPass pass = gpt.trainingPass(3, 5)) {
+            gpt.zeroGradients();
+            double loss = pass.lossAndGradients(inputs, targets, 0.1f, 1, 0);
+            float[] gradients = gpt.memory().gradients().all().toFloats();
+            gpt.zeroGradients();
+            assertThat(pass.lossAndGradients(inputs, others, 0.1f, 1, 0)).isCloseTo(loss, within(1e-4));
+            assertClose(gpt.memory().gradients().all().toFloats(), gradients, ROUNDING);
+            double plain = pass.lossAndGradients(inputs, targets, 0.1f);
+            double squares = pass.lossAndGradients(inputs, targets, 0.1f, 0, 1) - plain;
+            double both = pass.lossAndGradients(inputs, targets, 0.1f, 0.25f, 0.5f);
+            assertThat(both).isCloseTo(0.75 * plain + 0.25 * loss + 0.5 * squares, within(1e-3));
+            assertThat(squares).isGreaterThan(1);
+            assertThat(pass.evaluate(inputs, targets)).isCloseTo(plain, within(1e-4));
         }
     }
 
