@@ -20,7 +20,9 @@
 #include "licorne/layer_norm.h"
 #include "licorne/linear.h"
 #include "licorne/memory.h"
+#include "licorne/rms_norm.h"
 #include "licorne/softmax.h"
+#include "licorne/swiglu.h"
 #include "ops/attention/intervals.h"
 
 namespace {
@@ -273,6 +275,49 @@ void rows() {
   test::near(edsmoothed, dsmoothed, 1e-6, 1e-5, "smoothed cross_entropy gradient");
 }
 
+void gated_and_scaled() {
+  Random random(12);
+  const int64_t N = 70, F = 37, C = 2 * F;
+  const Floats x = random.floats(N * C), residual = random.floats(N * C), gamma = random.floats(C);
+  const Floats dout = random.floats(N * C), dresidual = random.floats(N * C);
+  Floats out(N * C), sum(N * C), rstd(N), dx(N * C), dgamma(C), gated(N * F), dgated(N * C);
+  std::vector<char> workspace(licorne_cpu_rms_norm_backward_workspace_bytes(N, C));
+  OK(licorne_cpu_rms_norm_forward(out.data(), sum.data(), rstd.data(), x.data(), residual.data(), gamma.data(), N, C,
+                                  1e-5f));
+  OK(licorne_cpu_rms_norm_backward(dx.data(), dgamma.data(), dout.data(), sum.data(), gamma.data(), rstd.data(),
+                                   dresidual.data(), workspace.data(), N, C));
+  OK(licorne_cpu_swiglu_forward(gated.data(), x.data(), N, F));
+  OK(licorne_cpu_swiglu_backward(dgated.data(), dout.data(), x.data(), N, F));
+  Doubles eout(N * C), edx(N * C), edgamma(C), egated(N * F), edgated(N * C);
+  for (int64_t n = 0; n < N; n++) {
+    double squares = 0, product = 0;
+    for (int64_t c = 0; c < C; c++) squares += static_cast<double>(sum[n * C + c]) * sum[n * C + c];
+    const double r = 1 / std::sqrt(squares / C + 1e-5);
+    for (int64_t c = 0; c < C; c++) {
+      const int64_t i = n * C + c;
+      EXPECT(sum[i] == x[i] + residual[i]);
+      eout[i] = sum[i] * r * gamma[c];
+      edgamma[c] += dout[i] * sum[i] * r;
+      product += static_cast<double>(dout[i]) * gamma[c] * sum[i] * r / C;
+    }
+    for (int64_t c = 0; c < C; c++) {
+      const int64_t i = n * C + c;
+      edx[i] = r * (static_cast<double>(dout[i]) * gamma[c] - sum[i] * r * product) + dresidual[i];
+    }
+    for (int64_t f = 0; f < F; f++) {
+      const double gate = x[n * C + f], up = x[n * C + F + f], s = 1 / (1 + std::exp(-gate)), d = dout[n * F + f];
+      egated[n * F + f] = gate * s * up;
+      edgated[n * C + f] = d * up * (s + gate * s * (1 - s));
+      edgated[n * C + F + f] = d * gate * s;
+    }
+  }
+  test::near(eout, out, 1e-6, 1e-5, "rms_norm");
+  test::near(edx, dx, 1e-5, 1e-5, "rms_norm gradient");
+  test::near(edgamma, dgamma, 1e-4, 1e-5, "rms_norm gamma");
+  test::near(egated, gated, 1e-6, 1e-5, "swiglu");
+  test::near(edgated, dgated, 1e-6, 1e-5, "swiglu gradient");
+}
+
 void elements() {
   Random random(6);
   const int64_t count = 70001;
@@ -403,6 +448,7 @@ int main() {
     linear_maps();
     rows();
     elements();
+    gated_and_scaled();
     tables();
     decoding();
     attention_with_random_masks();

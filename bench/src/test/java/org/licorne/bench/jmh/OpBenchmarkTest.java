@@ -14,10 +14,12 @@ class OpBenchmarkTest {
     private static final List<Class<? extends OpBenchmark>> BENCHMARKS = List.of(
             EmbeddingBenchmark.class,
             LayerNormBenchmark.class,
+            RmsNormBenchmark.class,
             LinearBenchmark.class,
             AttentionBenchmark.class,
             AttentionDecodeBenchmark.class,
             GeluBenchmark.class,
+            SwigluBenchmark.class,
             SoftmaxBenchmark.class,
             CrossEntropyBenchmark.class,
             GlobalNormBenchmark.class,

@@ -7,6 +7,7 @@ import java.util.Random;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.AdamW;
 import org.bytedeco.pytorch.AdamWOptions;
+import org.bytedeco.pytorch.DoubleOptional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.TensorVector;
@@ -141,6 +142,46 @@ class OpParityTest {
         same("dx", dx, peerSum.grad().add(peer(dresidual, N, C)));
         same("dgamma", dgamma, weight.grad());
         same("dbeta", dbeta, bias.grad());
+    }
+
+    @Test
+    void rmsNorm() {
+        int N = 13;
+        int C = 77;
+        float epsilon = 0x1p-16f;
+        float[] x = normal(N * C);
+        float[] residual = normal(N * C);
+        float[] gamma = normal(C);
+        float[] dout = normal(N * C);
+        float[] dresidual = normal(N * C);
+        Tensor out = empty(N, C);
+        Tensor sum = empty(N, C);
+        Tensor rstd = empty(N);
+        Tensor scale = tensor(gamma, C);
+        kernels.rmsNormForward(out, sum, rstd, tensor(x, N, C), tensor(residual, N, C), scale, N, C, epsilon);
+        Tensor dx = empty(N, C);
+        Tensor dgamma = empty(C);
+        kernels.rmsNormBackward(
+                dx,
+                dgamma,
+                tensor(dout, N, C),
+                sum,
+                scale,
+                rstd,
+                tensor(dresidual, N, C),
+                workspace(kernels.rmsNormBackwardWorkspaceBytes(N, C)),
+                N,
+                C);
+
+        var peerSum = PyTorch.tensor(sum(x, residual), Precision.FP64, N, C);
+        peerSum.set_requires_grad(true);
+        var weight = variable(gamma, C);
+        var peerOut = torch.rms_norm(
+                peerSum, new long[] {C}, new TensorOptional(weight), new DoubleOptional(epsilon));
+        PyTorch.backward(peerOut, peer(dout, N, C));
+        same("out", out, peerOut);
+        same("dx", dx, peerSum.grad().add(peer(dresidual, N, C)));
+        same("dgamma", dgamma, weight.grad());
     }
 
     @Test
@@ -349,6 +390,24 @@ class OpParityTest {
         var peerX = variable(x, N, V);
         var peerOut = torch.softmax(peerX, -1);
         PyTorch.backward(peerOut, peer(dout, N, V));
+        same("out", out, peerOut);
+        same("dx", dx, peerX.grad());
+    }
+
+    @Test
+    void swiglu() {
+        int N = 11;
+        int F = 93;
+        float[] x = normal(N * 2 * F);
+        float[] dout = normal(N * F);
+        Tensor out = empty(N, F);
+        kernels.swigluForward(out, tensor(x, N, 2 * F), N, F);
+        Tensor dx = empty(N, 2 * F);
+        kernels.swigluBackward(dx, tensor(dout, N, F), tensor(x, N, 2 * F), N, F);
+
+        var peerX = variable(x, N, 2 * F);
+        var peerOut = torch.silu(peerX.narrow(1, 0, F)).mul(peerX.narrow(1, F, F));
+        PyTorch.backward(peerOut, peer(dout, N, F));
         same("out", out, peerOut);
         same("dx", dx, peerX.grad());
     }

@@ -1,6 +1,7 @@
 package org.licorne.backend;
 
 import static org.licorne.backend.TensorChecks.apart;
+import static org.licorne.backend.TensorChecks.bothOrNone;
 import static org.licorne.backend.TensorChecks.failure;
 import static org.licorne.backend.TensorChecks.present;
 import static org.licorne.backend.TensorChecks.product;
@@ -101,12 +102,6 @@ public final class KernelChecks {
         apart(op, "dTokenTable", dTokenTable, "dout", dout);
     }
 
-    private static void bothOrNone(String op, String name, Tensor tensor, String otherName, Tensor other) {
-        if ((tensor == null) != (other == null)) {
-            throw failure(op, name + " and " + otherName + " must both be given or both be null");
-        }
-    }
-
     // ---- layer_norm -------------------------------------------------------------------------------------------
 
     public static void layerNormForward(
@@ -122,27 +117,9 @@ public final class KernelChecks {
             long C,
             float epsilon) {
         String op = "layer_norm_forward";
-        size(op, "N", N);
-        size(op, "C", C);
-        shape(op, "out", out, DType.F32, "N,C", N, C);
+        NormChecks.forward(op, out, sum, rstd, x, residual, gamma, N, C, epsilon);
         shape(op, "mean", mean, DType.F32, "N", N);
-        shape(op, "rstd", rstd, DType.F32, "N", N);
-        shape(op, "x", x, DType.F32, "N,C", N, C);
-        shape(op, "gamma", gamma, DType.F32, "C", C);
         shape(op, "beta", beta, DType.F32, "C", C);
-        bothOrNone(op, "sum", sum, "residual", residual);
-        if (residual != null) {
-            shape(op, "sum", sum, DType.F32, "N,C", N, C);
-            shape(op, "residual", residual, DType.F32, "N,C", N, C);
-            sameOrApart(op, "sum", sum, "x", x);
-            sameOrApart(op, "sum", sum, "residual", residual);
-            apart(op, "out", out, "sum", sum);
-            apart(op, "out", out, "residual", residual);
-        }
-        apart(op, "out", out, "x", x);
-        if (!(epsilon >= 0)) {
-            throw failure(op, "epsilon = " + epsilon + " is negative or not a number");
-        }
     }
 
     public static void layerNormBackward(
@@ -159,24 +136,41 @@ public final class KernelChecks {
             long N,
             long C) {
         String op = "layer_norm_backward";
-        size(op, "N", N);
-        size(op, "C", C);
-        shape(op, "dx", dx, DType.F32, "N,C", N, C);
-        shape(op, "dgamma", dgamma, DType.F32, "C", C);
+        NormChecks.backward(op, dx, dgamma, dout, x, gamma, rstd, dresidual, N, C);
         shape(op, "dbeta", dbeta, DType.F32, "C", C);
-        shape(op, "dout", dout, DType.F32, "N,C", N, C);
-        shape(op, "x", x, DType.F32, "N,C", N, C);
-        shape(op, "gamma", gamma, DType.F32, "C", C);
         shape(op, "mean", mean, DType.F32, "N", N);
-        shape(op, "rstd", rstd, DType.F32, "N", N);
-        if (dresidual != null) {
-            shape(op, "dresidual", dresidual, DType.F32, "N,C", N, C);
-            sameOrApart(op, "dx", dx, "dresidual", dresidual);
-        }
-        sameOrApart(op, "dx", dx, "dout", dout);
-        apart(op, "dx", dx, "x", x);
         apart(op, "dgamma", dgamma, "dbeta", dbeta);
-        apart(op, "dgamma", dgamma, "gamma", gamma);
+        workspaceType(op, workspace);
+    }
+
+    // ---- rms_norm ---------------------------------------------------------------------------------------------
+
+    public static void rmsNormForward(
+            Tensor out,
+            Tensor sum,
+            Tensor rstd,
+            Tensor x,
+            Tensor residual,
+            Tensor gamma,
+            long N,
+            long C,
+            float epsilon) {
+        NormChecks.forward("rms_norm_forward", out, sum, rstd, x, residual, gamma, N, C, epsilon);
+    }
+
+    public static void rmsNormBackward(
+            Tensor dx,
+            Tensor dgamma,
+            Tensor dout,
+            Tensor x,
+            Tensor gamma,
+            Tensor rstd,
+            Tensor dresidual,
+            Tensor workspace,
+            long N,
+            long C) {
+        String op = "rms_norm_backward";
+        NormChecks.backward(op, dx, dgamma, dout, x, gamma, rstd, dresidual, N, C);
         workspaceType(op, workspace);
     }
 
@@ -395,6 +389,28 @@ public final class KernelChecks {
         sameElements(op, "dout", dout, "x", x);
         sameOrApart(op, "dx", dx, "dout", dout);
         apart(op, "dx", dx, "x", x);
+    }
+
+    // ---- swiglu -----------------------------------------------------------------------------------------------
+
+    public static void swigluForward(Tensor out, Tensor x, long N, long F) {
+        String op = "swiglu_forward";
+        size(op, "N", N);
+        size(op, "F", F);
+        shape(op, "out", out, DType.F32, "N,F", N, F);
+        shape(op, "x", x, DType.F32, "N,2F", N, product(op, 2, F));
+        apart(op, "out", out, "x", x);
+    }
+
+    public static void swigluBackward(Tensor dx, Tensor dout, Tensor x, long N, long F) {
+        String op = "swiglu_backward";
+        size(op, "N", N);
+        size(op, "F", F);
+        shape(op, "dx", dx, DType.F32, "N,2F", N, product(op, 2, F));
+        shape(op, "dout", dout, DType.F32, "N,F", N, F);
+        shape(op, "x", x, DType.F32, "N,2F", N, product(op, 2, F));
+        sameOrApart(op, "dx", dx, "x", x);
+        apart(op, "dx", dx, "dout", dout);
     }
 
     // ---- softmax and cross_entropy ----------------------------------------------------------------------------

@@ -104,6 +104,46 @@ public interface Kernels {
     /** Bytes of workspace that {@link #layerNormBackward} wants. */
     long layerNormBackwardWorkspaceBytes(long N, long C);
 
+    // ---- rms_norm ---------------------------------------------------------------------------------------------
+
+    /**
+     * Root-mean-square normalisation, with the residual addition before it.
+     *
+     * <p>Computes: {@code sum = x + residual} (or x without residual), {@code rstd = 1 / sqrt(Σ sum² / C + epsilon)},
+     * {@code out = sum · rstd · gamma}, per row.
+     * <br>Shapes: out, sum, x, residual (N,C); rstd (N); gamma (C).
+     * <br>Types: F32.
+     * <br>Writes: out, rstd, and sum if there is a residual.
+     * <br>Edge: residual and sum are both null or both given; sum may be the same tensor as x or as residual. A row of
+     * zeros gives zeros.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 5·N·C flops; 2·N·C·4 bytes, 4·N·C·4 with residual.
+     * <br>Throws: as all ops.
+     * <br>Source: Zhang and Sennrich 2019, equation 4.
+     */
+    void rmsNormForward(Tensor out, Tensor sum, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, long N, long C, float epsilon);
+
+    /**
+     * Gradient of {@link #rmsNormForward}.
+     *
+     * <p>Computes: with {@code x̂ = x · rstd} and {@code g = dout · gamma}: {@code dx = rstd · (g - x̂ · Σ(g·x̂)/C) +
+     * dresidual}; {@code dgamma += Σ_n dout·x̂}. x is what was normalised, i.e. the forward op's sum if it had a
+     * residual; dx is then the gradient of both summands.
+     * <br>Shapes: dx, dout, x, dresidual (N,C); dgamma, gamma (C); rstd (N).
+     * <br>Types: F32.
+     * <br>Writes: dx; dgamma accumulating; workspace.
+     * <br>Edge: dresidual (gradient that reaches the sum by another way) may be null; dx may be the same tensor as
+     * dresidual or as dout.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 10·N·C flops; 3·N·C·4 bytes, 4·N·C·4 with dresidual.
+     * <br>Throws: as all ops.
+     * <br>Source: derivative of the forward op.
+     */
+    void rmsNormBackward(Tensor dx, Tensor dgamma, Tensor dout, Tensor x, Tensor gamma, Tensor rstd, Tensor dresidual, Tensor workspace, long N, long C);
+
+    /** Bytes of workspace that {@link #rmsNormBackward} wants. */
+    long rmsNormBackwardWorkspaceBytes(long N, long C);
+
     // ---- linear -----------------------------------------------------------------------------------------------
 
     /**
@@ -323,6 +363,40 @@ public interface Kernels {
      * <br>Source: derivative of the forward op.
      */
     void geluBackward(Tensor dx, Tensor dout, Tensor x);
+
+    // ---- swiglu -----------------------------------------------------------------------------------------------
+
+    /**
+     * SwiGLU's gate: one half of each row, through SiLU, multiplies the other half.
+     *
+     * <p>Computes: {@code out[n][f] = gate · sigmoid(gate) · up} with {@code gate = x[n][f]}, {@code up = x[n][F + f]}.
+     * <br>Shapes: out (N,F), x (N,2F).
+     * <br>Types: F32.
+     * <br>Writes: out.
+     * <br>Edge: a large negative gate gives 0, a large positive one gate · up; never NaN from finite numbers whose
+     * product is finite.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 12·N·F bytes.
+     * <br>Throws: as all ops.
+     * <br>Source: Shazeer 2020, equation 6.
+     */
+    void swigluForward(Tensor out, Tensor x, long N, long F);
+
+    /**
+     * Gradient of {@link #swigluForward}.
+     *
+     * <p>Computes: with {@code s = sigmoid(gate)}: {@code dx[n][f] = dout · up · (s + gate · s · (1 - s))}, {@code
+     * dx[n][F + f] = dout · gate · s}.
+     * <br>Shapes: dx, x (N,2F); dout (N,F).
+     * <br>Types: F32.
+     * <br>Writes: dx.
+     * <br>Edge: dx may be x, which is then no longer there. Large gates as in the forward op.
+     * <br>Repeat: bit-identical, for any number of threads.
+     * <br>Cost: 20·N·F bytes.
+     * <br>Throws: as all ops.
+     * <br>Source: derivative of the forward op.
+     */
+    void swigluBackward(Tensor dx, Tensor dout, Tensor x, long N, long F);
 
     // ---- softmax and cross_entropy ----------------------------------------------------------------------------
 

@@ -112,6 +112,12 @@ final class TensorChecks {
         }
     }
 
+    static void bothOrNone(String op, String name, Tensor tensor, String otherName, Tensor other) {
+        if ((tensor == null) != (other == null)) {
+            throw failure(op, name + " and " + otherName + " must both be given or both be null");
+        }
+    }
+
     /** At least {@code extent} elements. */
     static void reaches(String op, String name, Tensor tensor, long extent) {
         type(op, name, tensor, DType.F32);

@@ -111,6 +111,44 @@ final class ReferenceKernels implements Kernels {
     }
 
     @Override
+    public void rmsNormForward(
+            Tensor out, Tensor sum, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, long N, long C,
+            float epsilon) {
+        KernelChecks.rmsNormForward(out, sum, rstd, x, residual, gamma, N, C, epsilon);
+        using(() -> RmsNormReference.forward(workers, Floats.of(out), Floats.of(sum), Floats.of(rstd), Floats.of(x),
+                Floats.of(residual), Floats.of(gamma), (int) N, (int) C, epsilon),
+                out, sum, rstd, x, residual, gamma);
+    }
+
+    @Override
+    public void rmsNormBackward(
+            Tensor dx, Tensor dgamma, Tensor dout, Tensor x, Tensor gamma, Tensor rstd, Tensor dresidual,
+            Tensor workspace, long N, long C) {
+        KernelChecks.rmsNormBackward(dx, dgamma, dout, x, gamma, rstd, dresidual, workspace, N, C);
+        using(() -> RmsNormReference.backward(workers, Floats.of(dx), Floats.of(dgamma), Floats.of(dout), Floats.of(x),
+                Floats.of(gamma), Floats.of(rstd), Floats.of(dresidual), (int) N, (int) C),
+                dx, dgamma, dout, x, gamma, rstd, dresidual, workspace);
+    }
+
+    @Override
+    public long rmsNormBackwardWorkspaceBytes(long N, long C) {
+        return 0;
+    }
+
+    @Override
+    public void swigluForward(Tensor out, Tensor x, long N, long F) {
+        KernelChecks.swigluForward(out, x, N, F);
+        using(() -> SwigluReference.forward(workers, Floats.of(out), Floats.of(x), (int) N, (int) F), out, x);
+    }
+
+    @Override
+    public void swigluBackward(Tensor dx, Tensor dout, Tensor x, long N, long F) {
+        KernelChecks.swigluBackward(dx, dout, x, N, F);
+        using(() -> SwigluReference.backward(workers, Floats.of(dx), Floats.of(dout), Floats.of(x), (int) N, (int) F),
+                dx, dout, x);
+    }
+
+    @Override
     public void linearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
         KernelChecks.linearForward(out, x, weight, bias, N, C, OC);
         using(() -> LinearReference.forward(workers, Floats.of(out), Floats.of(x), Floats.of(weight), Floats.of(bias),

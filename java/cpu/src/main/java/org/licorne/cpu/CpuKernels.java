@@ -150,6 +150,39 @@ final class CpuKernels implements Kernels {
     }
 
     @Override
+    public synchronized void rmsNormForward(
+            Tensor out, Tensor sum, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, long N, long C,
+            float epsilon) {
+        KernelChecks.rmsNormForward(out, sum, rstd, x, residual, gamma, N, C, epsilon);
+        try {
+            check(CpuLibrary.licorne_cpu_rms_norm_forward(
+                    use(out), use(sum), use(rstd), use(x), use(residual), use(gamma), N, C, epsilon));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void rmsNormBackward(
+            Tensor dx, Tensor dgamma, Tensor dout, Tensor x, Tensor gamma, Tensor rstd, Tensor dresidual,
+            Tensor workspace, long N, long C) {
+        KernelChecks.rmsNormBackward(dx, dgamma, dout, x, gamma, rstd, dresidual, workspace, N, C);
+        KernelChecks.workspace("rms_norm_backward", workspace, rmsNormBackwardWorkspaceBytes(N, C));
+        try {
+            check(CpuLibrary.licorne_cpu_rms_norm_backward(
+                    use(dx), use(dgamma), use(dout), use(x), use(gamma), use(rstd), use(dresidual), use(workspace), N,
+                    C));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public long rmsNormBackwardWorkspaceBytes(long N, long C) {
+        return CpuLibrary.licorne_cpu_rms_norm_backward_workspace_bytes(N, C);
+    }
+
+    @Override
     public synchronized void linearForward(
             Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
         KernelChecks.linearForward(out, x, weight, bias, N, C, OC);
@@ -330,6 +363,26 @@ final class CpuKernels implements Kernels {
         KernelChecks.geluBackward(dx, dout, x);
         try {
             check(CpuLibrary.licorne_cpu_gelu_backward(use(dx), use(dout), use(x), x.elements()));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void swigluForward(Tensor out, Tensor x, long N, long F) {
+        KernelChecks.swigluForward(out, x, N, F);
+        try {
+            check(CpuLibrary.licorne_cpu_swiglu_forward(use(out), use(x), N, F));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void swigluBackward(Tensor dx, Tensor dout, Tensor x, long N, long F) {
+        KernelChecks.swigluBackward(dx, dout, x, N, F);
+        try {
+            check(CpuLibrary.licorne_cpu_swiglu_backward(use(dx), use(dout), use(x), N, F));
         } finally {
             release();
         }

@@ -17,6 +17,7 @@ import org.bytedeco.javacpp.annotation.Platform;
             "licorne/memory.h",
             "licorne/embedding.h",
             "licorne/layer_norm.h",
+            "licorne/rms_norm.h",
             "licorne/linear.h",
             "licorne/quantize.h",
             "licorne/quantized_linear.h",
@@ -25,6 +26,7 @@ import org.bytedeco.javacpp.annotation.Platform;
             "licorne/attention_decode.h",
             "licorne/key_value_append.h",
             "licorne/gelu.h",
+            "licorne/swiglu.h",
             "licorne/softmax.h",
             "licorne/cross_entropy.h",
             "licorne/global_norm.h",
@@ -102,6 +104,18 @@ final class CpuLibrary {
 
     static native long licorne_cpu_layer_norm_backward_workspace_bytes(long N, long C);
 
+    static native int licorne_cpu_rms_norm_forward(
+            @Cast("float*") long out, @Cast("float*") long sum, @Cast("float*") long rstd,
+            @Cast("const float*") long x, @Cast("const float*") long residual, @Cast("const float*") long gamma,
+            long N, long C, float epsilon);
+
+    static native int licorne_cpu_rms_norm_backward(
+            @Cast("float*") long dx, @Cast("float*") long dgamma, @Cast("const float*") long dout,
+            @Cast("const float*") long x, @Cast("const float*") long gamma, @Cast("const float*") long rstd,
+            @Cast("const float*") long dresidual, @Cast("void*") long workspace, long N, long C);
+
+    static native long licorne_cpu_rms_norm_backward_workspace_bytes(long N, long C);
+
     static native int licorne_cpu_linear_forward(
             @Cast("float*") long out, @Cast("const float*") long x, @Cast("const float*") long weight,
             @Cast("const float*") long bias, long N, long C, long OC, int precision);
@@ -169,6 +183,12 @@ final class CpuLibrary {
 
     static native int licorne_cpu_gelu_backward(
             @Cast("float*") long dx, @Cast("const float*") long dout, @Cast("const float*") long x, long count);
+
+    static native int licorne_cpu_swiglu_forward(
+            @Cast("float*") long out, @Cast("const float*") long x, long N, long F);
+
+    static native int licorne_cpu_swiglu_backward(
+            @Cast("float*") long dx, @Cast("const float*") long dout, @Cast("const float*") long x, long N, long F);
 
     static native int licorne_cpu_softmax_forward(
             @Cast("float*") long out, @Cast("const float*") long x, long N, long V, long Vp);

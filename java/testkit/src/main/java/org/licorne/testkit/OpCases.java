@@ -12,11 +12,13 @@ public final class OpCases {
         List<OpCase> cases = new ArrayList<>();
         cases.addAll(EmbeddingCases.cases());
         cases.addAll(LayerNormCases.cases());
+        cases.addAll(RmsNormCases.cases());
         cases.addAll(LinearCases.cases());
         cases.addAll(QuantizedCases.cases());
         cases.addAll(AttentionCases.cases());
         cases.addAll(DecodeCases.cases());
         cases.addAll(GeluCases.cases());
+        cases.addAll(SwigluCases.cases());
         cases.addAll(SoftmaxCases.cases());
         cases.addAll(CrossEntropyCases.cases());
         cases.addAll(OptimiserCases.cases());

@@ -37,6 +37,6 @@ class GradientTest {
                 .distinct()
                 .toList();
         assertThat(cases().stream().map(OpCase::op).collect(Collectors.toSet())).containsAll(backward);
-        assertThat(backward).hasSize(8);
+        assertThat(backward).hasSize(10);
     }
 }
