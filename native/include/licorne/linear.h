@@ -12,6 +12,8 @@ extern "C" {
 /* out (N,OC) = x (N,C) weight^T + bias (OC, may be null) */
 LICORNE_EXPORT int32_t licorne_cpu_linear_forward(float* out, const float* x, const float* weight, const float* bias,
                                                   int64_t N, int64_t C, int64_t OC, int32_t precision);
+/* Up to so many rows N a row of out has the same bits whatever N is and whatever the other rows hold. */
+LICORNE_EXPORT int64_t licorne_cpu_linear_independent_rows(void);
 /* dx (N,C) = dout (N,OC) weight */
 LICORNE_EXPORT int32_t licorne_cpu_linear_backward_input(float* dx, const float* dout, const float* weight, int64_t N,
                                                          int64_t C, int64_t OC, int32_t precision);

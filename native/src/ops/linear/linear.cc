@@ -202,6 +202,8 @@ int32_t licorne_cpu_linear_forward(float* out, const float* x, const float* weig
   });
 }
 
+int64_t licorne_cpu_linear_independent_rows(void) { return licorne::kFewRows; }
+
 int32_t licorne_cpu_linear_backward_input(float* dx, const float* dout, const float* weight, int64_t N, int64_t C,
                                           int64_t OC, int32_t precision) {
   using namespace licorne;

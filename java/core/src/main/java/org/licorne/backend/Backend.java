@@ -40,6 +40,11 @@ public interface Backend extends BufferAllocator, AutoCloseable {
                 "backend '" + name() + "' (" + device() + ") has no products in " + precision);
     }
 
+    /** The fastest one here: BF16 where its products are there, else F32. */
+    default Precision preferredPrecision() {
+        return supports(Precision.BF16) ? Precision.BF16 : Precision.F32;
+    }
+
     /** Waits until all ops issued so far are done; errors of asynchronous ops are thrown here at the latest. */
     void synchronize();
 

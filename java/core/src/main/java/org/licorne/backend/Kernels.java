@@ -154,12 +154,19 @@ public interface Kernels {
      * <br>Types: F32.
      * <br>Writes: out.
      * <br>Edge: bias may be null. C = 0 gives the bias.
-     * <br>Repeat: bit-identical for one thread count.
+     * <br>Repeat: bit-identical for one thread count. With N up to {@link #linearIndependentRows} a row's bits depend
+     * neither on N nor on the other rows; with more rows they may.
      * <br>Cost: 2·N·C·OC flops.
      * <br>Throws: as all ops.
      * <br>Source: affine map.
      */
     void linearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC);
+
+    /**
+     * The most rows that {@link #linearForward} computes each as if it were alone, bit for bit; at least 1. Decoding takes
+     * no more sequences together than this, so that a text does not depend on its batch.
+     */
+    long linearIndependentRows();
 
     /**
      * Gradient of {@link #linearForward} by its input.

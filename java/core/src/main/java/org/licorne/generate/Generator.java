@@ -54,11 +54,10 @@ public final class Generator {
     }
 
     /**
-     * Continues several prompts at once. A prompt's text depends on seed and prompt, not on its neighbours; a prompt
-     * that is given several times gets different texts. (On a backend whose matrix product rounds differently for
-     * different batches, logits differ in their last bits: measured 1e-6 with AVX-512. A draw that falls into so narrow a
-     * gap comes out differently.) A text whose tokens, prompt included, fill the model's context
-     * ends with {@link FinishReason#LENGTH}.
+     * Continues several prompts at once. A prompt's text depends on seed and prompt, not on its neighbours: on one
+     * machine with one thread count its logits have the same bits in every batch ({@link DecodingPass}). A prompt that is
+     * given several times gets different texts. A text whose tokens, prompt included, fill the model's context ends with
+     * {@link FinishReason#LENGTH}.
      *
      * @throws IllegalArgumentException if a prompt has more tokens than the model's context
      */

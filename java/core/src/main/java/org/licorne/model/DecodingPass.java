@@ -3,6 +3,7 @@ package org.licorne.model;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Collectors;
 import org.licorne.backend.AttentionShape;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
@@ -19,9 +20,13 @@ import org.licorne.tensor.Tensor;
  * {@link #feed} the prompts, then {@link #decode} token by token; after either, {@link #logits} has each sequence's
  * logits for what comes next. A decoding step allocates nothing. The caller closes it before the model. Not
  * thread-safe.
+ *
+ * <p>A sequence's logits depend, bit for bit, on nothing but what it was fed and decoded: neither on the other sequences
+ * nor on B or S. So prompts go through the model one sequence at a time, and decoding takes no more of them together than
+ * the kernels keep apart ({@link Kernels#linearIndependentRows}).
  */
 public final class DecodingPass implements AutoCloseable {
-    /** Prompt tokens of all sequences together that go through the model at once. */
+    /** Tokens of a prompt that go through the model at once. */
     private static final int PROMPT_CHUNK = 512;
 
     private final Gpt gpt;
@@ -29,7 +34,8 @@ public final class DecodingPass implements AutoCloseable {
     private final MemoryScope scope;
     private final int B;
     private final int S;
-    private final Memory memory;
+    private final int groupSize;
+    private final List<Group> groups;
     private final Buffer promptBuffer;
     private final HostTransfer transfer;
     private final int[] lengths;
@@ -43,11 +49,12 @@ public final class DecodingPass implements AutoCloseable {
         this.gpt = gpt;
         this.B = B;
         this.S = S;
-        this.kernels = gpt.backend().kernels();
+        this.kernels = gpt.kernels();
+        this.groupSize = groupSize(kernels, B);
         this.scope = new MemoryScope(gpt.backend(), "decoding");
         try {
-            memory = Slab.allocate(scope, "cache", slab -> new Memory(slab, gpt.config(), kernels, B, S));
-            promptBuffer = scope.allocate("prompt", promptBytes(gpt.config(), kernels, B, S));
+            groups = Slab.allocate(scope, "cache", slab -> groups(slab, gpt.config(), kernels, B, S));
+            promptBuffer = scope.allocate("prompt", promptBytes(gpt.config(), kernels, S));
         } catch (RuntimeException e) {
             scope.close();
             throw e;
@@ -62,15 +69,27 @@ public final class DecodingPass implements AutoCloseable {
 
     static long bytes(GptConfig config, Kernels kernels, int B, int S) {
         checkSizes(config, B, S);
-        return Slab.measure(slab -> new Memory(slab, config, kernels, B, S)) + promptBytes(config, kernels, B, S);
+        return Slab.measure(slab -> groups(slab, config, kernels, B, S)) + promptBytes(config, kernels, S);
     }
 
-    private static long promptBytes(GptConfig config, Kernels kernels, int B, int S) {
-        return Slab.measure(slab -> new Prompt(slab, config, kernels, B, promptChunk(B, S), S));
+    private static long promptBytes(GptConfig config, Kernels kernels, int S) {
+        return Slab.measure(slab -> new Prompt(slab, config, kernels, Math.min(S, PROMPT_CHUNK), S));
     }
 
-    private static int promptChunk(int B, int S) {
-        return Math.max(1, Math.min(S, PROMPT_CHUNK / B));
+    /** Sequences per group: as few groups as may be, of even size. */
+    private static int groupSize(Kernels kernels, int B) {
+        long most = kernels == null ? B : kernels.linearIndependentRows();
+        int count = (int) ((B - 1) / most) + 1;
+        return (B + count - 1) / count;
+    }
+
+    private static List<Group> groups(Slab slab, GptConfig config, Kernels kernels, int B, int S) {
+        int size = groupSize(kernels, B);
+        List<Group> groups = new ArrayList<>();
+        for (int first = 0; first < B; first += size) {
+            groups.add(new Group(slab, config, kernels, first, Math.min(size, B - first), S));
+        }
+        return groups;
     }
 
     private static void checkSizes(GptConfig config, int B, int S) {
@@ -84,8 +103,10 @@ public final class DecodingPass implements AutoCloseable {
         }
     }
 
-    /** The caches, and what one token per sequence takes. */
-    private static final class Memory {
+    /** Sequences that are decoded together: their caches, and what one token for each of them takes. */
+    private static final class Group {
+        private final int first; // of the pass's sequences
+        private final int B;
         private final List<Attention.Cache> caches = new ArrayList<>();
         private final Tensor tokens; // (B)
         private final Tensor positions; // (B), rows of the position table
@@ -95,7 +116,9 @@ public final class DecodingPass implements AutoCloseable {
         private final Tensor logits; // (B, Vp)
         private final Tensor workspace;
 
-        Memory(Slab slab, GptConfig config, Kernels kernels, int B, int S) {
+        Group(Slab slab, GptConfig config, Kernels kernels, int first, int B, int S) {
+            this.first = first;
+            this.B = B;
             AttentionShape shape = AttentionShape.cached(B, 1, S, config.heads(), config.headSize());
             for (int layer = 0; layer < config.layers(); layer++) {
                 caches.add(new Attention.Cache(slab, "h." + layer + ".cache", B, S, config.channels()));
@@ -111,23 +134,23 @@ public final class DecodingPass implements AutoCloseable {
         }
     }
 
-    /** What T prompt tokens per sequence take. */
+    /** What T prompt tokens of one sequence take. */
     private static final class Prompt {
-        private final Tensor tokens; // (B, T)
-        private final Tensor positions; // (B, T)
-        private final Tensor places; // (B, T)
-        private final Tensor queryLengths; // (B)
-        private final Tensor keyLengths; // (B)
+        private final Tensor tokens; // (T)
+        private final Tensor positions; // (T)
+        private final Tensor places; // (1, T)
+        private final Tensor queryLengths; // (1)
+        private final Tensor keyLengths; // (1)
         private final Transformer.Activations transformer;
         private final Tensor workspace;
 
-        Prompt(Slab slab, GptConfig config, Kernels kernels, int B, int T, int S) {
-            AttentionShape shape = AttentionShape.cached(B, T, S, config.heads(), config.headSize());
-            tokens = slab.ints("tokens", (long) B * T);
-            positions = slab.ints("positions", (long) B * T);
-            places = slab.ints("places", B, T);
-            queryLengths = slab.ints("query_lengths", B);
-            keyLengths = slab.ints("key_lengths", B);
+        Prompt(Slab slab, GptConfig config, Kernels kernels, int T, int S) {
+            AttentionShape shape = AttentionShape.cached(1, T, S, config.heads(), config.headSize());
+            tokens = slab.ints("tokens", T);
+            positions = slab.ints("positions", T);
+            places = slab.ints("places", 1, T);
+            queryLengths = slab.ints("query_lengths", 1);
+            keyLengths = slab.ints("key_lengths", 1);
             transformer =
                     new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels(), false);
             workspace =
@@ -161,18 +184,25 @@ public final class DecodingPass implements AutoCloseable {
     }
 
     /**
-     * Appends tokens to every sequence, in as few forward passes as the chunk allows.
+     * Appends tokens to every sequence, one sequence after the other, in as few forward passes as the chunk allows.
      *
      * @param more tokens for each of the B sequences; none leaves a sequence, and its logits, as they are
      */
     public void feed(int[][] more) {
         checkFeed(more);
-        int longest = Arrays.stream(more).mapToInt(part -> part.length).max().orElse(0);
-        int chunk = promptChunk(B, S);
-        for (int done = 0; done < longest; done += chunk) {
-            feedChunk(more, done, Math.min(chunk, longest - done));
+        for (Group group : groups) {
+            boolean fed = false;
+            for (int b = 0; b < group.B; b++) {
+                int[] text = more[group.first + b];
+                if (text.length > 0) {
+                    feed(group, b, text);
+                    fed = true;
+                }
+            }
+            if (fed) {
+                head(group);
+            }
         }
-        head();
     }
 
     private void checkFeed(int[][] more) {
@@ -183,53 +213,51 @@ public final class DecodingPass implements AutoCloseable {
             gpt.checkTokens(more[b], more[b].length, "sequence " + b, 0);
             if (more[b].length > S - lengths[b]) {
                 long wanted = (long) lengths[b] + more[b].length;
-                throw new IllegalArgumentException("sequence " + b + " would have " + wanted + " tokens, more than the " + S + " it was made for (the model's context is "
+                throw new IllegalArgumentException("sequence " + b + " would have " + wanted
+                        + " tokens, more than the " + S + " it was made for (the model's context is "
                         + gpt.config().contextLength() + ")");
             }
         }
     }
 
-    private void feedChunk(int[][] more, int done, int T) {
-        int[] ids = new int[B * T];
-        int[] rows = new int[B * T];
-        int[] slots = new int[B * T];
-        int[] counts = new int[B];
-        Arrays.fill(slots, -1);
-        for (int b = 0; b < B; b++) {
-            counts[b] = Math.max(0, Math.min(T, more[b].length - done));
-            for (int t = 0; t < counts[b]; t++) {
-                ids[b * T + t] = more[b][done + t];
-                rows[b * T + t] = lengths[b] + t;
-                slots[b * T + t] = lengths[b] + t;
-            }
-            lengths[b] += counts[b];
+    private void feed(Group group, int b, int[] text) {
+        List<Attention.Cache> caches =
+                group.caches.stream().map(cache -> cache.sequence(b)).collect(Collectors.toList());
+        Tensor last = null;
+        for (int done = 0; done < text.length; done += PROMPT_CHUNK) {
+            int T = Math.min(PROMPT_CHUNK, text.length - done);
+            last = feedChunk(caches, group.first + b, Arrays.copyOfRange(text, done, done + T));
         }
-        Prompt prompt = new Prompt(Slab.over(promptBuffer), gpt.config(), kernels, B, T, S);
-        transfer.write(prompt.tokens, ids, 0, ids.length);
-        transfer.write(prompt.positions, rows, 0, rows.length);
-        transfer.write(prompt.places, slots, 0, slots.length);
-        transfer.write(prompt.queryLengths, counts, 0, B);
-        transfer.write(prompt.keyLengths, lengths, 0, B);
-        gpt.layers()
-                .embedding()
-                .forward(kernels, prompt.transformer.input, prompt.tokens, prompt.positions, (long) B * T);
+        long C = gpt.config().channels();
+        kernels.copy(group.transformer.hidden.part("hidden", b * C, C), last);
+    }
+
+    /** @return the hidden state of the chunk's last token */
+    private Tensor feedChunk(List<Attention.Cache> caches, int sequence, int[] ids) {
+        int T = ids.length;
+        int[] slots = new int[T];
+        for (int t = 0; t < T; t++) {
+            slots[t] = lengths[sequence] + t;
+        }
+        lengths[sequence] += T;
+        Prompt prompt = new Prompt(Slab.over(promptBuffer), gpt.config(), kernels, T, S);
+        transfer.write(prompt.tokens, ids, 0, T);
+        transfer.write(prompt.positions, slots, 0, T);
+        transfer.write(prompt.places, slots, 0, T);
+        transfer.write(prompt.queryLengths, new int[] {T}, 0, 1);
+        transfer.write(prompt.keyLengths, lengths, sequence, 1);
+        gpt.layers().embedding().forward(kernels, prompt.transformer.input, prompt.tokens, prompt.positions, T);
         gpt.layers()
                 .transformer()
                 .forwardCached(
                         kernels,
                         prompt.transformer,
-                        memory.caches,
+                        caches,
                         prompt.places,
                         Mask.causal().withLengths(prompt.queryLengths, prompt.keyLengths),
                         prompt.workspace);
         long C = gpt.config().channels();
-        for (int b = 0; b < B; b++) {
-            if (counts[b] > 0) {
-                kernels.copy(
-                        memory.transformer.hidden.part("hidden", b * C, C),
-                        prompt.transformer.hidden.part("hidden", (b * (long) T + counts[b] - 1) * C, C));
-            }
-        }
+        return prompt.transformer.hidden.part("hidden", (T - 1) * C, C);
     }
 
     /**
@@ -256,25 +284,47 @@ public final class DecodingPass implements AutoCloseable {
             lengths[b] += idle ? 0 : 1;
             keyLengths[b] = idle ? 0 : lengths[b];
         }
-        transfer.write(memory.tokens, tokens, 0, B);
-        transfer.write(memory.positions, positions, 0, B);
-        transfer.write(memory.places, places, 0, B);
-        transfer.write(memory.keyLengths, keyLengths, 0, B);
-        gpt.layers().embedding().forward(kernels, memory.transformer.input, memory.tokens, memory.positions, B);
-        gpt.layers()
-                .transformer()
-                .decode(kernels, memory.transformer, memory.caches, memory.places, memory.keyLengths, memory.workspace);
-        head();
+        for (int i = 0; i < groups.size(); i++) {
+            if (anyGrows(groups.get(i))) {
+                decode(groups.get(i));
+            }
+        }
     }
 
-    private void head() {
-        gpt.layers().head().logits(kernels, memory.logits, memory.transformer.hidden, B);
+    private boolean anyGrows(Group group) {
+        for (int b = group.first; b < group.first + group.B; b++) {
+            if (places[b] >= 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private void decode(Group group) {
+        transfer.write(group.tokens, tokens, group.first, group.B);
+        transfer.write(group.positions, positions, group.first, group.B);
+        transfer.write(group.places, places, group.first, group.B);
+        transfer.write(group.keyLengths, keyLengths, group.first, group.B);
+        gpt.layers().embedding().forward(kernels, group.transformer.input, group.tokens, group.positions, group.B);
+        gpt.layers()
+                .transformer()
+                .decode(kernels, group.transformer, group.caches, group.places, group.keyLengths, group.workspace);
+        head(group);
+    }
+
+    private void head(Group group) {
+        gpt.layers().head().logits(kernels, group.logits, group.transformer.hidden, group.B);
     }
 
     /** Copies the logits for what comes after sequence b. @param into (V) */
     public void logits(int b, float[] into) {
+        Group group = groups.get(b / groupSize);
         transfer.read(
-                memory.logits, b * gpt.config().paddedVocabularySize(), into, 0, gpt.config().vocabularySize());
+                group.logits,
+                b % groupSize * gpt.config().paddedVocabularySize(),
+                into,
+                0,
+                gpt.config().vocabularySize());
     }
 
     /** Idempotent. */

@@ -4,6 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.licorne.backend.Backend;
+import org.licorne.backend.Kernels;
+import org.licorne.backend.Precision;
 import org.licorne.nn.Parameter;
 import org.licorne.nn.Parameters;
 import org.licorne.random.Philox;
@@ -26,10 +28,13 @@ public final class Gpt implements AutoCloseable {
     private final GptConfig config;
     private final GptLayers layers;
     private final MemoryScope scope;
+    private Kernels kernels;
+    private Precision precision = Precision.F32;
 
     private Gpt(Backend backend, GptConfig config, DType matrices) {
         this.backend = backend;
         this.config = config;
+        this.kernels = backend.kernels();
         this.layers = new GptLayers(config, matrices);
         this.scope = new MemoryScope(backend, "gpt");
         try {
@@ -124,6 +129,23 @@ public final class Gpt implements AutoCloseable {
         return scope.bytes();
     }
 
+    /** What the passes made from now on compute products in; F32 unless it was changed. */
+    public Precision precision() {
+        return precision;
+    }
+
+    /**
+     * Chooses what the passes made from now on compute products in; the weights stay as they are. A trainer chooses
+     * what its configuration says.
+     *
+     * @throws org.licorne.backend.BackendUnavailableException if the backend lacks it; nothing changes then
+     */
+    public Gpt computeIn(Precision chosen) {
+        kernels = backend.kernels(chosen);
+        precision = chosen;
+        return this;
+    }
+
     /** All parameters: {@code wte.weight, wpe.weight, h.0.ln_1.weight, … ln_f.bias}. The head is tied to wte. */
     public List<Parameter> parameters() {
         return layers.parameters().list();
@@ -199,6 +221,10 @@ public final class Gpt implements AutoCloseable {
                     row + 1, logits, row + 1 < tokens.length ? tokens[row + 1] : -1, candidates)));
         }
         return predictions;
+    }
+
+    Kernels kernels() {
+        return kernels;
     }
 
     GptLayers layers() {

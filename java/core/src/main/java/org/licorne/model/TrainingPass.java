@@ -34,7 +34,7 @@ public final class TrainingPass implements AutoCloseable {
         this.gpt = gpt;
         this.B = B;
         this.T = T;
-        this.kernels = gpt.backend().kernels();
+        this.kernels = gpt.kernels();
         this.scope = new MemoryScope(gpt.backend(), gradients ? "training" : "evaluation");
         try {
             if (gradients) {

@@ -119,6 +119,22 @@ public final class Attention {
             keys = slab.floats(name + ".keys", B, S, C);
             values = slab.floats(name + ".values", B, S, C);
         }
+
+        private Cache(Tensor keys, Tensor values, long S) {
+            this.B = 1;
+            this.S = S;
+            this.keys = keys;
+            this.values = values;
+        }
+
+        /** The part that belongs to one sequence; a view. */
+        public Cache sequence(long b) {
+            long size = S * keys.size(2);
+            return new Cache(
+                    keys.part("keys", b * size, 1, S, keys.size(2)),
+                    values.part("values", b * size, 1, S, values.size(2)),
+                    S);
+        }
     }
 
     /**

@@ -156,6 +156,11 @@ final class ReferenceKernels implements Kernels {
     }
 
     @Override
+    public long linearIndependentRows() {
+        return Long.MAX_VALUE;
+    }
+
+    @Override
     public void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
         KernelChecks.linearBackwardInput(dx, dout, weight, N, C, OC);
         using(() -> LinearReference.backwardInput(workers, Floats.of(dx), Floats.of(dout), Floats.of(weight), (int) N,

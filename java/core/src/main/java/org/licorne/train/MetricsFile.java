@@ -15,7 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Writes {@code metrics.jsonl}: one JSON object per step, evaluation, skipped update and checkpoint. A resumed run cuts
+ * Writes {@code metrics.jsonl}: one JSON object per start, step, evaluation, skipped update and checkpoint. A resumed run cuts
  * off what was written after the checkpoint it goes on from. Whoever opens it closes it. Not thread-safe.
  */
 public final class MetricsFile implements TrainingListener, AutoCloseable {
@@ -44,6 +44,9 @@ public final class MetricsFile implements TrainingListener, AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException("metrics cannot be written to " + file + ": " + e.getMessage(), e);
         }
+        ObjectNode line = line("start", firstStep);
+        config.describe().forEach(line::put);
+        write(line);
     }
 
     private List<String> linesUpTo(long step) throws IOException {

@@ -11,7 +11,10 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongUnaryOperator;
 import org.licorne.backend.Backend;
+import org.licorne.backend.BackendUnavailableException;
+import org.licorne.backend.Kernels;
 import org.licorne.backend.OutOfDeviceMemoryException;
+import org.licorne.backend.Precision;
 import org.licorne.checkpoint.CheckpointStore;
 import org.licorne.checkpoint.TrainingCheckpoint;
 import org.licorne.checkpoint.TrainingState;
@@ -41,11 +44,12 @@ public final class Trainer implements AutoCloseable {
     private final Gpt gpt;
     private final BatchSource training;
     private final BatchSource validation;
-    private final TrainerConfig config;
+    private final boolean precisionAsked;
+    private TrainerConfig config; // with the precision in use
     private final int T;
     private final List<TrainingListener> listeners = new ArrayList<>();
     private final MemoryScope scope;
-    private final TrainingPass pass;
+    private TrainingPass pass;
     private final AdamW optimiser;
     private final CheckpointStore store;
     private final LearningRateSchedule schedule;
@@ -65,18 +69,20 @@ public final class Trainer implements AutoCloseable {
     private double lastCheckpointSeconds;
 
     /**
-     * Takes the memory it will need, and no more later.
+     * Takes the memory it will need, and no more later. From now on the model computes in the configuration's precision.
      *
      * @param training what to learn from
      * @param validation held-out data, or null: no evaluation
      * @throws OutOfDeviceMemoryException before anything is allocated, if the backend has too little
      * @throws IllegalArgumentException if the configuration does not fit the model
+     * @throws BackendUnavailableException if the backend lacks the precision asked for
      */
     public Trainer(Gpt gpt, BatchSource training, BatchSource validation, TrainerConfig config) {
         this.gpt = gpt;
         this.training = training;
         this.validation = validation;
-        this.config = config;
+        this.precisionAsked = config.precision() != null;
+        this.config = precisionAsked ? config : config.withPrecision(gpt.backend().preferredPrecision());
         this.T = config.sequenceLength() == 0 ? gpt.config().contextLength() : config.sequenceLength();
         if (T > gpt.config().contextLength()) {
             throw new IllegalArgumentException("sequences of " + T + " tokens are longer than the model's context of "
@@ -85,6 +91,7 @@ public final class Trainer implements AutoCloseable {
         if (training.tokens() < 1) {
             throw new IllegalArgumentException("there is nothing to train on: the training data has no tokens");
         }
+        gpt.computeIn(this.config.precision());
         long slabs = gpt.memory().bytes() * (gpt.memory().hasGradients() ? 2 : 1);
         requireMemory(gpt.backend(), gpt.config(), config, slabs);
         this.schedule = config.schedule();
@@ -92,22 +99,20 @@ public final class Trainer implements AutoCloseable {
         this.inputs = new int[config.accumulation()][config.batchSize() * T];
         this.targets = new int[config.accumulation()][config.batchSize() * T];
         this.scope = new MemoryScope(gpt.backend(), "trainer");
-        TrainingPass newPass = null;
         try {
-            newPass = gpt.trainingPass(config.batchSize(), T, config.logitsBytes());
+            pass = gpt.trainingPass(config.batchSize(), T, config.logitsBytes());
             optimiser = new AdamW(gpt.backend(), gpt.memory(), scope);
             store = config.output() == null
                     ? null
                     : CheckpointStore.open(
                             config.output().resolve(CheckpointStore.DIRECTORY_NAME), config.keepCheckpoints());
         } catch (RuntimeException e) {
-            if (newPass != null) {
-                newPass.close();
+            if (pass != null) {
+                pass.close();
             }
             scope.close();
             throw e;
         }
-        this.pass = newPass;
     }
 
     /**
@@ -123,8 +128,10 @@ public final class Trainer implements AutoCloseable {
     private static void requireMemory(Backend backend, GptConfig model, TrainerConfig config, long heldBytes) {
         int T = config.sequenceLength() == 0 ? model.contextLength() : config.sequenceLength();
         long available = backend.availableBytes();
+        Precision precision = config.precision() == null ? backend.preferredPrecision() : config.precision();
+        Kernels kernels = backend.kernels(precision);
         LongUnaryOperator needed = batch ->
-                MemoryNeeds.toTrain(model, backend.kernels(), (int) batch, T, config.logitsBytes()).total() - heldBytes;
+                MemoryNeeds.toTrain(model, kernels, (int) batch, T, config.logitsBytes()).total() - heldBytes;
         int asked = config.batchSize();
         if (needed.applyAsLong(asked) <= available) {
             return;
@@ -154,6 +161,7 @@ public final class Trainer implements AutoCloseable {
         return this;
     }
 
+    /** As given, but with the precision in use. */
     public TrainerConfig config() {
         return config;
     }
@@ -177,10 +185,12 @@ public final class Trainer implements AutoCloseable {
     }
 
     /**
-     * Goes on from the newest checkpoint in the output directory.
+     * Goes on from the newest checkpoint in the output directory, in its precision unless the configuration asks for
+     * another.
      *
      * @return false if there is none: the run starts at the beginning
      * @throws IllegalArgumentException if the checkpoint belongs to other data, batches or another seed
+     * @throws BackendUnavailableException if its precision is not to be had here
      */
     public boolean resume() {
         Optional<TrainingCheckpoint> latest = requireStore("resume").latest();
@@ -189,11 +199,32 @@ public final class Trainer implements AutoCloseable {
         }
         TrainingState state = latest.get().state();
         checkSame(latest.get(), state);
+        if (!precisionAsked) {
+            adoptPrecision(latest.get(), state);
+        }
         latest.get().restore(tensors());
         progress.restore(state);
         gate.restore(state.counters());
         lastCheckpointStep = progress.step;
         return true;
+    }
+
+    /** Steps of one run are computed alike; checkpoints that do not say how are older than the choice. */
+    private void adoptPrecision(TrainingCheckpoint checkpoint, TrainingState state) {
+        Precision precision =
+                Precision.valueOf(state.configuration().getOrDefault("precision", Precision.F32.name()));
+        if (precision == config.precision()) {
+            return;
+        }
+        if (!gpt.backend().supports(precision)) {
+            throw new BackendUnavailableException("the checkpoint " + checkpoint + " was made with products in " + precision
+                    + ", which " + gpt.backend().device() + " lacks; ask for the precision " + config.precision()
+                    + " to go on in that");
+        }
+        gpt.computeIn(precision);
+        config = config.withPrecision(precision);
+        pass.close();
+        pass = gpt.trainingPass(config.batchSize(), T, config.logitsBytes());
     }
 
     private void checkSame(TrainingCheckpoint checkpoint, TrainingState state) {

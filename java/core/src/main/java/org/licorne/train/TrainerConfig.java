@@ -3,6 +3,7 @@ package org.licorne.train;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
+import org.licorne.backend.Precision;
 import org.licorne.model.TrainingPass;
 
 /**
@@ -35,6 +36,7 @@ import org.licorne.model.TrainingPass;
  * @param keepCheckpoints how many of the newest to keep, besides the best
  * @param output the model's directory, for checkpoints and {@code metrics.jsonl}; null: nothing is written
  * @param logitsBytes how large the logits held at a time may get
+ * @param precision what products are computed in; null: what the backend prefers, or what the resumed run had
  */
 public record TrainerConfig(
         int batchSize,
@@ -63,7 +65,8 @@ public record TrainerConfig(
         double checkpointEverySeconds,
         int keepCheckpoints,
         Path output,
-        long logitsBytes) {
+        long logitsBytes,
+        Precision precision) {
     public TrainerConfig {
         least("batchSize", batchSize, 1);
         least("sequenceLength", sequenceLength, 0);
@@ -144,7 +147,39 @@ public record TrainerConfig(
         values.put("zLoss", Double.toString(zLoss));
         values.put("outlierFactor", Double.toString(outlierFactor));
         values.put("seed", Long.toString(seed));
+        values.put("precision", precision == null ? "AUTO" : precision.name());
         return values;
+    }
+
+    /** The same with that precision. */
+    public TrainerConfig withPrecision(Precision chosen) {
+        return new TrainerConfig(
+                batchSize,
+                sequenceLength,
+                accumulation,
+                steps,
+                seconds,
+                shape,
+                learningRate,
+                lastLearningRate,
+                warmup,
+                beta1,
+                beta2,
+                epsilon,
+                weightDecay,
+                clipNorm,
+                outlierFactor,
+                seed,
+                evaluateEvery,
+                evaluateEverySeconds,
+                evaluationBatches,
+                patience,
+                checkpointEvery,
+                checkpointEverySeconds,
+                keepCheckpoints,
+                output,
+                logitsBytes,
+                chosen);
     }
 
     public static Builder builder() {
@@ -181,6 +216,7 @@ public record TrainerConfig(
         private int keepCheckpoints = 2;
         private Path output;
         private long logitsBytes = TrainingPass.DEFAULT_LOGITS_BYTES;
+        private Precision precision;
 
         private Builder() {}
 
@@ -331,6 +367,12 @@ public record TrainerConfig(
             return this;
         }
 
+        /** Null, the default: BF16 where the backend has its products, else F32; a resumed run keeps what it had. */
+        public Builder precision(Precision chosen) {
+            precision = chosen;
+            return this;
+        }
+
         /** @throws IllegalArgumentException that names the value that does not fit */
         public TrainerConfig build() {
             if (warmupSteps >= 0 && steps == 0) {
@@ -365,7 +407,8 @@ public record TrainerConfig(
                     checkpointEverySeconds,
                     keepCheckpoints,
                     output,
-                    logitsBytes);
+                    logitsBytes,
+                    precision);
         }
     }
 }

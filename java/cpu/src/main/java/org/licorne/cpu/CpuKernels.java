@@ -194,6 +194,11 @@ final class CpuKernels implements Kernels {
     }
 
     @Override
+    public long linearIndependentRows() {
+        return CpuLibrary.licorne_cpu_linear_independent_rows();
+    }
+
+    @Override
     public synchronized void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
         KernelChecks.linearBackwardInput(dx, dout, weight, N, C, OC);
         try {

@@ -120,6 +120,8 @@ final class CpuLibrary {
             @Cast("float*") long out, @Cast("const float*") long x, @Cast("const float*") long weight,
             @Cast("const float*") long bias, long N, long C, long OC, int precision);
 
+    static native long licorne_cpu_linear_independent_rows();
+
     static native int licorne_cpu_linear_backward_input(
             @Cast("float*") long dx, @Cast("const float*") long dout, @Cast("const float*") long weight, long N, long C,
             long OC, int precision);
