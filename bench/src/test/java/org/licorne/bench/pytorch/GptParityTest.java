@@ -134,6 +134,7 @@ class GptParityTest {
                 .epsilon(EPSILON)
                 .weightDecay(0.1)
                 .clipNorm(0.5)
+                .precision(org.licorne.backend.Precision.F32)
                 .build();
         List<TrainingListener.StepMetrics> metrics = new ArrayList<>();
         try (Trainer trainer = new Trainer(gpt, new RandomBatches(), null, trainerConfig)) {

@@ -2,6 +2,7 @@ package org.licorne.cli;
 
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
+import org.licorne.backend.Precision;
 import picocli.CommandLine.Option;
 
 /** Options of every command that runs a model. */
@@ -18,10 +19,49 @@ final class BackendOptions {
     @Option(
             names = "--isa",
             paramLabel = "NAME",
-            description = "Instruction set of the cpu backend: scalar, avx2, avx512, neon (default: the widest).")
+            description = "Instruction set of the cpu backend: scalar, avx2, avx512, avx512_bf16, neon (default: the widest).")
     private String instructionSet;
 
-    /** Opens the backend; the caller closes it. */
+    @Option(
+            names = "--precision",
+            paramLabel = "NAME",
+            description = "What products are computed in: fp32, bf16, or auto: bf16 where the backend has it; a resumed run"
+                    + " keeps its own (default: auto).")
+    private Choice precision = Choice.AUTO;
+
+    /** What --precision takes. */
+    private enum Choice {
+        AUTO(null),
+        FP32(Precision.F32),
+        BF16(Precision.BF16);
+
+        private final Precision precision;
+
+        Choice(Precision precision) {
+            this.precision = precision;
+        }
+    }
+
+    /** What was asked for, or null: what the backend prefers. */
+    Precision askedPrecision() {
+        return precision.precision;
+    }
+
+    /** What was asked for or else what the backend prefers; a backend that was opened has it. */
+    Precision precision(Backend backend) {
+        return askedPrecision() == null ? backend.preferredPrecision() : askedPrecision();
+    }
+
+    /** A precision as --precision takes it. */
+    static String name(Precision precision) {
+        return precision == Precision.F32 ? "fp32" : "bf16";
+    }
+
+    /**
+     * Opens the backend; the caller closes it.
+     *
+     * @throws org.licorne.backend.BackendUnavailableException if there is none of that name, or it lacks the precision
+     */
     Backend open() {
         if (threads != null) {
             if (threads < 1) {
@@ -32,6 +72,13 @@ final class BackendOptions {
         if (instructionSet != null) {
             System.setProperty("licorne.cpu.isa", instructionSet);
         }
-        return backend == null ? Backends.open() : Backends.open(backend);
+        Backend opened = backend == null ? Backends.open() : Backends.open(backend);
+        try {
+            opened.kernels(precision(opened));
+            return opened;
+        } catch (RuntimeException e) {
+            opened.close();
+            throw e;
+        }
     }
 }

@@ -3,8 +3,10 @@ package org.licorne.cli;
 import java.io.PrintWriter;
 import java.util.List;
 import org.licorne.backend.Availability;
+import org.licorne.backend.Backend;
 import org.licorne.backend.BackendProvider;
 import org.licorne.backend.Backends;
+import org.licorne.backend.Precision;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
@@ -26,7 +28,7 @@ final class BackendsCommand implements Runnable {
 
     @Override
     public void run() {
-        TextTable table = new TextTable("backend", "available", "device", "instructions", "memory");
+        TextTable table = new TextTable("backend", "available", "device", "instructions", "bf16 products", "memory");
         List<BackendProvider> providers = Backends.providers();
         for (BackendProvider provider : providers) {
             Availability availability = provider.probe();
@@ -36,9 +38,10 @@ final class BackendsCommand implements Runnable {
                         "yes",
                         availability.device(),
                         availability.instructionSet(),
+                        multipliesInBfloat16(provider) ? "yes" : "no",
                         availability.memoryBytes() == 0 ? "" : Quantities.bytes(availability.memoryBytes()));
             } else {
-                table.row(provider.name(), "no", availability.reason(), "", "");
+                table.row(provider.name(), "no", availability.reason(), "", "", "");
             }
         }
         PrintWriter out = spec.commandLine().getOut();
@@ -47,5 +50,11 @@ final class BackendsCommand implements Runnable {
                 .filter(provider -> provider.probe().available())
                 .findFirst()
                 .ifPresent(best -> out.println("Used unless --backend says otherwise: " + best.name()));
+    }
+
+    private static boolean multipliesInBfloat16(BackendProvider provider) {
+        try (Backend backend = provider.open()) {
+            return backend.supports(Precision.BF16);
+        }
     }
 }

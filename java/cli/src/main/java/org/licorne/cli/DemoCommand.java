@@ -111,12 +111,13 @@ final class DemoCommand implements Callable<Integer> {
             TokenizedText text = corpus.text();
             GptConfig shape = recipe.model(text.tokenizer().vocabularySize());
             out.println(Quantities.format(
-                    "Training a GPT of %s parameters (%d layers, %d channels) on %s tokens of English for %.0f s, on %s.",
+                    "Training a GPT of %s parameters (%d layers, %d channels) on %s tokens of English for %.0f s in %s, on %s.",
                     Quantities.count(shape.parameters()),
                     shape.layers(),
                     shape.channels(),
                     Quantities.count(text.training().tokens()),
                     seconds,
+                    BackendOptions.name(backendOptions.precision(backend)),
                     backend.device()));
             out.flush();
             RunFile.write(output, Map.of(MARK, List.of("--seconds=" + seconds, "--seed=" + seed)));
@@ -147,6 +148,7 @@ final class DemoCommand implements Callable<Integer> {
                 .evaluationBatches(20)
                 .keepCheckpoints(1)
                 .output(output)
+                .precision(backendOptions.askedPrecision())
                 .build();
     }
 

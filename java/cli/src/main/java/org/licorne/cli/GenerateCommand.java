@@ -104,6 +104,7 @@ final class GenerateCommand implements Callable<Integer> {
         PrintWriter error = spec.commandLine().getErr();
         try (Backend backend = backendOptions.open();
                 Gpt gpt = ModelDirectory.load(backend, model)) {
+            gpt.computeIn(backendOptions.precision(backend));
             Generation generation = write(new Generator(gpt, Tokenizers.load(model)), text, config, out);
             error.println(Quantities.format(
                     "%d tokens, %.0f tokens/s, seed %d",

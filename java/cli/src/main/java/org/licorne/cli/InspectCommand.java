@@ -74,6 +74,7 @@ final class InspectCommand implements Callable<Integer> {
         Inspection inspection;
         try (Backend backend = backendOptions.open();
                 Gpt gpt = ModelDirectory.load(backend, model)) {
+            gpt.computeIn(backendOptions.precision(backend));
             inspection = Inspector.inspect(gpt, Tokenizers.load(model), wanted, top);
         }
         PrintWriter out = spec.commandLine().getOut();

@@ -75,7 +75,7 @@ final class PretrainCommand implements Callable<Integer> {
         if (options.data.isEmpty()) {
             throw new CommandLine.ParameterException(command, "Missing required option: '--data=FILE|DIR'");
         }
-        TrainerConfig config = options.trainerConfig(output);
+        TrainerConfig config = options.trainerConfig(output).withPrecision(backendOptions.askedPrecision());
         TokenizedText text = text();
         try (Backend backend = backendOptions.open()) {
             GptConfig shape = options.modelConfig(text.tokenizer().vocabularySize());
@@ -122,6 +122,12 @@ final class PretrainCommand implements Callable<Integer> {
         }
     }
 
+    /** What products are computed in, for the table of settings. */
+    private String precision(Backend backend) {
+        boolean kept = resume && backendOptions.askedPrecision() == null;
+        return kept ? "as before" : BackendOptions.name(backendOptions.precision(backend)) + " products, fp32 sums and weights";
+    }
+
     static String reason(EndReason reason) {
         return switch (reason) {
             case STEPS, TIME -> "Done";
@@ -162,8 +168,9 @@ final class PretrainCommand implements Callable<Integer> {
         table.row("evaluation", "every " + config.evaluateEvery() + " steps");
         table.row("seed", config.seed());
         table.row("backend", (backend.name() + ", " + backend.device() + " " + backend.instructionSet()).strip());
+        table.row("precision", precision(backend));
         table.row("memory", Quantities.bytes(MemoryNeeds.toTrain(
-                        shape, backend.kernels(), config.batchSize(), T, config.logitsBytes())
+                        shape, backend.kernels(backendOptions.precision(backend)), config.batchSize(), T, config.logitsBytes())
                 .total()));
         table.row("output", output);
         table.print(out);

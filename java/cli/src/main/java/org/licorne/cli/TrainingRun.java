@@ -7,6 +7,7 @@ import java.util.OptionalDouble;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
+import org.licorne.backend.Precision;
 import org.licorne.checkpoint.ModelDirectory;
 import org.licorne.cpu.MachineProbe;
 import org.licorne.generate.GenerationConfig;
@@ -57,7 +58,8 @@ final class TrainingRun {
                 text.heldOut().tokens() == 0 ? null : PackedDocuments.validation(text.heldOut());
         try (Trainer trainer = new Trainer(gpt, training, validation, config)) {
             if (resume && trainer.resume()) {
-                out.println("Going on from step " + trainer.step() + ".");
+                out.println("Going on from step " + trainer.step() + " in "
+                        + BackendOptions.name(trainer.config().precision()) + ".");
             }
             Thread stop = new Thread(() -> stop(trainer), "stop");
             Runtime.getRuntime().addShutdownHook(stop);
@@ -132,14 +134,18 @@ final class TrainingRun {
         return BitsPerByte.of(1, store.tokens(), BitsPerByte.bytes(store, text.tokenizer()));
     }
 
-    /** Measured with the threads and instruction set that train. */
+    /** Measured with the threads, the instruction set and the precision that train. */
     private OptionalDouble peakFlopsPerSecond() {
         if (!gpt.backend().name().equals("cpu")) {
             return OptionalDouble.empty();
         }
         double peak = 0;
         for (int i = 0; i < PROBES; i++) { // the best of several: others may be using the processors for a moment
-            peak = Math.max(peak, MachineProbe.floatFlopsPerSecond(PROBE_SECONDS));
+            peak = Math.max(
+                    peak,
+                    gpt.precision() == Precision.BF16
+                            ? MachineProbe.bfloat16FlopsPerSecond(PROBE_SECONDS)
+                            : MachineProbe.floatFlopsPerSecond(PROBE_SECONDS));
         }
         return OptionalDouble.of(peak);
     }

@@ -99,6 +99,16 @@ class HelpTest {
         Outcome outcome = run("backends");
         assertThat(outcome.status()).isZero();
         assertThat(outcome.out().lines().map(line -> line.split(" ")[0])).contains("cpu", "reference");
+        assertThat(outcome.out()).contains("bf16 products");
+    }
+
+    @Test
+    void anImpossiblePrecisionSaysWhatLacksIt() {
+        Outcome outcome =
+                run("demo", "--backend", "reference", "--precision", "bf16", "--output", "target/never");
+        assertThat(outcome.status()).isEqualTo(1);
+        assertThat(outcome.error()).contains("reference", "no products in BF16").doesNotContain("\tat ");
+        assertThat(run("demo", "--precision", "half").error()).contains("--precision", "half");
     }
 
     @Test

@@ -63,7 +63,7 @@ class TrainingCommandsTest {
     void theSettingsAreShownBeforeTraining() {
         Outcome outcome = run(pretrain(text, temporary.resolve("model"), "--steps", 1));
         assertThat(outcome.out().substring(0, outcome.out().indexOf("Done")))
-                .contains("learning rate", "0.010", "cosine", "4 × 16 tokens × 1 passes = 64 tokens per step", "1 steps", "seed");
+                .contains("learning rate", "0.010", "cosine", "4 × 16 tokens × 1 passes = 64 tokens per step", "1 steps", "seed", "fp32 products");
     }
 
     @Test
@@ -75,7 +75,7 @@ class TrainingCommandsTest {
         run(with(pretrain(text, parts, steady), "--steps", 5));
         Outcome resumed = run("pretrain", "--backend", "reference", "--output", parts, "--resume", "--steps", 12);
         assertThat(resumed.error()).doesNotContain("error");
-        assertThat(resumed.out()).contains("Going on from step 5", "Done after 12 steps");
+        assertThat(resumed.out()).contains("as before", "Going on from step 5 in fp32", "Done after 12 steps");
         assertThat(Files.mismatch(whole.resolve("model.safetensors"), parts.resolve("model.safetensors"))).isEqualTo(-1);
     }
 

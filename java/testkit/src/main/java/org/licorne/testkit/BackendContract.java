@@ -291,6 +291,38 @@ public abstract class BackendContract {
         }
     }
 
+    @Test
+    final void writesTheSameTextWhateverTheBatch() {
+        BatchIndependence.check(backend);
+    }
+
+    @Test
+    final void computesSoManyRowsEachAsIfItWereAlone() {
+        Kernels kernels = backend.kernels();
+        int most = (int) Math.min(20, kernels.linearIndependentRows());
+        assertThat(most).isPositive();
+        for (int C : new int[] {1, 37, 64, 771}) {
+            int OC = 203;
+            try (MemoryScope scope = new MemoryScope(backend, "rows")) {
+                Tensor weight = scope.tensor("weight", DType.F32, OC, C);
+                weight.write(Values.normal(1).generate(new Random(1), OC * C));
+                Tensor x = scope.tensor("x", DType.F32, most, C);
+                x.write(Values.normal(1).generate(new Random(2), most * C));
+                Tensor row = scope.tensor("row", DType.F32, 1, OC);
+                for (int N = 1; N <= most; N++) {
+                    Tensor out = scope.tensor("out", DType.F32, N, OC);
+                    kernels.linearForward(out, x.part("x", 0, N, C), weight, null, N, C, OC);
+                    for (int n = 0; n < N; n++) {
+                        kernels.linearForward(row, x.part("x", (long) n * C, 1, C), weight, null, 1, C, OC);
+                        assertThat(out.part("out", (long) n * OC, OC).toFloats())
+                                .as("row %d of %d, C = %d", n, N, C)
+                                .isEqualTo(row.toFloats());
+                    }
+                }
+            }
+        }
+    }
+
     /** One sequence's result does not depend on the others in the batch. */
     @Test
     final void decodesASequenceTheSameWayWhateverTheBatch() {

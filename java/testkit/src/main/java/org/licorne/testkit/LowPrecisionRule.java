@@ -30,8 +30,8 @@ public final class LowPrecisionRule {
         double largest = 0;
         int worst = 0;
         for (int i = 0; i < exact.length; i++) {
-            double errorNaive = Math.abs(naive[i] - exact[i]);
-            double error = Math.abs(actual[i] - exact[i]);
+            double errorNaive = error(naive[i], exact[i]);
+            double error = error(actual[i], exact[i]);
             if (!(error <= greatest)) {
                 greatest = error; // NaN ends up here and stays: no comparison below accepts it
                 worst = i;
@@ -39,7 +39,7 @@ public final class LowPrecisionRule {
             greatestNaive = Math.max(greatestNaive, errorNaive);
             sumNaive += errorNaive;
             sum += error;
-            largest = Math.max(largest, Math.abs(exact[i]));
+            largest = Double.isInfinite(exact[i]) ? largest : Math.max(largest, Math.abs(exact[i]));
             if (Double.isNaN(greatest)) {
                 break;
             }
@@ -53,5 +53,10 @@ public final class LowPrecisionRule {
                     "%s[%d]: expected %.9g, actual %.9g; greatest error %.3g of %.3g allowed, mean error %.3g of %.3g",
                     what, worst, exact[worst], actual[worst], greatest, greatestAllowed, sum / count, meanAllowed));
         }
+    }
+
+    /** Infinity is right where infinity is expected. */
+    private static double error(double actual, double exact) {
+        return actual == exact ? 0 : Math.abs(actual - exact);
     }
 }

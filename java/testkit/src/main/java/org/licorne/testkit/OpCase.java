@@ -120,8 +120,13 @@ public final class OpCase {
 
     /** Runs the call once on that backend and returns what it wrote. */
     public Map<String, float[]> run(Backend backend) {
+        return run(backend, backend.kernels());
+    }
+
+    /** The same with other kernels that work in the backend's memory. */
+    public Map<String, float[]> run(Backend backend, Kernels kernels) {
         try (Operands operands = new Operands(backend, this)) {
-            bind(backend.kernels(), operands).run();
+            bind(kernels, operands).run();
             backend.synchronize();
             return operands.results();
         }

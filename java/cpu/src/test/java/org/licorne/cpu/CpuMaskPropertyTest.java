@@ -1,0 +1,189 @@
+package org.licorne.cpu;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.Random;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.Combinators;
+import net.jqwik.api.EdgeCasesMode;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import org.licorne.backend.AttentionShape;
+import org.licorne.backend.Backend;
+import org.licorne.backend.Kernels;
+import org.licorne.backend.Mask;
+import org.licorne.backend.Precision;
+import org.licorne.tensor.DType;
+import org.licorne.tensor.MemoryScope;
+import org.licorne.tensor.Tensor;
+import org.licorne.testkit.MaskSpec;
+
+/**
+ * Attention under any mask, over several tiles, in every precision, against the definition read off pair by pair. Scores
+ * are 0 and all numbers are small integers, so bfloat16 rounds nothing and one pair too many or too few shows.
+ */
+class CpuMaskPropertyTest {
+    private static final int D = 8;
+
+    /** One mask with the sizes it is for. */
+    record Sample(int B, int T, int S, MaskSpec mask, long seed) {}
+
+    @Provide
+    Arbitrary<Sample> samples() {
+        return Combinators.combine(
+                        Arbitraries.integers().between(1, 2),
+                        Arbitraries.integers().between(1, 150),
+                        Arbitraries.integers().between(1, 150),
+                        Arbitraries.of(Mask.Kind.class),
+                        Arbitraries.integers().between(0, 7),
+                        Arbitraries.longs())
+                .as(CpuMaskPropertyTest::sample);
+    }
+
+    /** The bits of {@code optional} say which tensors the mask has; half of the samples are squares, as in training. */
+    private static Sample sample(int B, int T, int keys, Mask.Kind kind, int optional, long seed) {
+        Random random = new Random(seed);
+        int S = random.nextBoolean() ? T : keys;
+        boolean window = kind == Mask.Kind.WINDOW;
+        int[] documents = new int[B * S];
+        int breaks = 1 + random.nextInt(60);
+        for (int i = 0; i < documents.length; i++) {
+            documents[i] = (i % S == 0 ? random.nextInt(3) : documents[i - 1]) + (random.nextInt(breaks) == 0 ? 1 : 0);
+        }
+        MaskSpec mask = new MaskSpec(
+                kind,
+                window ? random.nextInt(100) : 0,
+                window ? random.nextInt(20) : 0,
+                kind == Mask.Kind.PREFIX ? lengths(random, B, S + 3) : null,
+                (optional & 1) == 0 ? null : lengths(random, B, T),
+                (optional & 2) == 0 ? null : lengths(random, B, S),
+                (optional & 4) == 0 ? null : documents);
+        return new Sample(B, T, S, mask, seed);
+    }
+
+    private static int[] lengths(Random random, int count, int greatest) {
+        return random.ints(count, 0, greatest + 1).toArray();
+    }
+
+    /** One element of every vector of D is drawn from 1 to 7, the others are 0. */
+    private static float[] vectors(Random random, int count, int element) {
+        float[] values = new float[count * D];
+        for (int i = 0; i < count; i++) {
+            values[i * D + element] = 1 + random.nextInt(7);
+        }
+        return values;
+    }
+
+    @Property(tries = 300, edgeCases = EdgeCasesMode.NONE)
+    void attentionIsTheDefinition(@ForAll("samples") Sample sample) {
+        try (Backend backend = new CpuBackend(InstructionSet.best(), 2)) {
+            for (Precision precision : Precision.values()) {
+                if (backend.supports(precision)) {
+                    check(sample, backend, backend.kernels(precision));
+                }
+            }
+        }
+    }
+
+    private static void check(Sample sample, Backend backend, Kernels kernels) {
+        int B = sample.B;
+        int T = sample.T;
+        int S = sample.S;
+        AttentionShape shape = AttentionShape.separate(B, T, S, 1, 1, D);
+        Random random = new Random(sample.seed);
+        try (MemoryScope scope = new MemoryScope(backend, "mask")) {
+            // q and k share no element, so every score is 0; v and dout share one, so their products are integers
+            float[] q = vectors(random, B * T, 0);
+            float[] k = vectors(random, B * S, 1);
+            float[] v = vectors(random, B * S, 2);
+            float[] dout = vectors(random, B * T, 2);
+            Tensor queries = floats(scope, "q", q, B, T, 1, D);
+            Tensor keys = floats(scope, "k", k, B, S, 1, D);
+            Tensor values = floats(scope, "v", v, B, S, 1, D);
+            Tensor out = scope.tensor("out", DType.F32, B, T, 1, D);
+            Tensor lse = scope.tensor("lse", DType.F32, B, 1, T);
+            Mask mask = mask(scope, sample);
+            Tensor workspace = scope.tensor(
+                    "workspace",
+                    DType.U8,
+                    Math.max(kernels.attentionForwardWorkspaceBytes(shape), kernels.attentionBackwardWorkspaceBytes(shape)));
+            kernels.attentionForward(out, lse, queries, keys, values, workspace, shape, mask, 0.5f);
+            float[] means = out.toFloats();
+            float[] logs = lse.toFloats();
+
+            // with lse = 0 and out = 0 every probability is 1 and ds is dout·v
+            kernels.fill(out, 0);
+            kernels.fill(lse, 0);
+            Tensor dq = scope.tensor("dq", DType.F32, B, T, 1, D);
+            Tensor dk = scope.tensor("dk", DType.F32, B, S, 1, D);
+            Tensor dv = scope.tensor("dv", DType.F32, B, S, 1, D);
+            kernels.attentionBackward(
+                    dq, dk, dv, floats(scope, "dout", dout, B, T, 1, D), out, lse, queries, keys, values, workspace,
+                    shape, mask, 0.5f);
+
+            float[] expectedDq = new float[q.length];
+            float[] expectedDk = new float[k.length];
+            float[] expectedDv = new float[v.length];
+            for (int b = 0; b < B; b++) {
+                for (int i = 0; i < T; i++) {
+                    int row = b * T + i;
+                    int seen = 0;
+                    double sum = 0;
+                    for (int j = 0; j < S; j++) {
+                        int key = b * S + j;
+                        if (!sample.mask.sees(b, i, j, T, S)) {
+                            continue;
+                        }
+                        seen++;
+                        sum += v[key * D + 2];
+                        float ds = dout[row * D + 2] * v[key * D + 2];
+                        expectedDq[row * D + 1] += 0.5f * ds * k[key * D + 1];
+                        expectedDk[key * D] += 0.5f * ds * q[row * D];
+                        expectedDv[key * D + 2] += dout[row * D + 2];
+                    }
+                    double mean = seen == 0 ? 0 : sum / seen;
+                    assertThat(Math.abs(means[row * D + 2] - mean) <= 2e-6 * mean).as("out %s", sample).isTrue();
+                    assertThat(logs[row] == (float) Math.log(seen) || Math.abs(logs[row] - Math.log(seen)) <= 2e-6)
+                            .as("lse of %d: %s", seen, logs[row])
+                            .isTrue();
+                }
+            }
+            compare(dq, expectedDq);
+            compare(dk, expectedDk);
+            compare(dv, expectedDv);
+        }
+    }
+
+    private static void compare(Tensor tensor, float[] expected) {
+        float[] actual = tensor.toFloats();
+        for (int i = 0; i < expected.length; i++) {
+            if (!(actual[i] == expected[i])) {
+                throw new AssertionError(tensor + "[" + i + "] is " + actual[i] + " instead of " + expected[i]);
+            }
+        }
+    }
+
+    private static Tensor floats(MemoryScope scope, String name, float[] values, long... shape) {
+        Tensor tensor = scope.tensor(name, DType.F32, shape);
+        tensor.write(values);
+        return tensor;
+    }
+
+    private static Tensor ints(MemoryScope scope, String name, int[] values, long... shape) {
+        if (values == null) {
+            return null;
+        }
+        Tensor tensor = scope.tensor(name, DType.I32, shape);
+        tensor.write(values);
+        return tensor;
+    }
+
+    private static Mask mask(MemoryScope scope, Sample sample) {
+        MaskSpec spec = sample.mask;
+        return new Mask(spec.kind(), spec.left(), spec.right(), ints(scope, "prefix", spec.prefixLengths(), sample.B),
+                ints(scope, "queries", spec.queryLengths(), sample.B), ints(scope, "keys", spec.keyLengths(), sample.B),
+                ints(scope, "documents", spec.documents(), sample.B, sample.S));
+    }
+}
