@@ -17,7 +17,9 @@ import org.licorne.generate.Generator;
 import org.licorne.model.DecodingPass;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
+import org.licorne.model.Quantization;
 import org.licorne.random.Philox;
+import org.licorne.tensor.DType;
 import org.licorne.tokenize.Tokenizer;
 
 /** Same seed, same text, whatever the batch: bit by bit, and in every precision that the backend has. Stateless. */
@@ -42,6 +44,13 @@ public final class BatchIndependence {
                 try (Gpt gpt = Gpt.initialise(backend, CONFIG, 5).computeIn(precision)) {
                     checkLogits(gpt);
                     checkTexts(gpt);
+                }
+            }
+        }
+        try (Gpt gpt = Gpt.initialise(backend, CONFIG, 5)) {
+            for (DType weights : new DType[] {DType.BF16, DType.Q8, DType.Q4}) {
+                try (Gpt quantized = Quantization.to(weights, gpt)) {
+                    checkLogits(quantized);
                 }
             }
         }
@@ -70,8 +79,8 @@ public final class BatchIndependence {
                 for (int b = 0; b < size; b++) {
                     for (int step = 0; step <= STEPS; step++) {
                         assertThat(together.get(b).get(step))
-                                .as("%s, %d together: prompt of %d tokens, step %d",
-                                        gpt.precision(), size, LENGTHS[batch.get(b)], step)
+                                .as("%s products, %s weights, %d together: prompt of %d tokens, step %d",
+                                        gpt.precision(), gpt.weights(), size, LENGTHS[batch.get(b)], step)
                                 .isEqualTo(alone.get(batch.get(b)).get(step));
                     }
                 }
