@@ -8,12 +8,8 @@ namespace {
 template <int R, int O>
 inline void outputs(float* out, const float* x, const float* weight, const float* bias, int64_t C, int64_t OC) {
   vf sums[R][O];
-  float rest[R][O];
   for (int n = 0; n < R; n++)
-    for (int o = 0; o < O; o++) {
-      sums[n][o] = zero();
-      rest[n][o] = 0.0f;
-    }
+    for (int o = 0; o < O; o++) sums[n][o] = zero();
   int64_t c = 0;
   for (; c + W <= C; c += W) {
     vf weights[O];
@@ -23,12 +19,17 @@ inline void outputs(float* out, const float* x, const float* weight, const float
       for (int o = 0; o < O; o++) sums[n][o] = fma(value, weights[o], sums[n][o]);
     }
   }
-  for (; c < C; c++)
-    for (int n = 0; n < R; n++)
-      for (int o = 0; o < O; o++) rest[n][o] += x[n * C + c] * weight[o * C + c];
+  if (c < C) {  // with explicit multiply-adds: the compiler would fuse scalar ones in some group sizes and not in others
+    vf weights[O];
+    for (int o = 0; o < O; o++) weights[o] = load_first(weight + o * C + c, C - c);
+    for (int n = 0; n < R; n++) {
+      const vf value = load_first(x + n * C + c, C - c);
+      for (int o = 0; o < O; o++) sums[n][o] = fma(value, weights[o], sums[n][o]);
+    }
+  }
   for (int n = 0; n < R; n++)
     for (int o = 0; o < O; o++) {
-      const float dot = sum(sums[n][o]) + rest[n][o];
+      const float dot = sum(sums[n][o]);
       out[n * OC + o] = bias == nullptr ? dot : dot + bias[o];
     }
 }

@@ -163,9 +163,8 @@ public interface Kernels {
     void linearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC);
 
     /**
-     * The most rows that {@link #linearForward} and {@link #quantizedLinearForward} compute each as if it were alone, bit
-     * for bit; at least 1. Decoding takes no more sequences together than this, so that a text does not depend on its
-     * batch.
+     * The most rows that {@link #linearForward} computes each as if it were alone, bit for bit; at least 1. Decoding takes
+     * no more sequences together than this, so that a text does not depend on its batch.
      */
     long linearIndependentRows();
 
@@ -230,8 +229,7 @@ public interface Kernels {
      * <br>Writes: out, workspace.
      * <br>Edge: bias may be null. C = 0 gives the bias. A number in x or a scale that is not finite makes what depends on
      * it NaN.
-     * <br>Repeat: bit-identical for one thread count. With N up to {@link #linearIndependentRows} a row's bits depend
-     * neither on N nor on the other rows; with more rows they may.
+     * <br>Repeat: bit-identical for one thread count.
      * <br>Cost: 2·N·C·OC flops; reads the weights once per 256 rows.
      * <br>Throws: as all ops.
      * <br>Source: Dettmers et al. 2022, equation 2, by block.

@@ -22,7 +22,7 @@ import org.licorne.tensor.Tensor;
  * thread-safe.
  *
  * <p>A sequence's logits depend, bit for bit, on nothing but what it was fed and decoded: neither on the other sequences
- * nor on B or S. So prompts go through the model one sequence at a time, and decoding takes no more of them together than
+ * nor on B or S (with weights in F32). So prompts go through the model one sequence at a time, and decoding takes no more of them together than
  * the kernels keep apart ({@link Kernels#linearIndependentRows}).
  */
 public final class DecodingPass implements AutoCloseable {

@@ -168,6 +168,8 @@ public record TrainerConfig(
                 epsilon,
                 weightDecay,
                 clipNorm,
+                labelSmoothing,
+                zLoss,
                 outlierFactor,
                 seed,
                 evaluateEvery,
