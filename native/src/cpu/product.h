@@ -34,6 +34,9 @@ struct FloatProduct {
   }
 
   static vf multiply_add(vf a, vf b, vf sums) { return fma(a, b, sums); }
+
+  // 2^x for the finite exponents of attention's weights.
+  static vf exp2(vf x) { return licorne::exp2(x); }
 };
 
 #if defined(__AVX512BF16__)
@@ -51,6 +54,17 @@ struct BFloat16Product {
 
   static vf multiply_add(vf a, vf b, vf sums) {
     return _mm512_dpbf16_ps(sums, (__m512bh)_mm512_castps_si512(a), (__m512bh)_mm512_castps_si512(b));
+  }
+
+  // 2^x for the finite exponents of attention's weights, which are rounded to bfloat16 next: a polynomial of degree 4,
+  // relative error 2.6e-6, hundreds of times below that rounding.
+  static vf exp2(vf x) {
+    const vf f = _mm512_reduce_ps(x, 8);  // x less the nearest integer
+    vf p = all(9.570101855e-3f);
+    p = fma(p, f, all(5.591786032e-2f));
+    p = fma(p, f, all(2.402474483e-1f));
+    p = fma(p, f, all(6.931218147e-1f));
+    return scale(fma(p, f, all(9.999992614e-1f)), sub(x, f));
   }
 
  private:

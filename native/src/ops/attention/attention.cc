@@ -111,13 +111,14 @@ struct BackwardWorkspace {
   float *dq_tiles, *scratch;
 };
 
-void check_sizes(const char* op, int64_t B, int64_t T, int64_t S, int64_t H, int64_t G, int64_t D, int64_t q_token,
+void check_sizes(const char* op, float scale, int64_t B, int64_t T, int64_t S, int64_t H, int64_t G, int64_t D, int64_t q_token,
                  int64_t q_batch, int64_t k_token, int64_t k_batch, int64_t out_token, int64_t out_batch) {
   checked_elements(op, B, T, H, D);
   checked_elements(op, B, S, G, D);
   if (H < 1 || G < 1 || D < 1 || H % G != 0)
     throw Error(LICORNE_INVALID_ARGUMENT, "%s: H = %lld, G = %lld, D = %lld", op, (long long)H, (long long)G,
                 (long long)D);
+  if (!(scale > 0.0f)) throw Error(LICORNE_INVALID_ARGUMENT, "%s: scale is not positive", op);
   if (D > 1024) throw Error(LICORNE_INVALID_ARGUMENT, "%s: head size %lld is above 1024", op, (long long)D);
   if (q_token < H * D || k_token < G * D || out_token < H * D || q_batch < 0 || k_batch < 0 || out_batch < 0)
     throw Error(LICORNE_INVALID_ARGUMENT, "%s: strides are smaller than what they span", op);
@@ -138,7 +139,7 @@ int32_t licorne_cpu_attention_forward(float* out, float* lse, const float* q, co
   return guarded([&] {
     const char* op = "attention_forward";
     const AttentionKernels kernels = kernels_for(op, precision);
-    check_sizes(op, B, T, S, H, G, D, query_token_stride, query_batch_stride, key_token_stride, key_batch_stride,
+    check_sizes(op, scale, B, T, S, H, G, D, query_token_stride, query_batch_stride, key_token_stride, key_batch_stride,
                 out_token_stride, out_batch_stride);
     const MaskRule rule{mask_kind, window_left, window_right, prefix_lengths, query_lengths, key_lengths, documents};
     check_mask(op, rule, B, T, S);
@@ -209,7 +210,7 @@ int32_t licorne_cpu_attention_backward(float* dq, float* dk, float* dv, const fl
   return guarded([&] {
     const char* op = "attention_backward";
     const AttentionKernels kernels = kernels_for(op, precision);
-    check_sizes(op, B, T, S, H, G, D, query_token_stride, query_batch_stride, key_token_stride, key_batch_stride,
+    check_sizes(op, scale, B, T, S, H, G, D, query_token_stride, query_batch_stride, key_token_stride, key_batch_stride,
                 out_token_stride, out_batch_stride);
     const MaskRule rule{mask_kind, window_left, window_right, prefix_lengths, query_lengths, key_lengths, documents};
     check_mask(op, rule, B, T, S);

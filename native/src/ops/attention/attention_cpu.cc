@@ -1,6 +1,6 @@
 // Fused masked attention, per instruction set, with products in float or in bfloat16 (product.h).
 //
-// Forward, one tile of 48 queries: for every tile of 128 keys that some query sees, S = Q Kt (micro-kernel), hide what the
+// Forward, one tile of 48 queries: for every tile of 256 keys that some query sees, S = Q Kt (micro-kernel), hide what the
 // mask hides, rescale and exponentiate row by row (online softmax), O += P V (micro-kernel). Keys lie in panels of 64
 // columns, values in rows of units, both packed once per head, so that both products stream their right operand. S, P and
 // O stay in the second-level cache.
@@ -20,6 +20,8 @@ namespace {
 
 constexpr float kLog2E = 1.44269504f;
 constexpr float kLn2 = 0.69314718f;
+// The score of a pair that the mask hides: its exponential is 0, and unlike minus infinity it needs no care.
+constexpr float kHidden = -1e30f;
 
 // Rows of D floats as units along the rows, [rows][Dp/kPair], times factor; rows at or past count become 0.
 template <typename P>
@@ -105,8 +107,8 @@ inline void forward(const ForwardTask& t) {
   }
   memset(sums, 0, static_cast<size_t>(rows * Dp) * sizeof(float));
   for (int64_t key = begin / kKeyTile * kKeyTile; key < end; key += kKeyTile) {
-    // The last tile may hold a single panel of keys that anyone sees.
-    const int64_t width = end - key <= kPanel ? kPanel : kKeyTile;
+    // The last tile has only as many panels as anyone sees.
+    const int64_t width = end - key < kKeyTile ? round_up(end - key, kPanel) : kKeyTile;
     for (int64_t panel = 0; panel < width; panel += kPanel)
       tile<P, false>(rows, kPanel, steps, query, steps, t.key_panels + (key + panel) * steps, kPanel, scores + panel,
                      kKeyTile);
@@ -119,8 +121,8 @@ inline void forward(const ForwardTask& t) {
         memset(units, 0, static_cast<size_t>(width / P::kPair) * sizeof(float));
         continue;
       }
-      for (int64_t j = 0; j < from; j++) row[j] = -kInfinity;
-      for (int64_t j = to; j < width; j++) row[j] = -kInfinity;
+      for (int64_t j = 0; j < from; j++) row[j] = kHidden;
+      for (int64_t j = to; j < width; j++) row[j] = kHidden;
       vf m0 = load(row), m1 = load(row + W);
       for (int64_t j = 2 * W; j < width; j += 2 * W) {
         m0 = max(m0, load(row + j));
@@ -139,7 +141,7 @@ inline void forward(const ForwardTask& t) {
       const vf shift = all(top[i] == -kInfinity ? 0.0f : top[i]);
       vf s0 = zero(), s1 = zero();
       for (int64_t j = 0; j < width; j += 2 * W) {
-        const vf p0 = exp2(sub(load(row + j), shift)), p1 = exp2(sub(load(row + j + W), shift));
+        const vf p0 = P::exp2(sub(load(row + j), shift)), p1 = P::exp2(sub(load(row + j + W), shift));
         P::store_along(units + j / P::kPair, p0, p1);
         s0 = add(s0, p0);
         s1 = add(s1, p1);
@@ -167,7 +169,7 @@ inline void backward(const BackwardTask& t) {
   float* query_rows = query_columns + T_padded * Dp;  // units down, [T/kPair][Dp]
   float* dout_columns = query_rows + T_padded * Dp;   // as query_columns
   float* dout_rows = dout_columns + T_padded * Dp;    // as query_rows
-  float* minus_lse = dout_rows + T_padded * Dp;       // minus infinity hides a query
+  float* minus_lse = dout_rows + T_padded * Dp;       // kHidden for a query that sees nothing
   float* delta = minus_lse + T_padded;
   float* key_rows = delta + T_padded;                 // units along, [64][Dp/kPair]
   float* key_columns = key_rows + kPanel * Dp;        // units along, [Dp][64/kPair]
@@ -183,7 +185,7 @@ inline void backward(const BackwardTask& t) {
 
   for (int64_t i = 0; i < T_padded; i++) {
     const bool blind = i >= t.T || t.lse[i] == -kInfinity;
-    minus_lse[i] = blind ? -kInfinity : -t.lse[i];
+    minus_lse[i] = blind ? kHidden : -t.lse[i];
     vf products = zero();
     if (!blind)
       for (int64_t d = 0; d < t.D; d += W)
@@ -248,8 +250,8 @@ inline void backward(const BackwardTask& t) {
             from = from < 0 ? 0 : from > kPanel ? kPanel : from;
             to = to > kPanel ? kPanel : to < from ? from : to;
           }
-          for (int64_t i = 0; i < from; i++) scores[j * kPanel + i] = -kInfinity;
-          for (int64_t i = to; i < kPanel; i++) scores[j * kPanel + i] = -kInfinity;
+          for (int64_t i = 0; i < from; i++) scores[j * kPanel + i] = kHidden;
+          for (int64_t i = to; i < kPanel; i++) scores[j * kPanel + i] = kHidden;
         }
       for (int64_t j = 0; j < kPanel; j += 2)
         for (int64_t i = 0; i < kPanel; i += 2 * W) {
@@ -258,7 +260,7 @@ inline void backward(const BackwardTask& t) {
             for (int c = 0; c < 2; c++) {
               const int64_t at = (j + r) * kPanel + i + c * W, column = query + i + c * W;
               // The difference first, in natural units: scores and lse may be large, what is left of them is not.
-              p[r][c] = exp2(mul(fma(load(scores + at), factor, load(minus_lse + column)), log2e));
+              p[r][c] = P::exp2(mul(fma(load(scores + at), factor, load(minus_lse + column)), log2e));
               ds[r][c] = mul(p[r][c], sub(load(gradients + at), load(delta + column)));
             }
           for (int r = 0; r < 2; r++) {

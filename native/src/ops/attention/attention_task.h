@@ -11,7 +11,7 @@ namespace licorne {
 // Keys are handled in panels of this many, queries of the backward pass too.
 constexpr int64_t kPanel = 64;
 // Keys per step of the forward pass.
-constexpr int64_t kKeyTile = 128;
+constexpr int64_t kKeyTile = 256;
 // Queries per task of the forward pass: a multiple of every micro-kernel's rows.
 constexpr int64_t kQueryTile = 48;
 // Head sizes are padded to this in packed copies: the widest vector.

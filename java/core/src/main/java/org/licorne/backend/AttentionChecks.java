@@ -11,6 +11,12 @@ import org.licorne.tensor.Tensor;
 final class AttentionChecks {
     private AttentionChecks() {}
 
+    static void scale(String op, float scale) {
+        if (!(scale > 0) || Float.isInfinite(scale)) {
+            throw failure(op, "scale = " + scale + " is not positive and finite");
+        }
+    }
+
     static void queries(String op, String name, Tensor tensor, AttentionShape shape, boolean written) {
         strided(op, name, tensor, shape.B(), shape.T(), shape.H() * shape.D(), shape.queryTokenStride(),
                 shape.queryBatchStride(), written);

@@ -281,6 +281,7 @@ public final class KernelChecks {
             Mask mask,
             float scale) {
         String op = "attention_forward";
+        AttentionChecks.scale(op, scale);
         AttentionChecks.queries(op, "q", q, shape, false);
         AttentionChecks.keys(op, "k", k, shape, false);
         AttentionChecks.keys(op, "v", v, shape, false);
@@ -305,6 +306,7 @@ public final class KernelChecks {
             Mask mask,
             float scale) {
         String op = "attention_backward";
+        AttentionChecks.scale(op, scale);
         AttentionChecks.queries(op, "dq", dq, shape, true);
         AttentionChecks.keys(op, "dk", dk, shape, true);
         AttentionChecks.keys(op, "dv", dv, shape, true);
@@ -328,6 +330,7 @@ public final class KernelChecks {
             AttentionShape shape,
             float scale) {
         String op = "attention_decode";
+        AttentionChecks.scale(op, scale);
         if (shape.T() != 1) {
             throw failure(op, "T = " + shape.T() + ", but one query per sequence is decoded");
         }

@@ -274,7 +274,8 @@ public interface Kernels {
      * read as numbers: NaN there does no harm.
      * <br>Repeat: bit-identical, for any number of threads.
      * <br>Cost: 4·D flops per visible pair and head; O(T) memory.
-     * <br>Throws: as all ops; IllegalArgumentException for a D that the backend does not support.
+     * <br>Throws: as all ops; IllegalArgumentException for a D that the backend does not support, or a
+     * scale that is not positive.
      * <br>Source: Vaswani et al. 2017, equation 1; Dao et al. 2022, algorithm 1; Milakov and Gimelshein 2018.
      */
     void attentionForward(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape shape, Mask mask, float scale);
@@ -295,7 +296,8 @@ public interface Kernels {
      * <br>Edge: as in the forward op.
      * <br>Repeat: bit-identical, for any number of threads.
      * <br>Cost: 10·D flops per visible pair and head; O(T) memory.
-     * <br>Throws: as all ops; IllegalArgumentException for a D that the backend does not support.
+     * <br>Throws: as all ops; IllegalArgumentException for a D that the backend does not support, or a
+     * scale that is not positive.
      * <br>Source: Dao et al. 2022, algorithm 4.
      */
     void attentionBackward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape shape, Mask mask, float scale);
