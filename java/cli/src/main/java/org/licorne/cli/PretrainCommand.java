@@ -165,12 +165,19 @@ final class PretrainCommand implements Callable<Integer> {
                 config.shape().name().toLowerCase(java.util.Locale.ROOT),
                 100 * config.warmup()));
         table.row("weight decay, clip", config.weightDecay() + ", " + config.clipNorm());
+        table.row("label smoothing, z-loss", config.labelSmoothing() + ", " + config.zLoss());
+        table.row("recomputed", config.recomputation().name().toLowerCase(java.util.Locale.ROOT));
         table.row("evaluation", "every " + config.evaluateEvery() + " steps");
         table.row("seed", config.seed());
         table.row("backend", (backend.name() + ", " + backend.device() + " " + backend.instructionSet()).strip());
         table.row("precision", precision(backend));
         table.row("memory", Quantities.bytes(MemoryNeeds.toTrain(
-                        shape, backend.kernels(backendOptions.precision(backend)), config.batchSize(), T, config.logitsBytes())
+                        shape,
+                        backend.kernels(backendOptions.precision(backend)),
+                        config.batchSize(),
+                        T,
+                        config.logitsBytes(),
+                        config.recomputation())
                 .total()));
         table.row("output", output);
         table.print(out);

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.licorne.model.GptConfig;
 import org.licorne.model.GptSize;
+import org.licorne.nn.Recomputation;
 import org.licorne.text.TextFiles;
 import org.licorne.train.LearningRateSchedule;
 import org.licorne.train.TrainerConfig;
@@ -133,6 +134,14 @@ final class PretrainOptions {
     double zLoss;
 
     @Option(
+            names = "--recompute",
+            paramLabel = "WHAT",
+            defaultValue = "none",
+            description = "What is computed twice to save memory: none, gelu (a quarter of the activations, almost free),"
+                    + " block (most of them, a third more time). The model comes out the same (default: ${DEFAULT-VALUE}).")
+    Recomputation recompute;
+
+    @Option(
             names = "--seed",
             paramLabel = "N",
             defaultValue = "1",
@@ -211,6 +220,7 @@ final class PretrainOptions {
                 .clipNorm(clip)
                 .labelSmoothing(labelSmoothing)
                 .zLoss(zLoss)
+                .recomputation(recompute)
                 .seed(seed)
                 .evaluateEvery(evaluateEvery)
                 .evaluationBatches(evaluationBatches)

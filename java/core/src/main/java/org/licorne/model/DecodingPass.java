@@ -128,7 +128,7 @@ public final class DecodingPass implements AutoCloseable {
             places = slab.ints("places", B, 1);
             keyLengths = slab.ints("key_lengths", B);
             transformer =
-                    new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels(), false);
+                    new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels());
             logits = slab.floats("logits", B, config.paddedVocabularySize());
             workspace = slab.workspace("workspace", kernels == null ? 0 : kernels.attentionDecodeWorkspaceBytes(shape));
         }
@@ -152,7 +152,7 @@ public final class DecodingPass implements AutoCloseable {
             queryLengths = slab.ints("query_lengths", 1);
             keyLengths = slab.ints("key_lengths", 1);
             transformer =
-                    new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels(), false);
+                    new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels());
             workspace =
                     slab.workspace("workspace", kernels == null ? 0 : kernels.attentionForwardWorkspaceBytes(shape));
         }

@@ -8,6 +8,7 @@ import org.licorne.backend.Kernels;
 import org.licorne.backend.Precision;
 import org.licorne.nn.Parameter;
 import org.licorne.nn.Parameters;
+import org.licorne.nn.Recomputation;
 import org.licorne.random.Philox;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
@@ -175,17 +176,22 @@ public final class Gpt implements AutoCloseable {
 
     /** Memory for training on batches of B sequences of T tokens; the caller closes it. */
     public TrainingPass trainingPass(int B, int T) {
-        return new TrainingPass(this, B, T, true, TrainingPass.DEFAULT_LOGITS_BYTES);
+        return trainingPass(B, T, TrainingPass.DEFAULT_LOGITS_BYTES);
     }
 
     /** The same with a limit for the logits held at a time. */
     public TrainingPass trainingPass(int B, int T, long logitsBytes) {
-        return new TrainingPass(this, B, T, true, logitsBytes);
+        return trainingPass(B, T, logitsBytes, Recomputation.NONE);
+    }
+
+    /** The same keeping less of the forward pass. */
+    public TrainingPass trainingPass(int B, int T, long logitsBytes, Recomputation recomputation) {
+        return new TrainingPass(this, B, T, true, logitsBytes, recomputation);
     }
 
     /** Memory for losses and logits of batches of B sequences of T tokens, without gradients; the caller closes it. */
     public TrainingPass evaluationPass(int B, int T) {
-        return new TrainingPass(this, B, T, false, TrainingPass.DEFAULT_LOGITS_BYTES);
+        return new TrainingPass(this, B, T, false, TrainingPass.DEFAULT_LOGITS_BYTES, Recomputation.NONE);
     }
 
     /** Memory for writing B texts of at most S tokens each, prompt included; the caller closes it. */

@@ -1,6 +1,7 @@
 package org.licorne.model;
 
 import org.licorne.backend.Kernels;
+import org.licorne.nn.Recomputation;
 
 /**
  * Memory that a model will take, in bytes, computed by running its layout without allocating.
@@ -13,7 +14,7 @@ import org.licorne.backend.Kernels;
 public record MemoryNeeds(long parameters, long gradients, long optimiser, long activations) {
     /** To train with batches of B sequences of T tokens, without the workspace that a backend may want. */
     public static MemoryNeeds toTrain(GptConfig config, int B, int T) {
-        return toTrain(config, null, B, T, TrainingPass.DEFAULT_LOGITS_BYTES);
+        return toTrain(config, null, B, T, TrainingPass.DEFAULT_LOGITS_BYTES, Recomputation.NONE);
     }
 
     /**
@@ -21,11 +22,16 @@ public record MemoryNeeds(long parameters, long gradients, long optimiser, long 
      *
      * @param kernels says how much workspace its ops want; null for none
      * @param logitsBytes limit for the logits of one chunk of rows
+     * @param recomputation what is not kept of the forward pass
      */
-    public static MemoryNeeds toTrain(GptConfig config, Kernels kernels, int B, int T, long logitsBytes) {
+    public static MemoryNeeds toTrain(
+            GptConfig config, Kernels kernels, int B, int T, long logitsBytes, Recomputation recomputation) {
         long slab = new GptLayers(config).parameters().bytes();
         return new MemoryNeeds(
-                slab, slab, 2 * slab, TrainingPass.bytes(config, kernels, B, T, true, logitsBytes));
+                slab,
+                slab,
+                2 * slab,
+                TrainingPass.bytes(config, kernels, B, T, true, logitsBytes, recomputation));
     }
 
     /** To write B texts of S tokens each at once. */

@@ -5,6 +5,7 @@ import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
 import org.licorne.nn.HostTransfer;
 import org.licorne.nn.LanguageModelHead;
+import org.licorne.nn.Recomputation;
 import org.licorne.nn.Slab;
 import org.licorne.nn.Transformer;
 import org.licorne.tensor.MemoryScope;
@@ -29,7 +30,7 @@ public final class TrainingPass implements AutoCloseable {
     private final int[] places;
     private Mask mask;
 
-    TrainingPass(Gpt gpt, int B, int T, boolean gradients, long logitsBytes) {
+    TrainingPass(Gpt gpt, int B, int T, boolean gradients, long logitsBytes, Recomputation recomputation) {
         checkSizes(gpt.config(), B, T);
         this.gpt = gpt;
         this.B = B;
@@ -43,7 +44,8 @@ public final class TrainingPass implements AutoCloseable {
             this.memory = Slab.allocate(
                     scope,
                     "activations",
-                    slab -> new Memory(slab, gpt.config(), kernels, B, T, gradients, logitsBytes));
+                    slab -> new Memory(
+                            slab, gpt.config(), kernels, B, T, gradients, logitsBytes, recomputation));
             this.transfer = new HostTransfer(B * T);
             this.losses = new float[B * T];
             this.places = new int[B * T];
@@ -55,9 +57,17 @@ public final class TrainingPass implements AutoCloseable {
     }
 
     /** Bytes that such a pass takes. @param kernels null: without workspace */
-    static long bytes(GptConfig config, Kernels kernels, int B, int T, boolean gradients, long logitsBytes) {
+    static long bytes(
+            GptConfig config,
+            Kernels kernels,
+            int B,
+            int T,
+            boolean gradients,
+            long logitsBytes,
+            Recomputation recomputation) {
         checkSizes(config, B, T);
-        return Slab.measure(slab -> new Memory(slab, config, kernels, B, T, gradients, logitsBytes));
+        return Slab.measure(
+                slab -> new Memory(slab, config, kernels, B, T, gradients, logitsBytes, recomputation));
     }
 
     private static void checkSizes(GptConfig config, int B, int T) {
@@ -82,7 +92,15 @@ public final class TrainingPass implements AutoCloseable {
         private final LanguageModelHead.Activations head;
         private final Tensor workspace;
 
-        Memory(Slab slab, GptConfig config, Kernels kernels, int B, int T, boolean backward, long logitsBytes) {
+        Memory(
+                Slab slab,
+                GptConfig config,
+                Kernels kernels,
+                int B,
+                int T,
+                boolean backward,
+                long logitsBytes,
+                Recomputation recomputation) {
             long N = (long) B * T;
             long C = config.channels();
             AttentionShape shape = AttentionShape.packed(B, T, config.heads(), config.headSize());
@@ -90,9 +108,9 @@ public final class TrainingPass implements AutoCloseable {
             places = slab.ints("places", N);
             documents = slab.ints("documents", B, T);
             packed = Mask.causal().withDocuments(documents);
-            transformer =
-                    new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels(), backward);
             gradients = backward ? new Transformer.Gradients(slab, N, C, config.hiddenChannels()) : null;
+            transformer = new Transformer.Activations(
+                    slab, config.layers(), shape, config.hiddenChannels(), gradients, recomputation);
             head = new LanguageModelHead.Activations(
                     slab,
                     config.paddedVocabularySize(),

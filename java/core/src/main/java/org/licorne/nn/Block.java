@@ -45,16 +45,45 @@ public final class Block {
         private final Mlp.Activations mlp;
         private final long N;
 
-        /** @param keepsAll whether a backward pass follows; if not, the stream is updated in place */
-        public Activations(Slab slab, String name, AttentionShape shape, long hidden, boolean keepsAll) {
+        /** Without a backward pass; the stream is updated in place. */
+        public Activations(Slab slab, String name, AttentionShape shape, long hidden) {
+            this(slab, name, shape, hidden, null, Recomputation.NONE);
+        }
+
+        /** @param scratch of the backward pass, where GELU's output goes if it is not kept; null: no such pass */
+        public Activations(
+                Slab slab,
+                String name,
+                AttentionShape shape,
+                long hidden,
+                Gradients scratch,
+                Recomputation recomputation) {
+            boolean forwardOnly = scratch == null;
             long C = shape.H() * shape.D();
             N = shape.B() * shape.T();
             input = slab.floats(name + ".input", N, C);
-            middle = keepsAll ? slab.floats(name + ".middle", N, C) : input;
+            middle = forwardOnly ? input : slab.floats(name + ".middle", N, C);
             norm1 = new LayerNorm.Activations(slab, name + ".ln_1", N, C);
             attention = new Attention.Activations(slab, name + ".attn", shape);
-            norm2 = keepsAll ? new LayerNorm.Activations(slab, name + ".ln_2", N, C) : norm1;
-            mlp = new Mlp.Activations(slab, name + ".mlp", N, hidden, keepsAll);
+            norm2 = forwardOnly ? norm1 : new LayerNorm.Activations(slab, name + ".ln_2", N, C);
+            if (forwardOnly) {
+                mlp = Mlp.Activations.forwardOnly(slab, name + ".mlp", N, hidden);
+            } else if (recomputation == Recomputation.NONE) {
+                mlp = Mlp.Activations.keptWhole(slab, name + ".mlp", N, hidden);
+            } else {
+                mlp = Mlp.Activations.withoutGelu(slab, name + ".mlp", N, hidden, scratch.dhidden);
+            }
+        }
+
+        /** Of a block that keeps only its input and shares the rest with another. */
+        Activations(Slab slab, String name, Activations shared) {
+            N = shared.N;
+            input = slab.floats(name + ".input", N, shared.input.size(1));
+            middle = shared.middle;
+            norm1 = shared.norm1;
+            attention = shared.attention;
+            norm2 = shared.norm2;
+            mlp = shared.mlp;
         }
     }
 
@@ -89,6 +118,18 @@ public final class Block {
         attention.forward(kernels, kept.attention, out, kept.norm1.out, mask, workspace);
         norm2.forward(kernels, kept.norm2, kept.middle, kept.input, out, kept.N);
         mlp.forward(kernels, kept.mlp, out, kept.norm2.out, kept.N);
+    }
+
+    /**
+     * Makes anew, from the block's input, what {@link #forward} had left for the backward pass, but for the output.
+     *
+     * @param branch scratch, (B·T, C)
+     */
+    public void recompute(Kernels kernels, Activations kept, Tensor branch, Mask mask, Tensor workspace) {
+        norm1.forward(kernels, kept.norm1, null, kept.input, null, kept.N);
+        attention.forward(kernels, kept.attention, branch, kept.norm1.out, mask, workspace);
+        norm2.forward(kernels, kept.norm2, kept.middle, kept.input, branch, kept.N);
+        mlp.recompute(kernels, kept.mlp, kept.norm2.out, kept.N);
     }
 
     /** @param dstream in: gradient of what leaves the block; out: gradient of what enters it, (B·T, C) */

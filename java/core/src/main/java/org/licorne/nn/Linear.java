@@ -31,9 +31,9 @@ public final class Linear {
     }
 
     /**
-     * Adds to the parameters' gradients and writes the input's.
+     * Adds to the parameters' gradients, then writes the input's.
      *
-     * @param dx (N, C)
+     * @param dx (N, C); may be x
      * @param dout (N, OC)
      * @param x (N, C)
      */

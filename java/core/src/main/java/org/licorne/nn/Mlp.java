@@ -25,15 +25,27 @@ public final class Mlp {
     public static final class Activations {
         private final Tensor hidden; // (N, 4C), before GELU
         private final Tensor active; // (N, 4C), after it
+        private final boolean keepsActive;
 
-        public Activations(Slab slab, String name, long N, long hiddenChannels) {
-            this(slab, name, N, hiddenChannels, true);
+        private Activations(Slab slab, String name, long N, long hiddenChannels, Tensor shared, boolean keepsActive) {
+            this.keepsActive = keepsActive;
+            hidden = slab.floats(name + ".hidden", N, hiddenChannels);
+            active = keepsActive ? slab.floats(name + ".active", N, hiddenChannels) : shared == null ? hidden : shared;
         }
 
-        /** @param keepsHidden whether a backward pass will follow; without it GELU works in place */
-        public Activations(Slab slab, String name, long N, long hiddenChannels, boolean keepsHidden) {
-            hidden = slab.floats(name + ".hidden", N, hiddenChannels);
-            active = keepsHidden ? slab.floats(name + ".active", N, hiddenChannels) : hidden;
+        /** Without a backward pass; GELU works in place. */
+        static Activations forwardOnly(Slab slab, String name, long N, long hiddenChannels) {
+            return new Activations(slab, name, N, hiddenChannels, null, false);
+        }
+
+        /** Everything is kept. */
+        static Activations keptWhole(Slab slab, String name, long N, long hiddenChannels) {
+            return new Activations(slab, name, N, hiddenChannels, null, true);
+        }
+
+        /** GELU's output is not kept. @param shared where it goes meanwhile: the backward pass's scratch, (N, 4C) */
+        static Activations withoutGelu(Slab slab, String name, long N, long hiddenChannels, Tensor shared) {
+            return new Activations(slab, name, N, hiddenChannels, shared, false);
         }
     }
 
@@ -44,10 +56,20 @@ public final class Mlp {
         down.forward(kernels, out, kept.active, N);
     }
 
+    /** The part of {@link #forward} that the backward pass needs and cannot make itself. @param x (N, C) */
+    public void recompute(Kernels kernels, Activations kept, Tensor x, long N) {
+        up.forward(kernels, kept.hidden, x, N);
+    }
+
     /** @param dx (N, C) @param dout (N, C) @param x (N, C) @param dhidden scratch, (N, 4C) */
     public void backward(
             Kernels kernels, Activations kept, Tensor dx, Tensor dout, Tensor x, Tensor dhidden, long N) {
-        down.backward(kernels, dhidden, dout, kept.active, N);
+        Tensor active = kept.active;
+        if (!kept.keepsActive) {
+            active = dhidden; // used up by the weight's gradient before dhidden is written over it
+            kernels.geluForward(active, kept.hidden);
+        }
+        down.backward(kernels, dhidden, dout, active, N);
         kernels.geluBackward(dhidden, dhidden, kept.hidden);
         up.backward(kernels, dx, dhidden, x, N);
     }

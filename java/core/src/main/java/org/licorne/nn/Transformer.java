@@ -40,23 +40,41 @@ public final class Transformer {
         private final Tensor last; // (B·T, C), the residual stream at its end
         private final LayerNorm.Activations finalNorm;
         private final long N;
+        private final boolean sharesBlocks;
 
-        public Activations(Slab slab, int layers, AttentionShape shape, long hiddenChannels, boolean keepsAll) {
+        /** Without a backward pass: all blocks share the same memory. */
+        public Activations(Slab slab, int layers, AttentionShape shape, long hiddenChannels) {
+            this(slab, layers, shape, hiddenChannels, null, Recomputation.NONE);
+        }
+
+        /** @param scratch of the backward pass; null: no such pass */
+        public Activations(
+                Slab slab,
+                int layers,
+                AttentionShape shape,
+                long hiddenChannels,
+                Gradients scratch,
+                Recomputation recomputation) {
             long C = shape.H() * shape.D();
             N = shape.B() * shape.T();
-            if (keepsAll) {
-                for (int layer = 0; layer < layers; layer++) {
-                    blocks.add(new Block.Activations(slab, "h." + layer, shape, hiddenChannels, true));
-                }
-                input = layers == 0 ? slab.floats("input", N, C) : blocks.get(0).input;
-                last = layers == 0 ? input : slab.floats("last", N, C);
-            } else {
-                Block.Activations shared = new Block.Activations(slab, "h", shape, hiddenChannels, false);
+            sharesBlocks = recomputation == Recomputation.BLOCK;
+            if (scratch == null) {
+                Block.Activations shared = new Block.Activations(slab, "h", shape, hiddenChannels);
                 for (int layer = 0; layer < layers; layer++) {
                     blocks.add(shared);
                 }
                 input = shared.input;
                 last = input;
+            } else {
+                for (int layer = 0; layer < layers; layer++) {
+                    String name = "h." + layer;
+                    blocks.add(sharesBlocks && layer > 0
+                            ? new Block.Activations(slab, name, blocks.get(0))
+                            : new Block.Activations(
+                                    slab, name, shape, hiddenChannels, scratch.blocks, recomputation));
+                }
+                input = layers == 0 ? slab.floats("input", N, C) : blocks.get(0).input;
+                last = layers == 0 ? input : slab.floats("last", N, C);
             }
             branch = slab.floats("branch", N, C);
             finalNorm = new LayerNorm.Activations(slab, "ln_f", N, C);
@@ -97,8 +115,11 @@ public final class Transformer {
         Tensor dstream = scratch.input;
         finalNorm.backward(kernels, kept.finalNorm, dstream, scratch.hidden, kept.last, null, workspace, kept.N);
         for (int layer = blocks.size() - 1; layer >= 0; layer--) {
-            blocks.get(layer)
-                    .backward(kernels, kept.blocks.get(layer), scratch.blocks, dstream, mask, workspace);
+            Block.Activations block = kept.blocks.get(layer);
+            if (kept.sharesBlocks && layer < blocks.size() - 1) { // the last block's are still there
+                blocks.get(layer).recompute(kernels, block, kept.branch, mask, workspace);
+            }
+            blocks.get(layer).backward(kernels, block, scratch.blocks, dstream, mask, workspace);
         }
     }
 

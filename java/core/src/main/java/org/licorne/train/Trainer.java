@@ -100,7 +100,7 @@ public final class Trainer implements AutoCloseable {
         this.targets = new int[config.accumulation()][config.batchSize() * T];
         this.scope = new MemoryScope(gpt.backend(), "trainer");
         try {
-            pass = gpt.trainingPass(config.batchSize(), T, config.logitsBytes());
+            pass = newPass();
             optimiser = new AdamW(gpt.backend(), gpt.memory(), scope);
             store = config.output() == null
                     ? null
@@ -113,6 +113,10 @@ public final class Trainer implements AutoCloseable {
             scope.close();
             throw e;
         }
+    }
+
+    private TrainingPass newPass() {
+        return gpt.trainingPass(config.batchSize(), T, config.logitsBytes(), config.recomputation());
     }
 
     /**
@@ -131,7 +135,9 @@ public final class Trainer implements AutoCloseable {
         Precision precision = config.precision() == null ? backend.preferredPrecision() : config.precision();
         Kernels kernels = backend.kernels(precision);
         LongUnaryOperator needed = batch ->
-                MemoryNeeds.toTrain(model, kernels, (int) batch, T, config.logitsBytes()).total() - heldBytes;
+                MemoryNeeds.toTrain(model, kernels, (int) batch, T, config.logitsBytes(), config.recomputation())
+                                .total()
+                        - heldBytes;
         int asked = config.batchSize();
         if (needed.applyAsLong(asked) <= available) {
             return;
@@ -147,7 +153,7 @@ public final class Trainer implements AutoCloseable {
                         batch,
                         config.accumulation() * ((asked + batch - 1) / batch),
                         needed.applyAsLong(batch) >> 20)
-                : "take a smaller model or a shorter context, or free some memory";
+                : "take a smaller model or a shorter context, recompute activations, or free some memory";
         throw OutOfDeviceMemoryException.foreseen(
                 "training with a batch of " + asked + " sequences of " + T + " tokens",
                 needed.applyAsLong(asked),
@@ -224,7 +230,7 @@ public final class Trainer implements AutoCloseable {
         gpt.computeIn(precision);
         config = config.withPrecision(precision);
         pass.close();
-        pass = gpt.trainingPass(config.batchSize(), T, config.logitsBytes());
+        pass = newPass();
     }
 
     private void checkSame(TrainingCheckpoint checkpoint, TrainingState state) {

@@ -5,6 +5,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.licorne.backend.Precision;
 import org.licorne.model.TrainingPass;
+import org.licorne.nn.Recomputation;
 
 /**
  * How to train. Immutable; made by {@link #builder}.
@@ -25,6 +26,7 @@ import org.licorne.model.TrainingPass;
  * @param clipNorm the most the global norm of a step's gradient may be; 0: no clipping
  * @param labelSmoothing share of the target's probability that is spread over the vocabulary; 0: none
  * @param zLoss weight of the squared log of the softmax's denominator in the training loss, e.g. 1e-4; 0: none
+ * @param recomputation what the backward pass computes once more instead of keeping it; changes no result
  * @param outlierFactor a step whose gradient norm is so many times the running mean is not taken; 0: all are taken
  * @param seed for whoever initialises the model and orders the data; kept with the checkpoints
  * @param evaluateEvery steps between evaluations; 0: only at the end
@@ -55,6 +57,7 @@ public record TrainerConfig(
         double clipNorm,
         double labelSmoothing,
         double zLoss,
+        Recomputation recomputation,
         double outlierFactor,
         long seed,
         long evaluateEvery,
@@ -86,6 +89,9 @@ public record TrainerConfig(
         notNegative("clipNorm", clipNorm);
         share("labelSmoothing", labelSmoothing);
         notNegative("zLoss", zLoss);
+        if (recomputation == null) {
+            throw new IllegalArgumentException("recomputation must not be null");
+        }
         if (outlierFactor != 0 && !(outlierFactor > 1)) {
             throw new IllegalArgumentException("outlierFactor must be 0 (off) or above 1, but is " + outlierFactor);
         }
@@ -145,6 +151,7 @@ public record TrainerConfig(
         values.put("clipNorm", Double.toString(clipNorm));
         values.put("labelSmoothing", Double.toString(labelSmoothing));
         values.put("zLoss", Double.toString(zLoss));
+        values.put("recomputation", recomputation.name());
         values.put("outlierFactor", Double.toString(outlierFactor));
         values.put("seed", Long.toString(seed));
         values.put("precision", precision == null ? "AUTO" : precision.name());
@@ -170,6 +177,7 @@ public record TrainerConfig(
                 clipNorm,
                 labelSmoothing,
                 zLoss,
+                recomputation,
                 outlierFactor,
                 seed,
                 evaluateEvery,
@@ -207,6 +215,7 @@ public record TrainerConfig(
         private double clipNorm = 1;
         private double labelSmoothing = 0;
         private double zLoss = 0;
+        private Recomputation recomputation = Recomputation.NONE;
         private double outlierFactor = 0;
         private long seed = 1;
         private long evaluateEvery = 0;
@@ -314,6 +323,12 @@ public record TrainerConfig(
             return this;
         }
 
+        /** Trades time for memory; the weights come out with the same bits. */
+        public Builder recomputation(Recomputation what) {
+            recomputation = what;
+            return this;
+        }
+
         public Builder outlierFactor(double factor) {
             outlierFactor = factor;
             return this;
@@ -399,6 +414,7 @@ public record TrainerConfig(
                     clipNorm,
                     labelSmoothing,
                     zLoss,
+                    recomputation,
                     outlierFactor,
                     seed,
                     evaluateEvery,

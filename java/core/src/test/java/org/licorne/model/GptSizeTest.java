@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import org.junit.jupiter.api.Test;
+import org.licorne.nn.Recomputation;
 
 class GptSizeTest {
     @Test
@@ -47,6 +48,25 @@ class GptSizeTest {
         GptConfig gpt2 = GptSize.named("gpt2").config();
         assertThat(gpt2.trainingFlopsPerToken(512)).isEqualTo(6.0 * 124_439_808 + 6.0 * 12 * 512 * 768);
         assertThat(gpt2.inferenceFlopsPerToken(512) * 3).isCloseTo(gpt2.trainingFlopsPerToken(512), within(1.0));
+    }
+
+    /** Per token and channel: GELU's output is 4 values of 16 per block, and a block's input is 1. */
+    @Test
+    void recomputationTakesLessMemory() {
+        GptConfig gpt2 = GptSize.named("gpt2").config();
+        long values = 4L * 1024 * 768 * Float.BYTES;
+        long none = trainingActivations(gpt2, Recomputation.NONE);
+        long gelu = trainingActivations(gpt2, Recomputation.GELU);
+        long block = trainingActivations(gpt2, Recomputation.BLOCK);
+        assertThat(none - gelu).isEqualTo(12 * 4 * values);
+        assertThat(gelu - block).isBetween(11 * 11 * values, 11 * 11 * values + 11 * values / 10);
+        // 2.0, 1.5 and 0.5 GiB + scratch and logits
+        assertThat(none / (double) block).isGreaterThan(4);
+    }
+
+    private static long trainingActivations(GptConfig config, Recomputation recomputation) {
+        return MemoryNeeds.toTrain(config, null, 4, 1024, TrainingPass.DEFAULT_LOGITS_BYTES, recomputation)
+                .activations();
     }
 
     @Test

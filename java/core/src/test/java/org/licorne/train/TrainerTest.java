@@ -27,6 +27,7 @@ import org.licorne.model.GptConfig;
 import org.licorne.model.GptSize;
 import org.licorne.model.MemoryNeeds;
 import org.licorne.nn.Parameter;
+import org.licorne.nn.Recomputation;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.train.TrainingListener.Evaluation;
@@ -122,16 +123,14 @@ class TrainerTest {
         assertThat(ear.result.validationLoss()).isEqualTo(ear.evaluations.get(2).loss());
     }
 
-    /** An untrained model has an even distribution, so z-loss adds the squared log of the vocabulary. */
     @Test
     void theObjectiveIsForTrainingOnly() {
         Ear plain = new Ear();
         Ear shaped = new Ear();
         train(config().steps(1).build(), plain, Batches.noise(11));
-        train(config().steps(1).labelSmoothing(0.1).zLoss(0.01).build(), shaped, Batches.noise(11));
-        double log = Math.log(TINY.vocabularySize());
-        assertThat(shaped.steps.get(0).loss()).isCloseTo(plain.steps.get(0).loss() + 0.01 * log * log, within(0.01));
-        assertThat(shaped.result.validationLoss()).isCloseTo(plain.result.validationLoss(), within(0.02));
+        train(config().steps(1).labelSmoothing(0.1).zLoss(10).build(), shaped, Batches.noise(11));
+        assertThat(shaped.steps.get(0).loss()).isGreaterThan(plain.steps.get(0).loss() + 10);
+        assertThat(shaped.result.validationLoss()).isCloseTo(plain.result.validationLoss(), within(0.5));
     }
 
     @Test
@@ -505,10 +504,10 @@ class TrainerTest {
     void theMemoryForeseenIsTheMemoryTaken() {
         Narrow narrow = new Narrow(backend, Long.MAX_VALUE);
         try (Gpt gpt = Gpt.initialise(narrow, TINY, 1)) {
-            TrainerConfig config = config().batchSize(3).build();
+            TrainerConfig config = config().batchSize(3).recomputation(Recomputation.BLOCK).build();
             new Trainer(gpt, Batches.noise(11), null, config).close();
             long needed = MemoryNeeds.toTrain(
-                            TINY, backend.kernels(), 3, 8, config.logitsBytes())
+                            TINY, backend.kernels(), 3, 8, config.logitsBytes(), Recomputation.BLOCK)
                     .total();
             assertThat(narrow.allocated).isBetween(needed, needed + 4096); // plus the norm and its workspace
         }

@@ -18,6 +18,7 @@ import org.licorne.model.GptConfig;
 import org.licorne.model.Prediction;
 import org.licorne.model.TrainingPass;
 import org.licorne.nn.Parameter;
+import org.licorne.nn.Recomputation;
 import org.licorne.random.Philox;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.train.AdamW;
@@ -185,6 +186,43 @@ public abstract class GptContract {
             assertThat(both).isCloseTo(0.75 * plain + 0.25 * loss + 0.5 * squares, within(1e-3));
             assertThat(squares).isGreaterThan(1);
             assertThat(pass.evaluate(inputs, targets)).isCloseTo(plain, within(1e-4));
+        }
+    }
+
+    /** The same bits, in passes that follow each other, with a mask, and with an evaluation between. */
+    @Test
+    void recomputationChangesNothing() {
+        GptConfig config = new GptConfig(13, 11, 12, 3, 3);
+        int[] inputs = tokens(3 * 7, config.vocabularySize(), 1);
+        int[] targets = tokens(3 * 7, config.vocabularySize(), 2);
+        int[] documents = new int[3 * 7];
+        for (int n = 0; n < documents.length; n++) {
+            documents[n] = n % 7 / 3;
+        }
+        try (Gpt gpt = lively(config, 1)) {
+            float[][] expected = null;
+            long bytes = Long.MAX_VALUE;
+            for (Recomputation recomputation : Recomputation.values()) {
+                try (TrainingPass pass =
+                        gpt.trainingPass(3, 7, TrainingPass.DEFAULT_LOGITS_BYTES, recomputation)) {
+                    gpt.zeroGradients();
+                    double[] losses = new double[3];
+                    losses[0] = pass.lossAndGradients(inputs, targets, 0.1f);
+                    losses[1] = pass.evaluate(targets, inputs);
+                    pass.packedRows(documents);
+                    losses[2] = pass.lossAndGradients(targets, inputs, 0.1f);
+                    float[][] results = {
+                        gpt.memory().gradients().all().toFloats(),
+                        {(float) losses[0], (float) losses[1], (float) losses[2]}
+                    };
+                    if (expected == null) {
+                        expected = results;
+                    }
+                    assertThat(results).as(recomputation.name()).isDeepEqualTo(expected);
+                    assertThat(pass.bytes()).isLessThan(bytes);
+                    bytes = pass.bytes();
+                }
+            }
         }
     }
 
