@@ -20,6 +20,9 @@
 #include "licorne/layer_norm.h"
 #include "licorne/linear.h"
 #include "licorne/memory.h"
+#include "licorne/quantize.h"
+#include "licorne/quantized_embedding.h"
+#include "licorne/quantized_linear.h"
 #include "licorne/rms_norm.h"
 #include "licorne/softmax.h"
 #include "licorne/swiglu.h"
@@ -166,6 +169,42 @@ void decoding() {
           expected[(b * H + h) * D + d] += p[j] / total * v[((b * S + j) * G + h / 2) * D + d];
     }
   test::near(expected, out, 1e-5, 1e-5, "decode");
+}
+
+// Sizes that fit no tile, in arrays of exactly their size.
+void small_weights() {
+  Random random(14);
+  const int64_t C = 45, OC = 37, blocks = 2, tile_rows = 3;
+  const Floats weight = random.floats(OC * C), bias = random.floats(OC);
+  for (const int32_t type : {LICORNE_WEIGHT_BF16, LICORNE_WEIGHT_Q8, LICORNE_WEIGHT_Q4}) {
+    const int64_t bytes = type == LICORNE_WEIGHT_BF16 ? 2 * OC * C
+                                                      : tile_rows * blocks * (type == LICORNE_WEIGHT_Q8 ? 544 : 288);
+    std::vector<uint8_t> packed(bytes);
+    OK(licorne_cpu_quantize(packed.data(), weight.data(), OC, C, type));
+    Ints all(OC);
+    for (int64_t o = 0; o < OC; o++) all[o] = static_cast<int32_t>(o);
+    Floats rounded(OC * C);
+    OK(licorne_cpu_quantized_embedding_forward(rounded.data(), packed.data(), nullptr, all.data(), nullptr, OC, C, OC, 0,
+                                               type));
+    test::near(Doubles(weight.begin(), weight.end()), rounded, type == LICORNE_WEIGHT_Q4 ? 0.6 : 0.02, 0.0, "weights");
+    for (const int64_t N : {1, 6, 16, 19}) {
+      const Floats x = random.floats(N * C);
+      std::vector<float> workspace(
+          static_cast<size_t>(licorne_cpu_quantized_linear_forward_workspace_bytes(N, C, OC, type) + 3) / 4);
+      Floats out(N * OC);
+      OK(licorne_cpu_quantized_linear_forward(out.data(), x.data(), packed.data(), bias.data(), workspace.data(), N, C, OC,
+                                              type, LICORNE_F32));
+      Doubles expected(N * OC);
+      for (int64_t n = 0; n < N; n++)
+        for (int64_t o = 0; o < OC; o++) {
+          expected[n * OC + o] = bias[o];
+          for (int64_t c = 0; c < C; c++)
+            expected[n * OC + o] += static_cast<double>(x[n * C + c]) * rounded[o * C + c];
+        }
+      // x in 8 bits: half a step of 3/127 in each of 45 products
+      test::near(expected, out, type == LICORNE_WEIGHT_BF16 ? 1e-4 : 0.4, 0.0, "small weights");
+    }
+  }
 }
 
 void linear_maps() {
@@ -446,6 +485,7 @@ int main() {
     }
     EXPECT(licorne_cpu_set_isa(isa) == LICORNE_OK);
     linear_maps();
+    small_weights();
     rows();
     elements();
     gated_and_scaled();

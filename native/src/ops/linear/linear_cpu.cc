@@ -1,62 +1,12 @@
-// Linear maps of a handful of rows, per instruction set. Four rows of weights at a time, each read once and multiplied with
-// every row of x: the weights stream from memory, x and the sums stay in registers and the first-level cache.
-#include "cpu/vec.h"
+// Linear maps of a handful of rows, and the sums of columns, per instruction set.
+#include "cpu/few_rows.h"
 
 namespace licorne {
-namespace {
 
-template <int R, int O>
-inline void outputs(float* out, const float* x, const float* weight, const float* bias, int64_t C, int64_t OC) {
-  vf sums[R][O];
-  for (int n = 0; n < R; n++)
-    for (int o = 0; o < O; o++) sums[n][o] = zero();
-  int64_t c = 0;
-  for (; c + W <= C; c += W) {
-    vf weights[O];
-    for (int o = 0; o < O; o++) weights[o] = load(weight + o * C + c);
-    for (int n = 0; n < R; n++) {
-      const vf value = load(x + n * C + c);
-      for (int o = 0; o < O; o++) sums[n][o] = fma(value, weights[o], sums[n][o]);
-    }
-  }
-  if (c < C) {  // with explicit multiply-adds: the compiler would fuse scalar ones in some group sizes and not in others
-    vf weights[O];
-    for (int o = 0; o < O; o++) weights[o] = load_first(weight + o * C + c, C - c);
-    for (int n = 0; n < R; n++) {
-      const vf value = load_first(x + n * C + c, C - c);
-      for (int o = 0; o < O; o++) sums[n][o] = fma(value, weights[o], sums[n][o]);
-    }
-  }
-  for (int n = 0; n < R; n++)
-    for (int o = 0; o < O; o++) {
-      const float dot = sum(sums[n][o]);
-      out[n * OC + o] = bias == nullptr ? dot : dot + bias[o];
-    }
-}
-
-template <int R>
-inline void all_outputs(float* out, const float* x, const float* weight, const float* bias, int64_t C, int64_t OC,
-                        int64_t begin, int64_t end) {
-  int64_t o = begin;
-  for (; o + 4 <= end; o += 4)
-    outputs<R, 4>(out + o, x, weight + o * C, bias == nullptr ? nullptr : bias + o, C, OC);
-  for (; o < end; o++) outputs<R, 1>(out + o, x, weight + o * C, bias == nullptr ? nullptr : bias + o, C, OC);
-}
-
-}  // namespace
-
-// Outputs begin to end of all N rows. Rows go in groups of up to four; a row's bits do not depend on how
-// many rows there are: every group adds up a row in the same order.
+// Outputs begin to end of all N rows; a row's bits do not depend on the others.
 void LICORNE_ISA_NAME(linear_few_rows_f32)(float* out, const float* x, const float* weight, const float* bias, int64_t N,
                                            int64_t C, int64_t OC, int64_t begin, int64_t end) {
-  int64_t n = 0;
-  for (; n + 4 <= N; n += 4) all_outputs<4>(out + n * OC, x + n * C, weight, bias, C, OC, begin, end);
-  switch (N - n) {
-    case 1: all_outputs<1>(out + n * OC, x + n * C, weight, bias, C, OC, begin, end); break;
-    case 2: all_outputs<2>(out + n * OC, x + n * C, weight, bias, C, OC, begin, end); break;
-    case 3: all_outputs<3>(out + n * OC, x + n * C, weight, bias, C, OC, begin, end); break;
-    default: break;
-  }
+  few_rows<FloatWeights>(out, x, weight, bias, N, C, OC, begin, end);
 }
 
 // sums[o] += sum over n of x[n][o], for columns begin to end, in increasing order of n.

@@ -29,8 +29,8 @@ LICORNE_ISA_DECLARE(void, quantized_linear_bf16,
 namespace {
 
 constexpr int64_t kFewRows = 16;
-// Bytes of weights per task: long enough for the prefetchers, short enough for a delayed thread to cost little.
-constexpr int64_t kTaskBytes = 128 << 10;
+// Bytes of weights per task: a sixteenth of them, so that a delayed thread costs little, within what suits the prefetchers.
+int64_t task_bytes(int64_t bytes) { return std::min<int64_t>(128 << 10, std::max<int64_t>(16 << 10, bytes / 16)); }
 // Of the product with many rows: 4 MB of x at C = 4,096, and 8 MB of weights.
 constexpr int64_t kChunkRows = 256;
 constexpr int64_t kPanelOutputs = 512;
@@ -67,7 +67,7 @@ void check_status(int32_t status) {
 void few_rows(float* out, const float* x, const void* weight, const float* bias, void* workspace, int64_t N, int64_t C,
               int64_t OC, int32_t type) {
   if (type == LICORNE_WEIGHT_BF16) {
-    const int64_t outputs = std::max<int64_t>(16, kTaskBytes / std::max<int64_t>(1, 2 * C) / 16 * 16);
+    const int64_t outputs = std::max<int64_t>(16, task_bytes(2 * OC * C) / std::max<int64_t>(1, 2 * C) / 16 * 16);
     parallel_chunks(OC, outputs, [&](int64_t begin, int64_t end, int) {
       LICORNE_ISA_CALL(quantized_linear_bf16)(out, x, static_cast<const uint16_t*>(weight), bias, N, C, OC, begin, end);
     });
@@ -76,7 +76,7 @@ void few_rows(float* out, const float* x, const void* weight, const float* bias,
   const QuantizedRows rows = rows_in(static_cast<char*>(workspace), N, blocks_of(C));
   for (int64_t n = 0; n < N; n++) LICORNE_ISA_CALL(quantize_row)(rows, x, C, n);
   const int64_t tile_row_bytes = std::max<int64_t>(1, rows.blocks * tile_bytes(type));
-  const int64_t tile_rows = std::max<int64_t>(1, kTaskBytes / tile_row_bytes);
+  const int64_t tile_rows = std::max<int64_t>(1, task_bytes(weight_bytes(type, OC, C)) / tile_row_bytes);
   parallel_chunks(round_up(OC, kTileRows) / kTileRows, tile_rows, [&](int64_t begin, int64_t end, int) {
     LICORNE_ISA_CALL(quantized_linear_tiles)(out, rows, static_cast<const uint8_t*>(weight), bias, N, OC, type, begin, end);
   });

@@ -7,9 +7,7 @@
 // taken back with the block's sum of x. AVX2 has pairs of bytes summed to 16 bits instead: a Q8 weight is then made signed
 // again and its sign moved to x (127 127 2 fits 16 bits, 255 127 2 does not), a Q4 weight is small enough as it is.
 // BF16: a weight is the upper half of a float; x stays float.
-#include <cfloat>
-
-#include "cpu/vec.h"
+#include "cpu/few_rows.h"
 #include "cpu/weight_tile.h"
 #include "ops/quantized_linear/quantized_rows.h"
 
@@ -227,57 +225,27 @@ inline void rows_of_tiles(float* out, const QuantizedRows& x, const uint8_t* wei
   }
 }
 
-inline vf load_bf16(const uint16_t* p) {
+struct BFloat16Weights {
+  using Type = uint16_t;
+  static vf vector(const uint16_t* p) {
 #if defined(__AVX512F__)
-  const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 #elif defined(__AVX2__)
-  const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
 #else
-  float values[W];
-  for (int i = 0; i < W; i++) values[i] = float_of_bfloat16(p[i]);
-  return load(values);
+    float values[W];
+    for (int i = 0; i < W; i++) values[i] = float_of_bfloat16(p[i]);
+    return load(values);
 #endif
-}
-
-template <int R, int O>
-inline void outputs_bf16(float* out, const float* x, const uint16_t* weight, const float* bias, int64_t C, int64_t OC) {
-  vf sums[R][O];
-  float rest[R][O];
-  for (int n = 0; n < R; n++)
-    for (int o = 0; o < O; o++) {
-      sums[n][o] = zero();
-      rest[n][o] = 0.0f;
-    }
-  int64_t c = 0;
-  for (; c + W <= C; c += W) {
-    vf weights[O];
-    for (int o = 0; o < O; o++) weights[o] = load_bf16(weight + o * C + c);
-    for (int n = 0; n < R; n++) {
-      const vf value = load(x + n * C + c);
-      for (int o = 0; o < O; o++) sums[n][o] = fma(value, weights[o], sums[n][o]);
-    }
   }
-  for (; c < C; c++)
-    for (int n = 0; n < R; n++)
-      for (int o = 0; o < O; o++) rest[n][o] += x[n * C + c] * float_of_bfloat16(weight[o * C + c]);
-  for (int n = 0; n < R; n++)
-    for (int o = 0; o < O; o++) {
-      const float dot = sum(sums[n][o]) + rest[n][o];
-      out[n * OC + o] = bias == nullptr ? dot : dot + bias[o];
-    }
-}
-
-template <int R>
-inline void all_outputs_bf16(float* out, const float* x, const uint16_t* weight, const float* bias, int64_t C, int64_t OC,
-                             int64_t begin, int64_t end) {
-  int64_t o = begin;
-  for (; o + 4 <= end; o += 4)
-    outputs_bf16<R, 4>(out + o, x, weight + o * C, bias == nullptr ? nullptr : bias + o, C, OC);
-  for (; o < end; o++)
-    outputs_bf16<R, 1>(out + o, x, weight + o * C, bias == nullptr ? nullptr : bias + o, C, OC);
-}
+  static vf first(const uint16_t* p, int64_t n) {
+    uint16_t halves[W] = {};
+    memcpy(halves, p, static_cast<size_t>(n) * sizeof *p);
+    return vector(halves);
+  }
+};
 
 }  // namespace
 
@@ -340,14 +308,7 @@ void LICORNE_ISA_NAME(quantized_linear_tiles)(float* out, const QuantizedRows& x
 // Outputs begin to end of all N rows; a row's bits do not depend on the others.
 void LICORNE_ISA_NAME(quantized_linear_bf16)(float* out, const float* x, const uint16_t* weight, const float* bias,
                                              int64_t N, int64_t C, int64_t OC, int64_t begin, int64_t end) {
-  int64_t n = 0;
-  for (; n + 4 <= N; n += 4) all_outputs_bf16<4>(out + n * OC, x + n * C, weight, bias, C, OC, begin, end);
-  switch (N - n) {
-    case 1: all_outputs_bf16<1>(out + n * OC, x + n * C, weight, bias, C, OC, begin, end); break;
-    case 2: all_outputs_bf16<2>(out + n * OC, x + n * C, weight, bias, C, OC, begin, end); break;
-    case 3: all_outputs_bf16<3>(out + n * OC, x + n * C, weight, bias, C, OC, begin, end); break;
-    default: break;
-  }
+  few_rows<BFloat16Weights>(out, x, weight, bias, N, C, OC, begin, end);
 }
 
 }  // namespace licorne
