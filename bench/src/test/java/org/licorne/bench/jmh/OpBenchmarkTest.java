@@ -16,6 +16,8 @@ class OpBenchmarkTest {
             LayerNormBenchmark.class,
             RmsNormBenchmark.class,
             LinearBenchmark.class,
+            QuantizeBenchmark.class,
+            QuantizedLinearBenchmark.class,
             AttentionBenchmark.class,
             AttentionDecodeBenchmark.class,
             GeluBenchmark.class,

@@ -1,6 +1,7 @@
 package org.licorne.model;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.licorne.backend.Backend;
@@ -227,6 +228,31 @@ public final class Gpt implements AutoCloseable {
                     row + 1, logits, row + 1 < tokens.length ? tokens[row + 1] : -1, candidates)));
         }
         return predictions;
+    }
+
+    /**
+     * The mean loss in nats of a text's tokens, the first excepted; its exponential is the perplexity. The text is cut
+     * into pieces of the model's context, and a piece does not see those before it.
+     */
+    public double meanLoss(int[] tokens) {
+        if (tokens.length < 2) {
+            throw new IllegalArgumentException("a loss needs a text of at least two tokens, not " + tokens.length);
+        }
+        int T = Math.min(config.contextLength(), tokens.length - 1);
+        int[] inputs = new int[T];
+        int[] targets = new int[T];
+        double sum = 0;
+        try (TrainingPass pass = evaluationPass(1, T)) {
+            for (int first = 0; first < tokens.length - 1; first += T) {
+                int count = Math.min(T, tokens.length - 1 - first);
+                System.arraycopy(tokens, first, inputs, 0, count);
+                System.arraycopy(tokens, first + 1, targets, 0, count);
+                Arrays.fill(inputs, count, T, 0); // causal: what comes after changes nothing
+                Arrays.fill(targets, count, T, -1);
+                sum += pass.evaluate(inputs, targets);
+            }
+        }
+        return sum / (tokens.length - 1);
     }
 
     Kernels kernels() {

@@ -29,7 +29,7 @@ public final class Quantization {
     }
 
     /**
-     * The model with its weights in that type, on the same backend.
+     * The model with its weights in that type, on the same backend and with the same precision.
      *
      * @param model is closed, so that its memory is free again; if this fails it stays open
      * @return the caller closes it
@@ -45,6 +45,7 @@ public final class Quantization {
         }
         Gpt quantized = Gpt.empty(model.backend(), model.config(), weights);
         try {
+            quantized.computeIn(model.precision());
             fill(quantized, model);
         } catch (RuntimeException e) {
             quantized.close();
