@@ -8,12 +8,12 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
 import org.licorne.backend.Backend;
-import org.licorne.checkpoint.ModelDirectory;
 import org.licorne.generate.Generation;
 import org.licorne.generate.GenerationConfig;
 import org.licorne.generate.Generator;
 import org.licorne.model.Gpt;
 import org.licorne.text.Tokenizers;
+import org.licorne.tokenize.Tokenizer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Ansi;
 import picocli.CommandLine.Mixin;
@@ -32,6 +32,7 @@ import picocli.CommandLine.Spec;
             "Examples:",
             "  ./licorne generate --model runs/demo --prompt 'unicorn:'",
             "  ./licorne generate --model runs/demo --prompt 'white horse:' --temperature 0 --max-new-tokens 40",
+            "  ./licorne generate --model runs/demo --prompt 'unicorn:' --quantize q8 --quantize-text held-out.txt",
             "  echo -n 'dragon:' | ./licorne generate --model runs/demo --prompt - --top-k 40 --seed 7 --stop ';'"
         })
 final class GenerateCommand implements Callable<Integer> {
@@ -83,6 +84,9 @@ final class GenerateCommand implements Callable<Integer> {
     private List<String> stop = new ArrayList<>();
 
     @Mixin
+    private QuantizationOptions quantizationOptions;
+
+    @Mixin
     private BackendOptions backendOptions;
 
     @Spec
@@ -102,10 +106,11 @@ final class GenerateCommand implements Callable<Integer> {
                 .build();
         PrintWriter out = spec.commandLine().getOut();
         PrintWriter error = spec.commandLine().getErr();
+        Tokenizer tokenizer = Tokenizers.load(model);
         try (Backend backend = backendOptions.open();
-                Gpt gpt = ModelDirectory.load(backend, model)) {
+                Gpt gpt = quantizationOptions.load(backend, model, tokenizer, error)) {
             gpt.computeIn(backendOptions.precision(backend));
-            Generation generation = write(new Generator(gpt, Tokenizers.load(model)), text, config, out);
+            Generation generation = write(new Generator(gpt, tokenizer), text, config, out);
             error.println(Quantities.format(
                     "%d tokens, %.0f tokens/s, seed %d",
                     generation.tokens().size(), generation.tokensPerSecond(), usedSeed));

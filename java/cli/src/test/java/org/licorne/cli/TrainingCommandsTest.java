@@ -95,6 +95,19 @@ class TrainingCommandsTest {
     }
 
     @Test
+    void aQuantisedModelWritesAndTellsWhatItLost() {
+        for (String format : List.of("q8", "q4", "bf16")) {
+            Outcome outcome = run("generate", "--backend", "reference", "--model", model, "--prompt", "the uni", "--seed", 1,
+                    "--max-new-tokens", 5, "--quantize", format, "--quantize-text", text);
+            assertThat(outcome.status()).isZero();
+            assertThat(outcome.out()).startsWith("the uni");
+            assertThat(outcome.error()).contains("Weights in " + format, "instead of", "Perplexity on", " %)");
+        }
+        Outcome alone = run("generate", "--model", model, "--prompt", "a", "--quantize-text", text);
+        assertThat(alone.error()).contains("needs --quantize");
+    }
+
+    @Test
     void thereMustBeSomethingToResume() {
         Outcome outcome = run("pretrain", "--output", temporary.resolve("none"), "--resume");
         assertThat(outcome.status()).isEqualTo(1);
