@@ -25,7 +25,8 @@ LICORNE_EXPORT int32_t licorne_cpu_isa_supported(int32_t isa);
 LICORNE_EXPORT int32_t licorne_cpu_set_isa(int32_t isa);
 LICORNE_EXPORT int32_t licorne_cpu_get_isa(void);
 
-/* Size of the one thread pool of the process, the calling thread included. Takes effect before the next op. */
+/* Size of the one thread pool of the process, the calling thread included. Takes effect before the next op.
+   LICORNE_DEVICE_ERROR if the system does not give that many; the pool is then as before. */
 LICORNE_EXPORT int32_t licorne_cpu_set_threads(int32_t threads);
 LICORNE_EXPORT int32_t licorne_cpu_get_threads(void);
 

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -31,17 +32,18 @@ inline void relax() {
 class Pool {
  public:
   explicit Pool(int threads) : threads_(threads) {
-    for (int worker = 1; worker < threads; worker++) workers_.emplace_back([this, worker] { work(worker); });
+    try {
+      workers_.reserve(static_cast<size_t>(threads));
+      for (int worker = 1; worker < threads; worker++) workers_.emplace_back([this, worker] { work(worker); });
+    } catch (const std::system_error&) {
+      // The system has no more threads to give. Those that run must end first: a running thread cannot be dropped.
+      const size_t started = workers_.size() + 1;
+      end_workers();
+      throw Error(LICORNE_DEVICE_ERROR, "the system gives %zu of %d threads; ask for fewer", started, threads);
+    }
   }
 
-  ~Pool() {
-    {
-      std::lock_guard<std::mutex> lock(sleep_mutex_);
-      stop_.store(true);
-    }
-    wake_.notify_all();
-    for (std::thread& thread : workers_) thread.join();
-  }
+  ~Pool() { end_workers(); }
 
   int threads() const { return threads_; }
 
@@ -86,6 +88,15 @@ class Pool {
     }
   }
 
+  void end_workers() {
+    {
+      std::lock_guard<std::mutex> lock(sleep_mutex_);
+      stop_.store(true);
+    }
+    wake_.notify_all();
+    for (std::thread& thread : workers_) thread.join();
+  }
+
   void work(int worker) {
     for (;;) {
       const auto idle = [this] { return (ticket_.load(std::memory_order_seq_cst) & 0xffffffffu) == 0; };
@@ -126,17 +137,31 @@ std::shared_ptr<Pool>& current() {
   return *pool;
 }
 
-std::shared_ptr<Pool> pool() {
-  std::lock_guard<std::mutex> lock(pool_mutex);
+// With the mutex held.
+int wanted() {
   if (wanted_threads == 0) wanted_threads = static_cast<int>(std::thread::hardware_concurrency());
   if (wanted_threads < 1) wanted_threads = 1;
-  if (!current() || current()->threads() != wanted_threads) current() = std::make_shared<Pool>(wanted_threads);
+  return wanted_threads;
+}
+
+// With the mutex held.
+std::shared_ptr<Pool> wanted_pool() {
+  const int threads = wanted();
+  if (!current() || current()->threads() != threads) current() = std::make_shared<Pool>(threads);
   return current();
+}
+
+std::shared_ptr<Pool> pool() {
+  std::lock_guard<std::mutex> lock(pool_mutex);
+  return wanted_pool();
 }
 
 }  // namespace
 
-int pool_threads() { return pool()->threads(); }
+int pool_threads() {
+  std::lock_guard<std::mutex> lock(pool_mutex);
+  return wanted();
+}
 
 void pool_run(int64_t count, void (*task)(void*, int64_t, int), void* context) { pool()->run(count, task, context); }
 
@@ -145,9 +170,17 @@ void pool_run(int64_t count, void (*task)(void*, int64_t, int), void* context) {
 int32_t licorne_cpu_set_threads(int32_t threads) {
   if (threads < 1 || threads > 1024)
     return licorne::fail(LICORNE_INVALID_ARGUMENT, "the number of threads must be 1 to 1024");
-  std::lock_guard<std::mutex> lock(licorne::pool_mutex);
-  licorne::wanted_threads = threads;
-  return LICORNE_OK;
+  return licorne::guarded([threads] {
+    std::lock_guard<std::mutex> lock(licorne::pool_mutex);
+    const int before = licorne::wanted_threads;
+    licorne::wanted_threads = threads;
+    try {
+      licorne::wanted_pool();  // who asks for too many hears of it here and not in the middle of a step
+    } catch (...) {
+      licorne::wanted_threads = before;
+      throw;
+    }
+  });
 }
 
 int32_t licorne_cpu_get_threads(void) { return licorne::pool_threads(); }
