@@ -4,11 +4,15 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.ServiceLoader;
 import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Finds and opens backends. Nothing falls back silently: what is asked for and impossible throws with the reason. */
 public final class Backends {
     /** System property that names the backend to use. */
     public static final String PROPERTY = "licorne.backend";
+
+    private static final Logger LOG = LoggerFactory.getLogger(Backends.class);
 
     private Backends() {}
 
@@ -20,22 +24,48 @@ public final class Backends {
                 .collect(Collectors.toList());
     }
 
-    /** Opens what {@code -Dlicorne.backend} names, or the best available one; the caller closes it. */
+    /**
+     * Opens what {@code -Dlicorne.backend} names, or the best available one; the caller closes it. A warning says which
+     * better ones are not available and why.
+     *
+     * @throws BackendUnavailableException if none is available, or one that {@code -Dlicorne.NAME.…} has settings for
+     *     and that would have come first is not
+     */
     public static Backend open() {
         String asked = System.getProperty(PROPERTY);
-        if (asked != null && !asked.isBlank()) {
-            return open(asked);
-        }
+        return asked != null && !asked.isBlank() ? open(asked) : best(providers());
+    }
+
+    /** @param providers highest rank first */
+    static Backend best(List<BackendProvider> providers) {
         StringBuilder reasons = new StringBuilder();
-        for (BackendProvider provider : providers()) {
+        for (BackendProvider provider : providers) {
             Availability availability = provider.probe();
             if (availability.available()) {
+                if (reasons.length() > 0) {
+                    LOG.warn("using backend '{}', since better ones are not available:{}", provider.name(), reasons);
+                }
                 return provider.open();
+            }
+            if (hasSettings(provider.name())) {
+                throw unavailable(provider, availability); // whoever sets something for a backend wants that backend
             }
             reasons.append(System.lineSeparator())
                     .append("  ").append(provider.name()).append(": ").append(availability.reason());
         }
         throw new BackendUnavailableException("no backend is available" + reasons);
+    }
+
+    /** Whether there is a property such as {@code licorne.cpu.isa} for the backend {@code cpu}. */
+    private static boolean hasSettings(String name) {
+        return System.getProperties().stringPropertyNames().stream()
+                .anyMatch(key -> key.startsWith("licorne." + name + ".")
+                        && !System.getProperty(key, "").isBlank());
+    }
+
+    private static BackendUnavailableException unavailable(BackendProvider provider, Availability availability) {
+        return new BackendUnavailableException(
+                "backend '" + provider.name() + "' is not available: " + availability.reason());
     }
 
     /** Opens the backend of that name; the caller closes it. */
@@ -48,7 +78,7 @@ public final class Backends {
                         + providers.stream().map(BackendProvider::name).collect(Collectors.joining(", "))));
         Availability availability = provider.probe();
         if (!availability.available()) {
-            throw new BackendUnavailableException("backend '" + name + "' is not available: " + availability.reason());
+            throw unavailable(provider, availability);
         }
         return provider.open();
     }

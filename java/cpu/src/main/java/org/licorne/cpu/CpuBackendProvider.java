@@ -62,7 +62,6 @@ public final class CpuBackendProvider implements BackendProvider {
                 return "this processor lacks " + asked.propertyValue() + ", which -D" + InstructionSet.PROPERTY
                         + " asks for; the best it has is " + InstructionSet.best().propertyValue();
             }
-            CpuBackend.askedThreads();
             return "";
         } catch (IllegalArgumentException e) {
             return e.getMessage();
