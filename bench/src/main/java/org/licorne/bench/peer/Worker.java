@@ -23,8 +23,7 @@ public final class Worker {
     private Worker() {}
 
     /** What a worker says once it is warm. */
-    public record Ready(
-            double flops, double bytes, long tokens, double fingerprint, double seconds, long peakResidentBytes) {}
+    public record Ready(double flops, double bytes, long tokens, double fingerprint) {}
 
     /** What it says after a block of runs. */
     public record Block(double[] seconds, long peakResidentBytes) {}
@@ -40,13 +39,7 @@ public final class Worker {
                         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
             WorkloadTimer timer = new WorkloadTimer(workload);
             double fingerprint = timer.warmUp();
-            answer(new Ready(
-                    workload.flops(),
-                    workload.bytes(),
-                    workload.tokens(),
-                    fingerprint,
-                    timer.lastSeconds(),
-                    Machine.peakResidentBytes()));
+            answer(new Ready(workload.flops(), workload.bytes(), workload.tokens(), fingerprint));
             for (String line = input.readLine(); line != null; line = input.readLine()) {
                 answer(new Block(timer.time(Integer.parseInt(line)), Machine.peakResidentBytes()));
             }

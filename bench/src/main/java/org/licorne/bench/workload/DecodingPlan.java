@@ -8,9 +8,8 @@ import org.licorne.model.GptConfig;
  * @param config the model
  * @param prompt tokens in the cache before timing
  * @param weightBytes bytes of one weight
- * @param cacheBytes bytes of one element of a key or value in the cache
  */
-record DecodingPlan(GptConfig config, int prompt, int weightBytes, int cacheBytes) {
+record DecodingPlan(GptConfig config, int prompt, int weightBytes) {
     /** Tokens written after the prompt before the cache is rewound. */
     private static final int NEW_TOKENS = 64;
 
@@ -33,6 +32,6 @@ record DecodingPlan(GptConfig config, int prompt, int weightBytes, int cacheByte
     double bytes(int B) {
         double weights = config.parameters() - (double) (config.contextLength() - 1) * config.channels();
         double cached = (prompt + capacity()) / 2.0 * 2 * config.layers() * config.channels();
-        return weightBytes * weights + cacheBytes * cached * B;
+        return weightBytes * (weights + cached * B);
     }
 }

@@ -40,16 +40,19 @@ public final class Workloads {
 
     /** Opens the work on a backend that stays the caller's. */
     public static Workload onLicorne(WorkloadSpec spec, GptConfig config, Backend backend) {
-        Backend chosen = ChosenPrecision.of(backend, spec.precision());
+        if (!spec.precision().equals("fp32")) {
+            throw new UnsupportedOperationException(
+                    "backend '" + backend.name() + "' computes in fp32, not in " + spec.precision());
+        }
         int B = spec.batch();
         int T = spec.context();
         return switch (spec.kind()) {
-            case TRAINING_STEP -> new LicorneTrainingStep(chosen, config, B, T);
+            case TRAINING_STEP -> new LicorneTrainingStep(backend, config, B, T);
             case ATTENTION -> new LicorneAttention(
-                    chosen, AttentionData.random(B, T, config.heads(), config.headSize()));
+                    backend, AttentionData.random(B, T, config.heads(), config.headSize()));
             case CROSS_ENTROPY -> new LicorneCrossEntropy(
-                    chosen, CrossEntropyData.random(B * T, config.vocabularySize()));
-            case DECODE -> new LicorneDecoding(chosen, config, B, T, spec.precision());
+                    backend, CrossEntropyData.random(B * T, config.vocabularySize()));
+            case DECODE -> new LicorneDecoding(backend, config, B, T);
         };
     }
 

@@ -33,8 +33,9 @@ import picocli.CommandLine.Spec;
         sortOptions = false,
         footer = {
             "",
-            "The text is WordNet 3.1: 117,791 definitions such as 'unicorn: an imaginary creature …'. It, the tokenizer",
-            "and what xz -9 makes of it are kept in ~/.cache/licorne (or $XDG_CACHE_HOME/licorne).",
+            "The text is WordNet 3.1: 117,791 definitions such as 'unicorn: an imaginary creature …'. It,",
+            "the tokenizer and what xz -9 makes of it are kept in ~/.cache/licorne (or",
+            "$XDG_CACHE_HOME/licorne).",
             "",
             "Examples:",
             "  ./licorne demo",
@@ -124,7 +125,7 @@ final class DemoCommand implements Callable<Integer> {
             try (Gpt gpt = Gpt.initialise(backend, shape, seed, 1 / Math.sqrt(shape.channels()))) {
                 TrainingResult result = new TrainingRun(
                                 gpt, text, config(recipe), out, spec.commandLine().getErr())
-                        .run(false, PROMPTS.get(0));
+                        .run(false, PROMPTS.get(0), "");
                 if (result.reason() != EndReason.STOPPED) {
                     finish(gpt, corpus, recipe, result);
                 }

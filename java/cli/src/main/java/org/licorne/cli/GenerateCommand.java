@@ -121,13 +121,15 @@ final class GenerateCommand implements Callable<Integer> {
     /** Prints the prompt and, as it is written, what follows. */
     static Generation write(Generator generator, String prompt, GenerationConfig config, PrintWriter out) {
         Ansi colours = Terminal.outputColours();
-        out.print(colours.enabled() && !prompt.isEmpty() ? "\033[1m" + prompt + "\033[0m" : prompt);
-        out.flush();
+        String shown = colours.enabled() && !prompt.isEmpty() ? "\033[1m" + prompt + "\033[0m" : prompt;
+        boolean[] begun = new boolean[1];
         Generation generation = generator.generate(prompt, config, piece -> {
-            out.print(piece);
+            // With the first piece and not before: a prompt that the model cannot take is only in the error.
+            out.print(begun[0] ? piece : shown + piece);
+            begun[0] = true;
             out.flush();
         });
-        out.println();
+        out.println(begun[0] ? "" : shown);
         out.flush();
         return generation;
     }

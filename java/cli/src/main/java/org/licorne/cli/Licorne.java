@@ -5,6 +5,9 @@ import java.io.FileOutputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help;
@@ -39,6 +42,9 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "Where tools are missing, './licorne --yes COMMAND' installs them without asking."
         })
 public final class Licorne implements Runnable {
+    /** How picocli speaks of an unknown flag among an option's several values. */
+    private static final Pattern UNKNOWN_OPTION = Pattern.compile("Unknown option: '(-[^'=]+)");
+
     @Option(
             names = "--stacktrace",
             scope = ScopeType.INHERIT,
@@ -61,7 +67,7 @@ public final class Licorne implements Runnable {
 
     /** The whole command, writing to the given streams; for {@link #main} and for tests. */
     static CommandLine commandLine(PrintWriter output, PrintWriter error) {
-        return new CommandLine(new Licorne())
+        CommandLine line = new CommandLine(new Licorne())
                 .setOut(output)
                 .setErr(error)
                 .setColorScheme(Help.defaultColorScheme(Terminal.outputColours()))
@@ -71,6 +77,10 @@ public final class Licorne implements Runnable {
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler(Licorne::reportMisuse)
                 .setExecutionExceptionHandler(Licorne::reportFailure);
+        for (String name : List.of("pretrain", "tokenize")) { // --data takes many names, but no misspelt flag
+            line.getSubcommands().get(name).setUnmatchedOptionsAllowedAsOptionParameters(false);
+        }
+        return line;
     }
 
     @Override
@@ -81,8 +91,13 @@ public final class Licorne implements Runnable {
     private static int reportMisuse(ParameterException misuse, String[] arguments) {
         CommandLine command = misuse.getCommandLine();
         PrintWriter error = command.getErr();
-        error.println(Terminal.errorColours().string("@|bold,red error:|@ ") + misuse.getMessage());
-        UnmatchedArgumentException.printSuggestions(misuse, error);
+        String message = misuse.getMessage().replaceFirst("^Error: ", ""); // picocli puts it before some of its own
+        error.println(Terminal.errorColours().string("@|bold,red error:|@ ") + message);
+        Matcher unknown = UNKNOWN_OPTION.matcher(message);
+        boolean amongNames = unknown.find()
+                && !(misuse instanceof UnmatchedArgumentException known && !known.getUnmatched().isEmpty());
+        UnmatchedArgumentException.printSuggestions(
+                amongNames ? new UnmatchedArgumentException(command, List.of(unknown.group(1))) : misuse, error);
         error.println("'" + command.getCommandSpec().qualifiedName() + " --help' shows what it takes.");
         error.flush();
         return CommandLine.ExitCode.USAGE;

@@ -9,9 +9,11 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import org.licorne.backend.Backend;
 import org.licorne.checkpoint.ModelDirectory;
+import org.licorne.checkpoint.Safetensors;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
 import org.licorne.model.MemoryNeeds;
+import org.licorne.tokenize.Tokenizer;
 import org.licorne.train.Trainer;
 import org.licorne.train.TrainerConfig;
 import org.licorne.train.TrainingResult;
@@ -40,6 +42,7 @@ import picocli.CommandLine.Spec;
         })
 final class PretrainCommand implements Callable<Integer> {
     private static final String TOKENS = "tokens";
+    private static final String PROMPT = "Once";
 
     @Mixin
     private PretrainOptions options;
@@ -66,15 +69,22 @@ final class PretrainCommand implements Callable<Integer> {
                 throw new IllegalArgumentException("there is nothing to resume in " + output + ": it has no run.json");
             }
             Map<String, List<String>> settings = RunFile.read(output);
-            settings.putAll(options.given(command.getParseResult()));
+            Map<String, List<String>> given = options.given(command.getParseResult());
+            PretrainOptions.requireResumable(output, settings, given);
+            settings.putAll(given);
             options = PretrainOptions.of(settings);
+            RunFile.write(output, settings); // what is changed now holds for the next --resume too
         } else if (Files.isDirectory(output.resolve("training"))) {
             throw new IllegalArgumentException(
                     output + " holds a run already: --resume goes on with it, or choose another --output");
+        } else if (Files.exists(output.resolve(Safetensors.FILE_NAME)) && !RunFile.exists(output)) {
+            throw new IllegalArgumentException(
+                    output + " holds a model, which training would replace; choose another --output");
         }
         if (options.data.isEmpty()) {
             throw new CommandLine.ParameterException(command, "Missing required option: '--data=FILE|DIR'");
         }
+        options.requireSensible(output);
         TrainerConfig config = options.trainerConfig(output).withPrecision(backendOptions.askedPrecision());
         TokenizedText text = text();
         try (Backend backend = backendOptions.open()) {
@@ -91,6 +101,12 @@ final class PretrainCommand implements Callable<Integer> {
     private TokenizedText text() throws IOException {
         PrintWriter out = spec.commandLine().getOut();
         if (options.data.size() == 1 && TokenizedText.isTokenized(options.data.get(0))) {
+            for (String flag : List.of("--tokenizer", "--documents")) {
+                if (spec.commandLine().getParseResult().hasMatchedOption(flag)) {
+                    throw new IllegalArgumentException(options.data.get(0)
+                            + " holds tokens already, made with its own tokenizer: leave " + flag + " out");
+                }
+            }
             return TokenizedText.open(options.data.get(0), options.heldOut);
         }
         Path tokens = output.resolve(TOKENS);
@@ -108,7 +124,7 @@ final class PretrainCommand implements Callable<Integer> {
                 ModelDirectory.save(gpt, text.tokenizer(), output); // a resumed run finds its shape and tokenizer here
             }
             TrainingRun run = new TrainingRun(gpt, text, config, out, spec.commandLine().getErr());
-            TrainingResult result = run.run(resume, "");
+            TrainingResult result = run.run(resume, "", "; --resume goes on from there");
             out.println();
             out.println(Quantities.format(
                     "%s after %d steps and %s tokens, validation loss %.4f, %.0f tokens/s.",
@@ -118,7 +134,17 @@ final class PretrainCommand implements Callable<Integer> {
                     result.validationLoss(),
                     result.tokensPerSecond()));
             out.println("The model is in " + output + ". Try:");
-            out.println("  ./licorne generate --model " + output + " --prompt 'Once'");
+            out.println("  ./licorne generate --model " + output + " --prompt '" + prompt(text.tokenizer()) + "'");
+        }
+    }
+
+    /** A prompt that the model can take; a vocabulary of characters may lack those of the usual one. */
+    private static String prompt(Tokenizer tokenizer) {
+        try {
+            tokenizer.encode(PROMPT);
+            return PROMPT;
+        } catch (IllegalArgumentException e) {
+            return "";
         }
     }
 
@@ -169,7 +195,7 @@ final class PretrainCommand implements Callable<Integer> {
         table.row("recomputed", config.recomputation().name().toLowerCase(java.util.Locale.ROOT));
         table.row("evaluation", "every " + config.evaluateEvery() + " steps");
         table.row("seed", config.seed());
-        table.row("backend", (backend.name() + ", " + backend.device() + " " + backend.instructionSet()).strip());
+        table.row("backend", backend.name() + ", " + backend.device());
         table.row("precision", precision(backend));
         table.row("memory", Quantities.bytes(MemoryNeeds.toTrain(
                         shape,

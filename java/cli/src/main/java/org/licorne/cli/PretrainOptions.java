@@ -1,5 +1,6 @@
 package org.licorne.cli;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -19,6 +20,8 @@ import picocli.CommandLine.ParseResult;
 /** What {@code pretrain} can be told; the defaults make a small model in a quarter of an hour. */
 final class PretrainOptions {
     private static final long DEFAULT_STEPS = 1000;
+    private static final List<String> FIXED = List.of(
+            "--data", "--tokenizer", "--documents", "--held-out", "--size", "--layers", "--channels", "--heads", "--context");
 
     @Option(
             names = "--data",
@@ -187,6 +190,42 @@ final class PretrainOptions {
             }
         }
         return given;
+    }
+
+    /** Refuses at once what would otherwise be found out after all the text was read. */
+    void requireSensible(Path output) {
+        modelConfig(1);
+        if (!(heldOut >= 0 && heldOut < 1)) {
+            throw new IllegalArgumentException("--held-out must be 0 or more and less than 1, not " + heldOut);
+        }
+        for (Path path = output.toAbsolutePath(); path != null; path = path.getParent()) {
+            if (Files.exists(path) && !Files.isDirectory(path)) {
+                throw new IllegalArgumentException(path + " is a file where a directory is needed");
+            }
+        }
+    }
+
+    /**
+     * A run keeps its data and its model's shape: asking for others when it goes on is refused, not passed over.
+     *
+     * @param settings what the run was started with
+     * @param given what is asked for now
+     */
+    static void requireResumable(Path output, Map<String, List<String>> settings, Map<String, List<String>> given) {
+        Map<String, OptionSpec> known = new CommandLine(new PretrainOptions()).getCommandSpec().optionsMap();
+        if (!known.keySet().containsAll(settings.keySet())) {
+            throw new IllegalArgumentException(output + " was not made by pretrain and cannot be resumed");
+        }
+        for (String name : FIXED) {
+            String standard = known.get(name).defaultValue();
+            List<String> before = settings.getOrDefault(name, standard == null ? List.of() : List.of(standard));
+            if (given.containsKey(name) && !given.get(name).equals(before)) {
+                throw new IllegalArgumentException(
+                        "the run in " + output + " was started " + (before.isEmpty() ? "without " + name : "with " + name
+                                + " " + String.join(" ", before)) + ", which cannot change when it is resumed; leave the"
+                                + " flag out, or start in another directory");
+            }
+        }
     }
 
     /** The same backwards; what is not among them has its default. */

@@ -37,6 +37,7 @@ final class TrainingRun {
     private final PrintWriter out;
     private final PrintWriter error;
     private final CountDownLatch finished = new CountDownLatch(1);
+    private volatile Exception failure;
 
     TrainingRun(Gpt gpt, TokenizedText text, TrainerConfig config, PrintWriter out, PrintWriter error) {
         this.gpt = gpt;
@@ -51,8 +52,9 @@ final class TrainingRun {
      *
      * @param resume whether to go on from the newest checkpoint
      * @param samplePrompt what the sample after each evaluation continues
+     * @param whenStopped what someone who stops the run is told besides where it was saved
      */
-    TrainingResult run(boolean resume, String samplePrompt) throws IOException {
+    TrainingResult run(boolean resume, String samplePrompt, String whenStopped) throws IOException {
         PackedDocuments training = PackedDocuments.training(text.training(), config.seed());
         PackedDocuments validation =
                 text.heldOut().tokens() == 0 ? null : PackedDocuments.validation(text.heldOut());
@@ -61,12 +63,15 @@ final class TrainingRun {
                 out.println("Going on from step " + trainer.step() + " in "
                         + BackendOptions.name(trainer.config().precision()) + ".");
             }
-            Thread stop = new Thread(() -> stop(trainer), "stop");
+            Thread stop = new Thread(() -> stop(trainer, whenStopped), "stop");
             Runtime.getRuntime().addShutdownHook(stop);
             try {
                 TrainingResult result = train(trainer, samplePrompt);
-                save();
+                save(result.reason());
                 return result;
+            } catch (IOException | RuntimeException e) {
+                failure = e;
+                throw e;
             } finally {
                 finished.countDown();
                 removeHook(stop);
@@ -86,13 +91,17 @@ final class TrainingRun {
     }
 
     /** On Ctrl-C or SIGTERM: the process may go once the checkpoint and the model are on the disk. */
-    private void stop(Trainer trainer) {
+    private void stop(Trainer trainer, String whenStopped) {
         error.println();
         error.println("Stopping: writing a checkpoint first …");
         trainer.requestStop();
         try {
-            if (finished.await(LONGEST_STOP.toSeconds(), TimeUnit.SECONDS)) {
-                error.println("Saved in " + config.output() + "; --resume goes on from there.");
+            if (!finished.await(LONGEST_STOP.toSeconds(), TimeUnit.SECONDS)) {
+                error.println("Not saved within " + LONGEST_STOP.toMinutes() + " minutes; ending anyway.");
+            } else if (failure != null) { // the process ends before anyone else can say it
+                error.println("Not saved: " + ErrorMessage.of(failure));
+            } else {
+                error.println("Saved in " + config.output() + whenStopped + ".");
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -107,8 +116,11 @@ final class TrainingRun {
         }
     }
 
-    private void save() throws IOException {
+    private void save(EndReason reason) throws IOException {
         ModelDirectory.save(gpt, text.tokenizer(), config.output());
+        if (reason == EndReason.STOPPED) {
+            return; // a process that is ending cannot draw any more
+        }
         LossChart.ofMetrics(config.output().resolve(MetricsFile.FILE_NAME), title())
                 .save(config.output().resolve("loss.png"));
     }

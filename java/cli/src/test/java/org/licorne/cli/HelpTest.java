@@ -65,6 +65,13 @@ class HelpTest {
     }
 
     @Test
+    void anUnknownFlagAfterSeveralNamesIsNoName() {
+        Outcome outcome = run("pretrain", "--output", "x", "--data", "a.txt", "b.txt", "--stepz", "5");
+        assertThat(outcome.status()).isEqualTo(2);
+        assertThat(outcome.error()).contains("--stepz", "--steps");
+    }
+
+    @Test
     void anUnknownCommandGetsASuggestion() {
         Outcome outcome = run("generat");
         assertThat(outcome.status()).isEqualTo(2);

@@ -115,6 +115,25 @@ class TrainingCommandsTest {
     }
 
     @Test
+    void aResumedRunKeepsItsShapeAndItsDataAndRemembersNewFlags() {
+        Path output = temporary.resolve("run");
+        run(pretrain(text, output, "--steps", 2));
+        Object[] resume = {"pretrain", "--backend", "reference", "--output", output, "--resume"};
+        assertFails(run(with(resume, "--context", 32)), "--context 16", "cannot change");
+        assertFails(run(with(resume, "--size", "mini")), "--size nano", "cannot change");
+        assertFails(run(with(resume, "--tokenizer", "gpt2")), "--tokenizer chars", "cannot change");
+        assertThat(run(with(resume, "--steps", 4, "--context", 16)).out()).contains("Done after 4 steps");
+        assertThat(run(resume).out()).contains("4 steps").contains("Done after 4 steps");
+    }
+
+    @Test
+    void aModelThatIsNoRunIsNotReplaced() throws IOException {
+        Path output = Files.createDirectory(temporary.resolve("downloaded"));
+        Files.copy(model.resolve("model.safetensors"), output.resolve("model.safetensors"));
+        assertFails(run(pretrain(text, output, "--steps", 2)), "holds a model", "--output");
+    }
+
+    @Test
     void terminationWritesACheckpointFirst() throws Exception {
         Path output = temporary.resolve("stopped");
         List<String> command = new ArrayList<>(List.of(
@@ -137,7 +156,7 @@ class TrainingCommandsTest {
         String rest = String.join("\n", lines.lines().toList());
         assertThat(process.waitFor(30, TimeUnit.SECONDS)).isTrue();
         assertThat(process.exitValue()).isEqualTo(143);
-        assertThat(rest).contains("writing a checkpoint first", "--resume goes on from there");
+        assertThat(rest).contains("writing a checkpoint first", "--resume goes on from there").doesNotContain("WARN");
         Outcome resumed = run("pretrain", "--backend", "reference", "--output", output, "--resume", "--steps", 1);
         assertThat(resumed.out()).contains("Going on from step");
     }
@@ -148,8 +167,11 @@ class TrainingCommandsTest {
         Outcome tokenized = run("tokenize", "--data", text, "--tokenizer", "train:300", "--output", tokens);
         assertThat(tokenized.error()).isEmpty();
         assertThat(tokenized.out()).contains("vocabulary 300");
-        Outcome trained = run(pretrain(tokens, temporary.resolve("model"), "--steps", 2));
+        Outcome trained = run(
+                "pretrain", "--backend", "reference", "--data", tokens, "--output", temporary.resolve("model"), "--layers", 1,
+                "--channels", 16, "--heads", 2, "--context", 16, "--batch", 4, "--steps", 2);
         assertThat(trained.out()).contains("vocabulary 300", "Done after 2 steps");
+        assertFails(run(pretrain(tokens, temporary.resolve("other"), "--steps", 2)), "its own tokenizer", "--tokenizer");
     }
 
     @Test
@@ -180,6 +202,13 @@ class TrainingCommandsTest {
 
     private static Outcome generate(Object... more) {
         return run(arguments(more));
+    }
+
+    @Test
+    void aPromptOutsideTheVocabularyIsOnlyInTheError() {
+        Outcome outcome = run("generate", "--backend", "reference", "--model", model, "--prompt", "QQ");
+        assertFails(outcome, "character \"Q\"");
+        assertThat(outcome.out()).isEmpty();
     }
 
     @Test
@@ -217,6 +246,17 @@ class TrainingCommandsTest {
 
     private static Outcome inspect(Object... more) {
         return run(with(new Object[] {"inspect", "--backend", "reference", "--model", model}, more));
+    }
+
+    @Test
+    void wrongSizesAndOutputsAreFoundBeforeTheTextIsRead() {
+        for (Object[] wrong : new Object[][] {{"--heads", 3}, {"--held-out", 1.5}, {"--output", text}}) {
+            Outcome outcome = run(with(
+                    new Object[] {"pretrain", "--backend", "reference", "--data", text},
+                    wrong[0].equals("--output") ? wrong : with(wrong, "--output", temporary.resolve("none"))));
+            assertFails(outcome, "error");
+            assertThat(outcome.out()).isEmpty();
+        }
     }
 
     @Test
