@@ -17,6 +17,7 @@ class OpBenchmarkTest {
             RmsNormBenchmark.class,
             LinearBenchmark.class,
             QuantizeBenchmark.class,
+            QuantizedEmbeddingBenchmark.class,
             QuantizedLinearBenchmark.class,
             AttentionBenchmark.class,
             AttentionDecodeBenchmark.class,

@@ -117,18 +117,22 @@ public final class QuantizedCases {
         long[][] sizes = {{3, 64, 48}, {1, 5, 7}, {37, 67, 131}, {0, 32, 16}, {3, 0, 16}};
         for (long[] size : sizes) {
             for (boolean positions : new boolean[] {true, false}) {
-                cases.add(embedding(dtype, positions, size[0], size[1], size[2]));
+                cases.add(embedding(dtype, positions, size[0], size[1], size[2], false));
             }
         }
+        cases.add(embedding(dtype, true, 256, 768, 50304, true));
     }
 
-    private static OpCase embedding(DType dtype, boolean positions, long N, long C, long Vp) {
-        String name = dtype + " N=" + N + " C=" + C + " Vp=" + Vp + (positions ? "" : " without positions");
+    private static OpCase embedding(
+            DType dtype, boolean positions, long N, long C, long Vp, boolean benchmark) {
+        String name = dtype + " N=" + N + " C=" + C + " Vp=" + Vp + (benchmark ? " GPT-2" : "")
+                + (positions ? "" : " without positions");
         OpCase.Builder builder = OpCase.of("quantized_embedding_forward", name)
                 .output("out", new Tolerance(0, 1e-6), N, C)
                 .weights("tokenTable", dtype, Values.normal(1), Vp, C)
                 .indices("tokens", () -> spread((int) N, (int) Vp), N)
-                .cost(bytes(dtype, 1, C) * N + 8 * N * C, 0);
+                .cost(bytes(dtype, 1, C) * N + 8 * N * C, 0)
+                .benchmark(benchmark);
         if (positions) {
             builder.input("positionTable", Values.normal(1), 10, C).indices("positions", () -> spread((int) N, 10), N);
         }
