@@ -41,7 +41,7 @@ import picocli.CommandLine.Option;
             "Examples:",
             "  ./licorne bench",
             "  ./licorne bench --peers --save",
-            "  ./licorne bench --peers --work training-step --context 64,512 --precision fp32,bf16",
+            "  ./licorne bench --peers --work training-step --context 512 --rounds 3 --limit 200 --save",
             "  ./licorne bench train --size gpt2 --batch 4 --context 64 --json",
             "  ./licorne bench table bench/results/*.json"
         })
@@ -90,14 +90,32 @@ public final class Digest implements Callable<Integer> {
             description = "With --peers: fp32, bf16 or both (default: ${DEFAULT-VALUE}).")
     private List<String> precisions;
 
+    @Option(
+            names = "--engines",
+            split = ",",
+            defaultValue = "cpu,pytorch-one-pool,pytorch-mkl,java-vector",
+            description = "With --peers: who takes part; pytorch is OpenBLAS beside PyTorch's own pool (default: "
+                    + "${DEFAULT-VALUE}).")
+    private List<String> engines;
+
     @Option(names = "--rounds", defaultValue = "5", description = "With --peers: turns of each engine (default: ${DEFAULT-VALUE}).")
     private int rounds;
+
+    @Option(
+            names = "--limit",
+            paramLabel = "SECONDS",
+            defaultValue = "230",
+            description = "With --peers: time for all work together; rounds beyond the second are left out where it would "
+                    + "be passed (default: ${DEFAULT-VALUE}).")
+    private double limit;
 
     @Option(names = "--save", description = "Write the results to bench/results/<date>-<machine>.json.")
     private boolean save;
 
     @Option(names = "--output", paramLabel = "FILE", description = "Write the results to that file.")
     private Path output;
+
+    private boolean failed;
 
     public static void main(String[] arguments) {
         System.exit(run(arguments));
@@ -137,7 +155,7 @@ public final class Digest implements Callable<Integer> {
             results.write(file);
             progress.println("Results are in " + file);
         }
-        return 0;
+        return failed ? 1 : 0;
     }
 
     static void print(String text) {
@@ -187,9 +205,24 @@ public final class Digest implements Callable<Integer> {
         PeerComparison comparison = new PeerComparison(threads, rounds, BLOCK_SECONDS, progress);
         List<PeerResult> results = new ArrayList<>();
         progress.println("Comparing with PyTorch, one engine at a time in its own JVM:");
-        for (List<WorkloadSpec> engines : PeerWork.of(kinds, size, contexts, precisions)) {
-            results.addAll(comparison.compare(engines));
+        List<List<WorkloadSpec>> pieces = PeerWork.of(kinds, size, contexts, precisions, engines);
+        double shares = pieces.stream().mapToDouble(Digest::share).sum();
+        for (List<WorkloadSpec> sides : pieces) {
+            try {
+                results.addAll(comparison.compare(sides, limit * share(sides) / shares));
+            } catch (IllegalStateException e) {
+                failed = true;
+                progress.println("  left out: " + e.getMessage());
+            }
+        }
+        if (results.isEmpty()) {
+            throw new IllegalStateException("no work could be compared");
         }
         return results;
+    }
+
+    /** Training steps take most of the time. */
+    private static double share(List<WorkloadSpec> sides) {
+        return sides.isEmpty() ? 0 : sides.get(0).kind() == Kind.TRAINING_STEP ? 6 : 1;
     }
 }

@@ -54,6 +54,12 @@ public record Machine(
         return kilobytes(firstValue(Path.of("/proc/self/status"), "VmHWM", "0"));
     }
 
+    /** Main memory that may be taken now, in bytes; twice this heap where the system does not say. */
+    public static long availableBytes() {
+        long available = kilobytes(firstValue(Path.of("/proc/meminfo"), "MemAvailable", "0"));
+        return available > 0 ? available : 2 * Runtime.getRuntime().maxMemory();
+    }
+
     private static long kilobytes(String value) {
         return Long.parseLong(value.replace(" kB", "").trim()) * 1024;
     }

@@ -7,7 +7,10 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Function;
 import org.licorne.backend.Backend;
+import org.licorne.backend.Precision;
 import org.licorne.bench.result.OpResult;
 import org.licorne.bench.workload.OpWorkload;
 import org.licorne.bench.workload.Workload;
@@ -20,6 +23,14 @@ import org.licorne.testkit.OpCases;
 final class OpDigest {
     /** In a digest the reference must not take much longer than this many operations or bytes need. */
     private static final double SMALL_WORK = 2e9;
+
+    /** The ops that a precision changes. */
+    private static final Set<String> PRODUCTS = Set.of(
+            "linear_forward",
+            "linear_backward_input",
+            "linear_backward_weight",
+            "attention_forward",
+            "attention_backward");
 
     private final List<Backend> backends;
     private final PrintStream progress;
@@ -57,7 +68,13 @@ final class OpDigest {
     void runOps(Collection<OpCase> cases, double seconds) {
         for (OpCase opCase : cases) {
             progress.println("  " + opCase);
-            run(opCase.op(), opCase.name(), seconds / cases.size(), backends, backend -> new OpWorkload(opCase, backend));
+            boolean products = PRODUCTS.contains(opCase.op());
+            run(
+                    opCase.op(),
+                    opCase.name(),
+                    seconds / cases.size(),
+                    sides(backends, products),
+                    side -> new OpWorkload(opCase, side.backend(), side.precision()));
         }
     }
 
@@ -67,39 +84,43 @@ final class OpDigest {
                 spec.kind().toString().replace(' ', '_'),
                 spec.size() + " B=" + spec.batch() + " T=" + spec.context(),
                 seconds,
-                chosen,
-                backend -> Workloads.onLicorne(spec, Workloads.config(spec), backend));
+                sides(chosen, true),
+                side -> Workloads.onLicorne(spec.in(side.precision()), Workloads.config(spec), side.backend()));
     }
 
-    private interface Opener {
-        Workload open(Backend backend);
+    /** A backend in one of its precisions. */
+    private record Side(Backend backend, String precision) {}
+
+    private static List<Side> sides(Collection<Backend> backends, boolean products) {
+        List<Side> sides = new ArrayList<>();
+        for (Backend backend : backends) {
+            sides.add(new Side(backend, "fp32"));
+            if (products && backend.supports(Precision.BF16)) {
+                sides.add(new Side(backend, "bf16"));
+            }
+        }
+        return sides;
     }
 
-    private void run(
-            String op,
-            String sizes,
-            double seconds,
-            Collection<Backend> chosen,
-            Opener opener) {
+    private void run(String op, String sizes, double seconds, List<Side> sides, Function<Side, Workload> opener) {
         List<Workload> workloads = new ArrayList<>();
         try {
-            for (Backend backend : chosen) {
-                workloads.add(opener.open(backend));
+            for (Side side : sides) {
+                workloads.add(opener.apply(side));
             }
             List<Samples> samples = InterleavedTimer.time(workloads, seconds);
-            int i = 0;
-            for (Backend backend : chosen) {
-                Workload workload = workloads.get(i);
-                Samples timed = samples.get(i++);
+            for (int i = 0; i < sides.size(); i++) {
+                Samples timed = samples.get(i);
                 results.add(new OpResult(
                         op,
                         sizes,
-                        backend.name(),
+                        sides.get(i).backend().name(),
+                        sides.get(i).precision(),
                         timed.median(),
                         timed.minimum(),
                         timed.maximum(),
-                        (long) workload.bytes(),
-                        (long) workload.flops()));
+                        (long) workloads.get(i).bytes(),
+                        (long) workloads.get(i).flops()));
             }
         } finally {
             workloads.forEach(Workload::close);

@@ -2,46 +2,53 @@ package org.licorne.bench;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.licorne.backend.Backend;
+import org.licorne.backend.Backends;
+import org.licorne.backend.Precision;
 import org.licorne.bench.pytorch.PyTorch;
 import org.licorne.bench.workload.WorkloadSpec;
 import org.licorne.bench.workload.WorkloadSpec.Kind;
 
 /** Which pieces of work are compared with peers, and which engines take part. */
 final class PeerWork {
+    static final String LICORNE = "cpu";
+
     private PeerWork() {}
 
-    /** One list of engines per piece of work. */
-    static List<List<WorkloadSpec>> of(List<Kind> kinds, String size, List<Integer> contexts, List<String> precisions) {
+    /** One list of engines and precisions per piece of work, ours first. */
+    static List<List<WorkloadSpec>> of(
+            List<Kind> kinds, String size, List<Integer> contexts, List<String> precisions, List<String> engines) {
         List<List<WorkloadSpec>> work = new ArrayList<>();
         for (Kind kind : kinds) {
             for (int context : contexts) {
                 if (kind == Kind.DECODE && context != contexts.get(0)) {
                     continue; // one new token costs nearly the same after any prompt
                 }
+                int batch = kind == Kind.DECODE ? 1 : 4;
+                List<WorkloadSpec> sides = new ArrayList<>();
                 for (String precision : precisions) {
-                    int batch = kind == Kind.DECODE ? 1 : 4;
-                    work.add(engines(new WorkloadSpec(kind, "cpu", size, batch, context, precision)));
+                    WorkloadSpec spec = new WorkloadSpec(kind, LICORNE, size, batch, context, precision);
+                    engines.stream().map(spec::on).filter(PeerWork::exists).forEach(sides::add);
                 }
+                work.add(sides);
             }
         }
         return work;
     }
 
-    private static List<WorkloadSpec> engines(WorkloadSpec spec) {
-        List<WorkloadSpec> engines = new ArrayList<>();
-        if (spec.precision().equals("fp32")) {
-            engines.add(spec);
-            if (spec.kind() == Kind.ATTENTION || spec.kind() == Kind.CROSS_ENTROPY) {
-                engines.add(spec.on(WorkloadSpec.JAVA_VECTOR));
-            }
+    /** Whether an engine can do the work at all; in bf16 PyTorch's products run in oneDNN, whatever the BLAS. */
+    private static boolean exists(WorkloadSpec spec) {
+        boolean fp32 = spec.precision().equals("fp32");
+        if (spec.runsOnPyTorch()) {
+            boolean wanted = fp32 || spec.engine().equals(WorkloadSpec.PYTORCH_MKL);
+            return wanted && PyTorch.unavailableReason() == null;
         }
-        if (PyTorch.unavailableReason() == null) {
-            if (spec.precision().equals("fp32")) {
-                engines.add(spec.on(WorkloadSpec.PYTORCH));
-                engines.add(spec.on(WorkloadSpec.PYTORCH_ONE_POOL));
-            }
-            engines.add(spec.on(WorkloadSpec.PYTORCH_MKL)); // bf16 runs in oneDNN, whatever the BLAS
+        if (spec.engine().equals(WorkloadSpec.JAVA_VECTOR)) {
+            return fp32 && (spec.kind() == Kind.ATTENTION || spec.kind() == Kind.CROSS_ENTROPY);
         }
-        return engines;
+        try (Backend backend = Backends.open(spec.engine())) {
+            // What has no products is the same in both precisions.
+            return fp32 || backend.supports(Precision.BF16) && spec.kind() != Kind.CROSS_ENTROPY;
+        }
     }
 }

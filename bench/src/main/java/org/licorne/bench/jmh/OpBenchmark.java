@@ -32,6 +32,9 @@ public abstract class OpBenchmark {
     @Param({"reference", "reference-multithreaded", "cpu"})
     public String backend;
 
+    @Param("fp32")
+    public String precision;
+
     private Backend opened;
     private OpWorkload workload;
     private Peaks peaks;
@@ -48,7 +51,7 @@ public abstract class OpBenchmark {
                 .orElseThrow(() -> new IllegalArgumentException("the testkit has no case " + opCase()));
         peaks = Peaks.measure();
         opened = Backends.open(backend);
-        workload = new OpWorkload(chosen, opened);
+        workload = new OpWorkload(chosen, opened, precision);
     }
 
     @TearDown(Level.Trial)
@@ -64,6 +67,6 @@ public abstract class OpBenchmark {
     @Benchmark
     public void call(Rates rates) {
         workload.run();
-        rates.count(workload, peaks, "fp32");
+        rates.count(workload, peaks, precision);
     }
 }

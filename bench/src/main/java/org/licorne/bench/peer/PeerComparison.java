@@ -4,19 +4,26 @@ import java.io.PrintStream;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import org.licorne.bench.Machine;
 import org.licorne.bench.Samples;
 import org.licorne.bench.result.PeerResult;
 import org.licorne.bench.workload.WorkloadSpec;
 
 /**
  * Times engines at the same work in child JVMs, in turns: only one computes at a time, and each round goes through all of
- * them. Engines that find different numbers are not compared but refused.
+ * them. Engines whose memory does not fit beside the others are started anew for each turn, and warmed up. Engines that
+ * find different numbers are not compared but refused.
  */
 public final class PeerComparison {
     private static final double FP32_AGREEMENT = 1e-4;
     private static final double BF16_AGREEMENT = 3e-2;
     private static final int MOST_RUNS_PER_BLOCK = 200;
+    private static final int FEWEST_ROUNDS = 2;
+    /** Of what is free when a comparison begins; the rest is for what a process needs beyond what was seen so far. */
+    private static final double SHARE_OF_MEMORY = 0.75;
+
 
     private final int threads;
     private final int rounds;
@@ -37,75 +44,85 @@ public final class PeerComparison {
         this.progress = progress;
     }
 
-    /** @param work the same work on several engines; the numbers of the first one ever asked are the standard */
-    public List<PeerResult> compare(List<WorkloadSpec> work) {
-        List<Contender> contenders = new ArrayList<>();
-        try {
+    /**
+     * @param work the same work on several engines; the numbers of the first one ever asked are the standard
+     * @param seconds after which no further round begins, once there were two
+     */
+    public List<PeerResult> compare(List<WorkloadSpec> work, double seconds) {
+        long start = System.nanoTime();
+        long memory = (long) (SHARE_OF_MEMORY * Machine.availableBytes());
+        try (ContenderPool pool = new ContenderPool(threads, memory)) {
+            List<Turns> all = new ArrayList<>();
             for (WorkloadSpec spec : work) {
                 progress.println("  " + spec.title() + ": " + spec.engine() + " " + spec.precision());
-                Contender contender = new Contender(spec, threads);
-                contenders.add(contender);
-                contender.ready(); // one warms up at a time
+                Worker.Ready ready = pool.warm(spec).ready(); // one warms up at a time
+                checkAgreement(spec, ready);
+                all.add(new Turns(spec, ready));
             }
-            checkAgreement(contenders);
-            return time(contenders);
-        } finally {
-            contenders.forEach(Contender::close);
-        }
-    }
-
-    private void checkAgreement(List<Contender> contenders) {
-        for (Contender contender : contenders) {
-            WorkloadSpec spec = contender.spec();
-            double found = contender.ready().fingerprint();
-            double expected = standards.computeIfAbsent(spec.title(), title -> found);
-            boolean rounded = spec.precision().equals("bf16");
-            double tolerance = (rounded ? BF16_AGREEMENT : FP32_AGREEMENT) * Math.abs(expected);
-            if (!(Math.abs(found - expected) <= tolerance)) {
-                throw new IllegalStateException(spec.title() + ": " + spec.engine() + " " + spec.precision() + " found "
-                        + found + ", but the first engine " + expected);
-            }
-        }
-    }
-
-    private List<PeerResult> time(List<Contender> contenders) {
-        List<List<Double>> samples = new ArrayList<>();
-        int[] runs = new int[contenders.size()];
-        long[] memory = new long[contenders.size()];
-        for (int i = 0; i < contenders.size(); i++) {
-            samples.add(new ArrayList<>());
-            double once = contenders.get(i).time(1).seconds()[0];
-            runs[i] = (int) Math.max(1, Math.min(MOST_RUNS_PER_BLOCK, blockSeconds / once));
-        }
-        for (int round = 0; round < rounds; round++) {
-            for (int i = 0; i < contenders.size(); i++) {
-                Worker.Block block = contenders.get(i).time(runs[i]);
-                for (double seconds : block.seconds()) {
-                    samples.get(i).add(seconds);
+            double round = 0;
+            for (int number = 1; number <= rounds; number++) {
+                double elapsed = (System.nanoTime() - start) * 1e-9;
+                if (number > FEWEST_ROUNDS && elapsed + round > seconds) {
+                    break;
                 }
-                memory[i] = block.peakResidentBytes();
+                for (Turns turns : all) {
+                    turns.take(pool);
+                }
+                round = (System.nanoTime() - start) * 1e-9 - elapsed;
+                progress.printf(Locale.ROOT, "    round %d of %d took %.1f s%n", number, rounds, round);
             }
+            return all.stream().map(Turns::result).toList();
         }
-        List<PeerResult> results = new ArrayList<>();
-        for (int i = 0; i < contenders.size(); i++) {
-            results.add(result(contenders.get(i), samples.get(i), memory[i]));
-        }
-        return results;
     }
 
-    private PeerResult result(Contender contender, List<Double> seconds, long memory) {
-        Samples samples = new Samples(seconds.stream().mapToDouble(Double::doubleValue).toArray());
-        Worker.Ready ready = contender.ready();
-        return new PeerResult(
-                contender.spec(),
-                samples.median(),
-                samples.minimum(),
-                samples.maximum(),
-                seconds.size(),
-                ready.tokens(),
-                ready.flops(),
-                ready.bytes(),
-                memory,
-                ready.fingerprint());
+    private void checkAgreement(WorkloadSpec spec, Worker.Ready ready) {
+        double found = ready.fingerprint();
+        double expected = standards.computeIfAbsent(spec.title(), title -> found);
+        boolean rounded = spec.precision().equals("bf16");
+        double tolerance = (rounded ? BF16_AGREEMENT : FP32_AGREEMENT) * Math.abs(expected);
+        if (!(Math.abs(found - expected) <= tolerance)) {
+            throw new IllegalStateException(spec.title() + ": " + spec.engine() + " " + spec.precision() + " found "
+                    + found + ", but the first engine " + expected);
+        }
+    }
+
+    /** The turns of one contender. */
+    private final class Turns {
+        private final WorkloadSpec spec;
+        private final Worker.Ready ready;
+        private final int runs;
+        private final List<Double> seconds = new ArrayList<>();
+        private long memory;
+
+        Turns(WorkloadSpec spec, Worker.Ready ready) {
+            this.spec = spec;
+            this.ready = ready;
+            runs = (int) Math.max(1, Math.min(MOST_RUNS_PER_BLOCK, blockSeconds / ready.seconds()));
+        }
+
+        void take(ContenderPool pool) {
+            Worker.Block block = pool.warm(spec).time(runs);
+            for (double one : block.seconds()) {
+                seconds.add(one);
+            }
+            memory = Math.max(memory, block.peakResidentBytes());
+            pool.needs(spec, memory);
+        }
+
+        PeerResult result() {
+            Samples samples =
+                    new Samples(seconds.stream().mapToDouble(Double::doubleValue).toArray());
+            return new PeerResult(
+                    spec,
+                    samples.median(),
+                    samples.minimum(),
+                    samples.maximum(),
+                    seconds.size(),
+                    ready.tokens(),
+                    ready.flops(),
+                    ready.bytes(),
+                    memory,
+                    ready.fingerprint());
+        }
     }
 }

@@ -23,7 +23,8 @@ public final class Worker {
     private Worker() {}
 
     /** What a worker says once it is warm. */
-    public record Ready(double flops, double bytes, long tokens, double fingerprint) {}
+    public record Ready(
+            double flops, double bytes, long tokens, double fingerprint, double seconds, long peakResidentBytes) {}
 
     /** What it says after a block of runs. */
     public record Block(double[] seconds, long peakResidentBytes) {}
@@ -39,7 +40,13 @@ public final class Worker {
                         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
             WorkloadTimer timer = new WorkloadTimer(workload);
             double fingerprint = timer.warmUp();
-            answer(new Ready(workload.flops(), workload.bytes(), workload.tokens(), fingerprint));
+            answer(new Ready(
+                    workload.flops(),
+                    workload.bytes(),
+                    workload.tokens(),
+                    fingerprint,
+                    timer.lastSeconds(),
+                    Machine.peakResidentBytes()));
             for (String line = input.readLine(); line != null; line = input.readLine()) {
                 answer(new Block(timer.time(Integer.parseInt(line)), Machine.peakResidentBytes()));
             }

@@ -14,6 +14,15 @@ public enum Precision {
         this.type = type;
     }
 
+    /** Bytes of one element. */
+    public int bytes() {
+        return switch (this) {
+            case FP64 -> 8;
+            case FP32 -> 4;
+            case BF16 -> 2;
+        };
+    }
+
     ScalarType type() {
         return type;
     }

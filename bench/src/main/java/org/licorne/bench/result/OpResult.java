@@ -8,6 +8,7 @@ import org.licorne.bench.Peaks;
  * @param op e.g. {@code softmax_forward}
  * @param sizes of the case
  * @param backend Licorne backend, or a rival's name
+ * @param precision of its products: {@code fp32} or {@code bf16}
  * @param medianSeconds of one call
  * @param minSeconds of one call
  * @param maxSeconds of one call
@@ -18,6 +19,7 @@ public record OpResult(
         String op,
         String sizes,
         String backend,
+        String precision,
         double medianSeconds,
         double minSeconds,
         double maxSeconds,
@@ -25,11 +27,11 @@ public record OpResult(
         long flops) {
     /** GB/s where memory is the limit, else GFLOP/s. */
     public String rate(Peaks peaks) {
-        return peaks.rate(flops, bytes, medianSeconds, "fp32");
+        return peaks.rate(flops, bytes, medianSeconds, precision);
     }
 
     /** Share of the limit that binds. */
     public double percentOfPeak(Peaks peaks) {
-        return peaks.percent(flops, bytes, medianSeconds, "fp32");
+        return peaks.percent(flops, bytes, medianSeconds, precision);
     }
 }

@@ -1,5 +1,6 @@
 package org.licorne.bench.result;
 
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -23,26 +24,58 @@ public final class ResultTables {
         }
         if (!results.peers().isEmpty()) {
             text.append(System.lineSeparator()).append(peers(results.peers(), results.peaks()).toText());
+            text.append(System.lineSeparator()).append(summary(results.peers(), results.peaks()).toText());
         }
         return text.toString();
     }
 
-    /** For a README: the peers, then the ops, each with its machine. */
+    /** For a README: of every run the machine, then the peers and the ops. */
     public static String markdown(List<BenchResults> all) {
         StringBuilder text = new StringBuilder();
         for (BenchResults results : all) {
+            text.append(machine(results)).append("\n\n");
             if (!results.peers().isEmpty()) {
-                text.append(peers(results.peers(), results.peaks()).toMarkdown()).append('\n').append(note(results));
+                text.append(summary(results.peers(), results.peaks()).toMarkdown()).append('\n');
+                text.append(peers(results.peers(), results.peaks()).toMarkdown()).append('\n');
             }
             if (!results.ops().isEmpty()) {
-                text.append(ops(results.ops(), results.peaks()).toMarkdown()).append('\n').append(note(results));
+                text.append(ops(results.ops(), results.peaks()).toMarkdown()).append('\n');
             }
         }
         return text.toString();
     }
 
-    private static String note(BenchResults results) {
-        return machine(results) + "\n\n";
+    /** Each of our results against the fastest peer in the same precision, and in any. */
+    private static Table summary(List<PeerResult> results, Peaks peaks) {
+        Table table = new Table(
+                2, "Licorne at", "precision", "tokens/s", "in the same precision", "in their better precision", "of peak");
+        for (PeerResult ours : results) {
+            if (!isOurs(ours)) {
+                continue;
+            }
+            List<PeerResult> rivals = results.stream()
+                    .filter(result -> !isOurs(result) && result.spec().title().equals(ours.spec().title()))
+                    .toList();
+            List<PeerResult> alike = rivals.stream()
+                    .filter(rival -> rival.spec().precision().equals(ours.spec().precision()))
+                    .toList();
+            table.add(
+                    ours.spec().title(),
+                    ours.spec().precision(),
+                    Figures.significant(ours.medianTokensPerSecond()),
+                    fastest(alike, ours),
+                    fastest(rivals, ours),
+                    Figures.percent(ours.percentOfPeak(peaks)));
+        }
+        return table;
+    }
+
+    private static String fastest(List<PeerResult> rivals, PeerResult ours) {
+        return rivals.stream()
+                .min(Comparator.comparingDouble(PeerResult::medianSeconds))
+                .map(rival -> Figures.times(rival.medianSeconds() / ours.medianSeconds()) + " " + engine(rival.spec()) + " "
+                        + rival.spec().precision())
+                .orElse("–");
     }
 
     private static String machine(BenchResults results) {
@@ -68,13 +101,14 @@ public final class ResultTables {
     private static Table ops(List<OpResult> results, Peaks peaks) {
         Map<String, Double> yardsticks = new LinkedHashMap<>();
         results.forEach(result -> yardsticks.putIfAbsent(key(result), result.medianSeconds()));
-        Table table = new Table(3, "op", "sizes", "backend", "time", "rate", "of peak", "speed-up");
+        Table table = new Table(4, "op", "sizes", "backend", "precision", "time", "rate", "of peak", "speed-up");
         for (OpResult result : results) {
             double factor = yardsticks.get(key(result)) / result.medianSeconds();
             table.add(
                     result.op(),
                     result.sizes(),
                     result.backend(),
+                    result.precision(),
                     Figures.seconds(result.medianSeconds()),
                     result.rate(peaks),
                     Figures.percent(result.percentOfPeak(peaks)),

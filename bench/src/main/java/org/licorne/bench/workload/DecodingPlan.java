@@ -8,8 +8,9 @@ import org.licorne.model.GptConfig;
  * @param config the model
  * @param prompt tokens in the cache before timing
  * @param weightBytes bytes of one weight
+ * @param cacheBytes bytes of one element of a key or value in the cache
  */
-record DecodingPlan(GptConfig config, int prompt, int weightBytes) {
+record DecodingPlan(GptConfig config, int prompt, int weightBytes, int cacheBytes) {
     /** Tokens written after the prompt before the cache is rewound. */
     private static final int NEW_TOKENS = 64;
 
@@ -32,6 +33,6 @@ record DecodingPlan(GptConfig config, int prompt, int weightBytes) {
     double bytes(int B) {
         double weights = config.parameters() - (double) (config.contextLength() - 1) * config.channels();
         double cached = (prompt + capacity()) / 2.0 * 2 * config.layers() * config.channels();
-        return weightBytes * (weights + cached * B);
+        return weightBytes * weights + cacheBytes * cached * B;
     }
 }

@@ -4,8 +4,12 @@ import org.licorne.backend.Backend;
 import org.licorne.model.DecodingPass;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
+import org.licorne.model.Quantization;
 
-/** Greedy decoding on one of Licorne's backends, one token per sequence and run, on a cache that starts with a prompt. */
+/**
+ * Greedy decoding on one of Licorne's backends, one token per sequence and run, on a cache that starts with a prompt. In
+ * bf16 the weights of matrices are stored in it too, since reading them is what takes the time; the cache stays fp32.
+ */
 final class LicorneDecoding implements Workload {
     private final GptConfig config;
     private final Backend backend;
@@ -16,15 +20,26 @@ final class LicorneDecoding implements Workload {
     private final float[] logits;
     private double fingerprint;
 
-    LicorneDecoding(Backend backend, GptConfig config, int B, int prompt) {
+    LicorneDecoding(Backend backend, GptConfig config, int B, int prompt, String precision) {
         this.backend = backend;
         this.config = config;
-        plan = new DecodingPlan(config, prompt, Float.BYTES);
-        gpt = LicorneModel.create(backend, config);
+        boolean small = precision.equals("bf16");
+        plan = new DecodingPlan(config, prompt, small ? Short.BYTES : Float.BYTES, Float.BYTES);
+        Gpt original = LicorneModel.create(backend, config);
+        gpt = small ? quantized(original) : original;
         pass = gpt.decodingPass(B, plan.capacity());
         tokens = new int[B];
         logits = new float[config.vocabularySize()];
         rewind();
+    }
+
+    private static Gpt quantized(Gpt original) {
+        try {
+            return Quantization.bf16(original);
+        } catch (RuntimeException e) {
+            original.close();
+            throw e;
+        }
     }
 
     @Override

@@ -19,7 +19,7 @@ final class PyTorchDecoding implements Workload {
     PyTorchDecoding(GptConfig config, int B, int prompt, Precision precision) {
         this.config = config;
         this.B = B;
-        plan = new DecodingPlan(config, prompt, precision == Precision.BF16 ? 2 : 4);
+        plan = new DecodingPlan(config, prompt, precision.bytes(), precision.bytes());
         model = PyTorchModel.create(config, precision);
         decoder = new PyTorchDecoder(model, B, plan.capacity());
         tokens = new int[B];

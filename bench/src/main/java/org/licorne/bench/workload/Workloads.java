@@ -40,19 +40,16 @@ public final class Workloads {
 
     /** Opens the work on a backend that stays the caller's. */
     public static Workload onLicorne(WorkloadSpec spec, GptConfig config, Backend backend) {
-        if (!spec.precision().equals("fp32")) {
-            throw new UnsupportedOperationException(
-                    "backend '" + backend.name() + "' computes in fp32, not in " + spec.precision());
-        }
+        Backend chosen = ChosenPrecision.of(backend, spec.precision());
         int B = spec.batch();
         int T = spec.context();
         return switch (spec.kind()) {
-            case TRAINING_STEP -> new LicorneTrainingStep(backend, config, B, T);
+            case TRAINING_STEP -> new LicorneTrainingStep(chosen, config, B, T);
             case ATTENTION -> new LicorneAttention(
-                    backend, AttentionData.random(B, T, config.heads(), config.headSize()));
+                    chosen, AttentionData.random(B, T, config.heads(), config.headSize()));
             case CROSS_ENTROPY -> new LicorneCrossEntropy(
-                    backend, CrossEntropyData.random(B * T, config.vocabularySize()));
-            case DECODE -> new LicorneDecoding(backend, config, B, T);
+                    chosen, CrossEntropyData.random(B * T, config.vocabularySize()));
+            case DECODE -> new LicorneDecoding(chosen, config, B, T, spec.precision());
         };
     }
 

@@ -19,7 +19,7 @@ class VectorRivalTest {
         WorkloadSpec reference = new WorkloadSpec(kind, "reference", "nano", 1, 7, "fp32");
         PeerComparison comparison =
                 new PeerComparison(1, 1, 0.01, new PrintStream(OutputStream.nullOutputStream()));
-        assertThat(comparison.compare(List.of(reference, reference.on(WorkloadSpec.JAVA_VECTOR))))
+        assertThat(comparison.compare(List.of(reference, reference.on(WorkloadSpec.JAVA_VECTOR)), 60))
                 .hasSize(2); // engines that disagree are refused
         assertThatThrownBy(() -> Workloads.open(reference.on(WorkloadSpec.JAVA_VECTOR)))
                 .hasMessageContaining("--add-modules jdk.incubator.vector");

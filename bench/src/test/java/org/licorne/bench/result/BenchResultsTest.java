@@ -24,11 +24,13 @@ class BenchResultsTest {
             "avx512",
             2,
             List.of(
-                    new OpResult("gelu_forward", "N=8", "reference", 4e-3, 3e-3, 5e-3, 8_000_000, 0),
-                    new OpResult("gelu_forward", "N=8", "cpu", 4e-4, 3e-4, 5e-4, 8_000_000, 0)),
+                    new OpResult("gelu_forward", "N=8", "reference", "fp32", 4e-3, 3e-3, 5e-3, 8_000_000, 0),
+                    new OpResult("gelu_forward", "N=8", "cpu", "fp32", 4e-4, 3e-4, 5e-4, 8_000_000, 0)),
             List.of(
                     new PeerResult(STEP, 2, 1, 4, 5, 256, 192e9, 0, 3_000_000_000L, 10.9),
-                    new PeerResult(STEP.on("pytorch"), 3, 3, 3, 5, 256, 192e9, 0, 3_000_000_000L, 10.9)));
+                    new PeerResult(STEP.in("bf16"), 1, 1, 1, 5, 256, 192e9, 0, 3_000_000_000L, 10.9),
+                    new PeerResult(STEP.on("pytorch"), 3, 3, 3, 5, 256, 192e9, 0, 3_000_000_000L, 10.9),
+                    new PeerResult(STEP.on("pytorch-mkl").in("bf16"), 5, 5, 5, 5, 256, 192e9, 0, 5_000_000_000L, 10.9)));
 
     @TempDir
     Path folder;
@@ -44,11 +46,13 @@ class BenchResultsTest {
     void markdownHasRatiosSharesAndTheMachine() {
         String markdown = ResultTables.markdown(List.of(RESULTS));
         assertThat(markdown)
-                .contains("| gelu_forward | N=8 | cpu | 400 µs | 20.0 GB/s | 80 % | 10.0 × |")
+                .contains("| gelu_forward | N=8 | cpu | fp32 | 400 µs | 20.0 GB/s | 80 % | 10.0 × |")
                 .contains("| training step, gpt2, B=4 T=64 | Licorne cpu | fp32 | 2.00 s | 128 | 64.0–256 | 96.0 GFLOP/s"
                         + " | 48 % | 3.00 GB |  |")
                 .contains("| PyTorch, OpenBLAS | fp32 | 3.00 s | 85.3 |")
                 .contains("| 1.50 × |")
+                .contains("| training step, gpt2, B=4 T=64 | bf16 | 256 | 5.00 × PyTorch, MKL bf16"
+                        + " | 3.00 × PyTorch, OpenBLAS fp32 | 43 % |")
                 .contains(RESULTS.machine().processor())
                 .contains("200 GFLOP/s fp32");
         assertThat(ResultTables.text(RESULTS)).contains("gelu_forward  N=8");
