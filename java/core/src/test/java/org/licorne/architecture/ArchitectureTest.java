@@ -33,7 +33,7 @@ class ArchitectureTest {
             .resideInAPackage("org.licorne.backend..")
             .should()
             .onlyDependOnClassesThat()
-            .resideInAnyPackage("org.licorne.backend..", "org.licorne.tensor..", "java..");
+            .resideInAnyPackage("org.licorne.backend..", "org.licorne.tensor..", "java..", "org.slf4j..");
 
     @ArchTest
     static final ArchRule theReferenceKnowsOnlyTheBackendInterface = classes()
