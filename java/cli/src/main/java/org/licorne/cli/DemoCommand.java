@@ -205,7 +205,7 @@ final class DemoCommand implements Callable<Integer> {
     }
 
     private void clearOutput() throws IOException {
-        if (!Files.exists(output)) {
+        if (!Files.exists(output) || Directories.isEmpty(output)) {
             return;
         }
         if (!RunFile.contains(output, MARK)) {

@@ -10,6 +10,16 @@ import java.util.stream.Stream;
 final class Directories {
     private Directories() {}
 
+    /** Whether this is a directory with nothing in it. */
+    static boolean isEmpty(Path directory) throws IOException {
+        if (!Files.isDirectory(directory)) {
+            return false;
+        }
+        try (Stream<Path> entries = Files.list(directory)) {
+            return entries.findAny().isEmpty();
+        }
+    }
+
     /** Deletes a directory with all that is in it, if it exists; links are deleted, not followed. */
     static void delete(Path directory) throws IOException {
         if (!Files.exists(directory)) {

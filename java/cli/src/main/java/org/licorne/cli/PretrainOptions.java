@@ -71,7 +71,7 @@ final class PretrainOptions {
     @Option(names = "--steps", paramLabel = "N", description = "End after N steps (default: 1000, none with --seconds).")
     Long steps;
 
-    @Option(names = "--seconds", paramLabel = "S", description = "End after S seconds of training.")
+    @Option(names = "--seconds", paramLabel = "S", description = "End after S seconds of training, resumed runs included.")
     Double seconds;
 
     @Option(

@@ -15,6 +15,12 @@ import org.licorne.tensor.Buffer;
  * both. Ops of all CPU backends take turns in the one pool. Closed by whoever opened it; allocation is thread-safe.
  */
 final class CpuBackend implements Backend {
+    /**
+     * Held while the number of threads changes, and by ops whose workspace depends on it from the check of the workspace to
+     * the op's end.
+     */
+    static final Object POOL_SIZE = new Object();
+
     private static final String THREADS = "licorne.threads";
 
     private final CpuKernels kernels = new CpuKernels(Precision.F32);
@@ -22,7 +28,9 @@ final class CpuBackend implements Backend {
 
     CpuBackend(InstructionSet instructionSet, int threads) {
         CpuKernels.check(CpuLibrary.licorne_cpu_set_isa(instructionSet.ordinal()));
-        CpuKernels.check(CpuLibrary.licorne_cpu_set_threads(threads));
+        synchronized (POOL_SIZE) {
+            CpuKernels.check(CpuLibrary.licorne_cpu_set_threads(threads));
+        }
     }
 
     /** What -Dlicorne.threads says, or the processors this JVM may use. */

@@ -279,16 +279,18 @@ final class CpuKernels implements Kernels {
             Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape s, Mask mask,
             float scale) {
         KernelChecks.attentionForward(out, lse, q, k, v, workspace, s, mask, scale);
-        KernelChecks.workspace("attention_forward", workspace, attentionForwardWorkspaceBytes(s));
-        try {
-            check(CpuLibrary.licorne_cpu_attention_forward(
-                    use(out), use(lse), use(q), use(k), use(v), use(workspace), s.B(), s.T(), s.S(), s.H(), s.G(),
-                    s.D(), s.queryTokenStride(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(),
-                    s.outTokenStride(), s.outBatchStride(), mask.kind().ordinal(), mask.windowLeft(),
-                    mask.windowRight(), use(mask.prefixLengths()), use(mask.queryLengths()), use(mask.keyLengths()),
-                    use(mask.documents()), scale, precision));
-        } finally {
-            release();
+        synchronized (CpuBackend.POOL_SIZE) {
+            KernelChecks.workspace("attention_forward", workspace, attentionForwardWorkspaceBytes(s));
+            try {
+                check(CpuLibrary.licorne_cpu_attention_forward(
+                        use(out), use(lse), use(q), use(k), use(v), use(workspace), s.B(), s.T(), s.S(), s.H(), s.G(),
+                        s.D(), s.queryTokenStride(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(),
+                        s.outTokenStride(), s.outBatchStride(), mask.kind().ordinal(), mask.windowLeft(),
+                        mask.windowRight(), use(mask.prefixLengths()), use(mask.queryLengths()), use(mask.keyLengths()),
+                        use(mask.documents()), scale, precision));
+            } finally {
+                release();
+            }
         }
     }
 
@@ -302,16 +304,18 @@ final class CpuKernels implements Kernels {
             Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
             Tensor workspace, AttentionShape s, Mask mask, float scale) {
         KernelChecks.attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, workspace, s, mask, scale);
-        KernelChecks.workspace("attention_backward", workspace, attentionBackwardWorkspaceBytes(s));
-        try {
-            check(CpuLibrary.licorne_cpu_attention_backward(
-                    use(dq), use(dk), use(dv), use(dout), use(out), use(lse), use(q), use(k), use(v), use(workspace),
-                    s.B(), s.T(), s.S(), s.H(), s.G(), s.D(), s.queryTokenStride(), s.queryBatchStride(),
-                    s.keyTokenStride(), s.keyBatchStride(), s.outTokenStride(), s.outBatchStride(),
-                    mask.kind().ordinal(), mask.windowLeft(), mask.windowRight(), use(mask.prefixLengths()),
-                    use(mask.queryLengths()), use(mask.keyLengths()), use(mask.documents()), scale, precision));
-        } finally {
-            release();
+        synchronized (CpuBackend.POOL_SIZE) {
+            KernelChecks.workspace("attention_backward", workspace, attentionBackwardWorkspaceBytes(s));
+            try {
+                check(CpuLibrary.licorne_cpu_attention_backward(
+                        use(dq), use(dk), use(dv), use(dout), use(out), use(lse), use(q), use(k), use(v), use(workspace),
+                        s.B(), s.T(), s.S(), s.H(), s.G(), s.D(), s.queryTokenStride(), s.queryBatchStride(),
+                        s.keyTokenStride(), s.keyBatchStride(), s.outTokenStride(), s.outBatchStride(),
+                        mask.kind().ordinal(), mask.windowLeft(), mask.windowRight(), use(mask.prefixLengths()),
+                        use(mask.queryLengths()), use(mask.keyLengths()), use(mask.documents()), scale, precision));
+            } finally {
+                release();
+            }
         }
     }
 
@@ -325,13 +329,15 @@ final class CpuKernels implements Kernels {
             Tensor out, Tensor q, Tensor k, Tensor v, Tensor keyLengths, Tensor workspace, AttentionShape s,
             float scale) {
         KernelChecks.attentionDecode(out, q, k, v, keyLengths, workspace, s, scale);
-        KernelChecks.workspace("attention_decode", workspace, attentionDecodeWorkspaceBytes(s));
-        try {
-            check(CpuLibrary.licorne_cpu_attention_decode(
-                    use(out), use(q), use(k), use(v), use(keyLengths), use(workspace), s.B(), s.S(), s.H(), s.G(),
-                    s.D(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(), s.outBatchStride(), scale));
-        } finally {
-            release();
+        synchronized (CpuBackend.POOL_SIZE) {
+            KernelChecks.workspace("attention_decode", workspace, attentionDecodeWorkspaceBytes(s));
+            try {
+                check(CpuLibrary.licorne_cpu_attention_decode(
+                        use(out), use(q), use(k), use(v), use(keyLengths), use(workspace), s.B(), s.S(), s.H(), s.G(),
+                        s.D(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(), s.outBatchStride(), scale));
+            } finally {
+                release();
+            }
         }
     }
 
