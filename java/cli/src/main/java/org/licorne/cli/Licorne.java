@@ -88,8 +88,24 @@ public final class Licorne implements Runnable {
         spec.commandLine().usage(spec.commandLine().getOut());
     }
 
-    private static int reportMisuse(ParameterException misuse, String[] arguments) {
-        CommandLine command = misuse.getCommandLine();
+    /** A required option that is missing may be one that is misspelt; picocli looks for missing ones first. */
+    private static ParameterException misspelt(ParameterException misuse, CommandLine command, String[] arguments) {
+        if (misuse instanceof CommandLine.MissingParameterException) {
+            for (String argument : arguments) {
+                String name = argument.split("=", 2)[0];
+                if (name.matches("--[a-z].*")
+                        && !command.getCommandSpec().optionsMap().containsKey(name)
+                        && !command.getCommandSpec().root().optionsMap().containsKey(name)) {
+                    return new UnmatchedArgumentException(command, List.of(argument));
+                }
+            }
+        }
+        return misuse;
+    }
+
+    private static int reportMisuse(ParameterException reported, String[] arguments) {
+        CommandLine command = reported.getCommandLine();
+        ParameterException misuse = misspelt(reported, command, arguments);
         PrintWriter error = command.getErr();
         String message = misuse.getMessage().replaceFirst("^Error: ", ""); // picocli puts it before some of its own
         error.println(Terminal.errorColours().string("@|bold,red error:|@ ") + message);

@@ -65,6 +65,13 @@ class HelpTest {
     }
 
     @Test
+    void aMisspeltRequiredFlagGetsASuggestion() {
+        Outcome outcome = run("generate", "--modle", "somewhere", "--prompt", "a");
+        assertThat(outcome.status()).isEqualTo(2);
+        assertThat(outcome.error()).contains("'--modle'", "--model").doesNotContain("Missing required");
+    }
+
+    @Test
     void anUnknownFlagAfterSeveralNamesIsNoName() {
         Outcome outcome = run("pretrain", "--output", "x", "--data", "a.txt", "b.txt", "--stepz", "5");
         assertThat(outcome.status()).isEqualTo(2);
