@@ -3,8 +3,6 @@ package org.licorne.checkpoint;
 import java.io.IOException;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -13,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import org.licorne.tensor.Tensor;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -36,17 +35,24 @@ public final class CheckpointStore implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(CheckpointStore.class);
 
+    /**
+     * The directories that this process writes to. A system that locks files per process gives the lock back as soon as
+     * any channel to the file is closed, so a store that may not open must not touch the file at all.
+     */
+    private static final Set<Path> OPEN_HERE = ConcurrentHashMap.newKeySet();
+
     private final Storage storage;
     private final Path directory;
     private final int keepLast;
-    private final FileChannel lockChannel;
-    private FileLock lock;
+    private final Path real;
+    private FileChannel lockChannel;
+    private boolean closed;
 
-    private CheckpointStore(Storage storage, Path directory, int keepLast, FileChannel lockChannel) {
+    private CheckpointStore(Storage storage, Path directory, int keepLast, Path real) {
         this.storage = storage;
         this.directory = directory;
         this.keepLast = keepLast;
-        this.lockChannel = lockChannel;
+        this.real = real;
     }
 
     /**
@@ -66,9 +72,10 @@ public final class CheckpointStore implements AutoCloseable {
         }
         try {
             storage.createDirectories(directory);
-            FileChannel channel = FileChannel.open(
-                    directory.resolve(LOCK), StandardOpenOption.WRITE, StandardOpenOption.CREATE);
-            CheckpointStore store = new CheckpointStore(storage, directory, keepLast, channel);
+            CheckpointStore store = new CheckpointStore(storage, directory, keepLast, directory.toRealPath());
+            if (!OPEN_HERE.add(store.real)) {
+                throw store.taken();
+            }
             try {
                 store.takeLock();
                 store.clearLeftovers();
@@ -82,16 +89,20 @@ public final class CheckpointStore implements AutoCloseable {
         }
     }
 
+    /** Held until the channel is closed. */
     private void takeLock() throws IOException {
-        try {
-            lock = lockChannel.tryLock();
-        } catch (OverlappingFileLockException e) {
-            lock = null; // this very process holds it
+        lockChannel =
+                FileChannel.open(directory.resolve(LOCK), StandardOpenOption.WRITE, StandardOpenOption.CREATE);
+        if (lockChannel.tryLock() == null) {
+            throw taken();
         }
-        if (lock == null) {
-            throw new CheckpointException(directory, "another training run is writing its checkpoints here",
-                    "Wait for it, stop it, or use another directory");
-        }
+    }
+
+    private CheckpointException taken() {
+        return new CheckpointException(
+                directory,
+                "another training run is writing its checkpoints here",
+                "Wait for it, stop it, or use another directory");
     }
 
     private void clearLeftovers() throws IOException {
@@ -120,7 +131,7 @@ public final class CheckpointStore implements AutoCloseable {
      *     intact
      */
     public TrainingCheckpoint save(TrainingState state, Map<String, Tensor> tensors) {
-        if (lock == null) {
+        if (closed) {
             throw new IllegalStateException("the checkpoint store of " + directory + " is closed");
         }
         boolean interrupted = Thread.interrupted();
@@ -230,7 +241,7 @@ public final class CheckpointStore implements AutoCloseable {
 
     /** Removes all checkpoints, newest first, for a run that starts over in a directory that was used before. */
     public void clear() {
-        if (lock == null) {
+        if (closed) {
             throw new IllegalStateException("the checkpoint store of " + directory + " is closed");
         }
         List<TrainingCheckpoint> all = TrainingCheckpoint.list(directory);
@@ -246,11 +257,18 @@ public final class CheckpointStore implements AutoCloseable {
     /** Idempotent. */
     @Override
     public void close() {
-        lock = null;
+        if (closed) {
+            return;
+        }
+        closed = true;
         try {
-            lockChannel.close();
+            if (lockChannel != null) {
+                lockChannel.close();
+            }
         } catch (IOException e) {
             throw Storage.failure(directory, "the lock cannot be given back", e);
+        } finally {
+            OPEN_HERE.remove(real);
         }
     }
 }

@@ -150,6 +150,45 @@ class CheckpointStoreTest {
         assertThatThrownBy(() -> again.save(state(2, 1), tensors(1))).isInstanceOf(IllegalStateException.class);
     }
 
+    /** On Linux the lock belongs to the process: closing any channel to the file would give it back. */
+    @Test
+    void staysLockedToOtherProcessesAfterASecondOpenHere() throws IOException, InterruptedException {
+        try (CheckpointStore first = CheckpointStore.open(training(), 1)) {
+            assertThatThrownBy(() -> CheckpointStore.open(training().resolve("."), 1))
+                    .isInstanceOf(CheckpointException.class);
+            assertThat(openInAnotherProcess()).isEqualTo(OpenStore.TAKEN);
+            first.save(state(1, 1), tensors(1));
+        }
+        assertThat(openInAnotherProcess()).isEqualTo(OpenStore.OPENED);
+    }
+
+    private int openInAnotherProcess() throws IOException, InterruptedException {
+        return new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        OpenStore.class.getName(),
+                        training().toString())
+                .redirectErrorStream(true)
+                .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                .start()
+                .waitFor();
+    }
+
+    /** Opens the store of a directory; how that went is the exit status. */
+    static final class OpenStore {
+        static final int OPENED = 0;
+        static final int TAKEN = 3;
+
+        public static void main(String[] arguments) {
+            try (CheckpointStore store = CheckpointStore.open(Path.of(arguments[0]), 1)) {
+                System.exit(OPENED);
+            } catch (CheckpointException e) {
+                System.exit(TAKEN);
+            }
+        }
+    }
+
     @Test
     void savesThoughTheThreadIsToldToStop() {
         try (CheckpointStore store = CheckpointStore.open(training(), 1)) {

@@ -1,6 +1,5 @@
 package org.licorne.text;
 
-import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -10,7 +9,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
-import org.licorne.tokenize.Tokenizer;
 
 /**
  * Byte-level BPE as GPT-2 has it: text is cut into words, a word into its UTF-8 bytes, and neighbours are joined in the
@@ -22,18 +20,15 @@ import org.licorne.tokenize.Tokenizer;
  *
  * <p>Immutable and thread-safe; nothing to close. Sources: Sennrich et al. 2016 (BPE), Radford et al. 2019 (bytes).
  */
-public final class ByteLevelBpeTokenizer implements Tokenizer {
+public final class ByteLevelBpeTokenizer extends TableTokenizer {
     /** The name of the token every document begins with, unless a file names another. */
     public static final String END_OF_TEXT = "<|endoftext|>";
 
     private static final int CACHED_WORDS = 1 << 16;
     private static final int CACHED_WORD_CHARS = 32;
 
-    private final byte[][] tokens;
     private final int[] byteTokens;
     private final Merges merges;
-    private final Map<Integer, String> specialTokens;
-    private final int beginOfSentence;
     private final Map<String, int[]> words = new ConcurrentHashMap<>();
 
     /**
@@ -41,10 +36,8 @@ public final class ByteLevelBpeTokenizer implements Tokenizer {
      * @param specialTokens names of the special tokens by id
      */
     ByteLevelBpeTokenizer(byte[][] tokens, Merges merges, Map<Integer, String> specialTokens, int beginOfSentence) {
-        this.tokens = tokens;
+        super(tokens, specialTokens, beginOfSentence);
         this.merges = merges;
-        this.specialTokens = new TreeMap<>(specialTokens);
-        this.beginOfSentence = beginOfSentence;
         this.byteTokens = new int[256];
         Arrays.fill(byteTokens, -1);
         for (int token = 0; token < tokens.length; token++) {
@@ -58,7 +51,6 @@ public final class ByteLevelBpeTokenizer implements Tokenizer {
                         String.format("the vocabulary has no token for byte 0x%02X: it is not a byte-level one", b));
             }
         }
-        TokenText.checkToken(beginOfSentence, tokens.length);
     }
 
     /**
@@ -126,19 +118,9 @@ public final class ByteLevelBpeTokenizer implements Tokenizer {
         return id;
     }
 
-    @Override
-    public int vocabularySize() {
-        return tokens.length;
-    }
-
-    @Override
-    public int beginOfSentence() {
-        return beginOfSentence;
-    }
-
     /** Names of the special tokens by id. */
     public Map<Integer, String> specialTokens() {
-        return Map.copyOf(specialTokens);
+        return specialTokens;
     }
 
     @Override
@@ -172,29 +154,6 @@ public final class ByteLevelBpeTokenizer implements Tokenizer {
     }
 
     @Override
-    public byte[] bytes(int token) {
-        TokenText.checkToken(token, tokens.length);
-        return tokens[token].clone();
-    }
-
-    @Override
-    public String decode(int... ids) {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream(ids.length * 4);
-        for (int id : ids) {
-            TokenText.checkToken(id, tokens.length);
-            bytes.writeBytes(tokens[id]);
-        }
-        return bytes.toString(StandardCharsets.UTF_8);
-    }
-
-    @Override
-    public String label(int token) {
-        TokenText.checkToken(token, tokens.length);
-        String special = specialTokens.get(token);
-        return special != null ? special : TokenText.label(tokens[token]);
-    }
-
-    @Override
     public void save(Path directory) {
         Map<String, Integer> vocabulary = new LinkedHashMap<>();
         for (int token = 0; token < tokens.length; token++) {
@@ -208,6 +167,6 @@ public final class ByteLevelBpeTokenizer implements Tokenizer {
             pairs.add(ByteAlphabet.characters(tokens[merges.left(rank)]) + " "
                     + ByteAlphabet.characters(tokens[merges.right(rank)]));
         }
-        TokenizerJson.save(directory, vocabulary, pairs, specialTokens, specialTokens.get(beginOfSentence), true);
+        TokenizerJson.save(directory, vocabulary, pairs, specialTokens, specialTokens.get(beginOfSentence()), true);
     }
 }

@@ -5,7 +5,6 @@ import com.knuddels.jtokkit.api.Encoding;
 import com.knuddels.jtokkit.api.EncodingRegistry;
 import com.knuddels.jtokkit.api.EncodingType;
 import java.io.BufferedReader;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
@@ -17,7 +16,6 @@ import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.licorne.tokenize.Tokenizer;
 
 /**
  * GPT-2's own tokenizer, with the 50,257 tokens of the published models, through jtokkit.
@@ -27,48 +25,20 @@ import org.licorne.tokenize.Tokenizer;
  *
  * <p>Immutable and thread-safe; nothing to close.
  */
-public final class Gpt2Tokenizer implements Tokenizer {
+public final class Gpt2Tokenizer extends TableTokenizer {
     private static final int END_OF_TEXT_ID = 50_256;
     private static final String RANKS = "/com/knuddels/jtokkit/r50k_base.tiktoken";
 
     private final EncodingRegistry registry = Encodings.newLazyEncodingRegistry();
     private final Encoding encoding = registry.getEncoding(EncodingType.R50K_BASE);
-    private final byte[][] tokens = readTokens();
 
-    @Override
-    public int vocabularySize() {
-        return END_OF_TEXT_ID + 1;
-    }
-
-    @Override
-    public int beginOfSentence() {
-        return END_OF_TEXT_ID;
+    public Gpt2Tokenizer() {
+        super(readTokens(), Map.of(END_OF_TEXT_ID, ByteLevelBpeTokenizer.END_OF_TEXT), END_OF_TEXT_ID);
     }
 
     @Override
     public int[] encode(String text) {
         return encoding.encodeOrdinary(TokenText.wellFormed(text)).toArray();
-    }
-
-    @Override
-    public byte[] bytes(int token) {
-        TokenText.checkToken(token, tokens.length);
-        return tokens[token].clone();
-    }
-
-    @Override
-    public String decode(int... ids) {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream(ids.length * 4);
-        for (int id : ids) {
-            TokenText.checkToken(id, tokens.length);
-            bytes.writeBytes(tokens[id]);
-        }
-        return bytes.toString(StandardCharsets.UTF_8);
-    }
-
-    @Override
-    public String label(int token) {
-        return token == END_OF_TEXT_ID ? ByteLevelBpeTokenizer.END_OF_TEXT : TokenText.label(bytes(token));
     }
 
     @Override

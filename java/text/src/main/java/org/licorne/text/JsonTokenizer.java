@@ -5,15 +5,15 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.Map;
 import java.util.TreeMap;
-import org.licorne.tokenize.Tokenizer;
 
 /**
  * Any byte-level {@code tokenizer.json}, such as those of GPT-NeoX, Llama 3 or Qwen, through Hugging Face's own library
@@ -24,7 +24,7 @@ import org.licorne.tokenize.Tokenizer;
  *
  * <p>Thread-safe. It holds native memory: whoever loads it closes it, or leaves that to the garbage collector.
  */
-public final class JsonTokenizer implements Tokenizer, AutoCloseable {
+public final class JsonTokenizer extends TableTokenizer implements AutoCloseable {
     static {
         // DJL looks for CUDA builds to download and reports where it runs, unless told otherwise before it starts.
         setIfAbsent("RUST_FLAVOR", "cpu");
@@ -34,54 +34,53 @@ public final class JsonTokenizer implements Tokenizer, AutoCloseable {
 
     private final Path directory;
     private final HuggingFaceTokenizer tokenizer;
-    private final byte[][] tokens;
-    private final Map<Integer, String> specialTokens = new TreeMap<>();
-    private final int beginOfSentence;
 
     /** Loads {@code tokenizer.json} (and what {@code tokenizer_config.json} says of the begin-of-sentence token). */
     public static JsonTokenizer load(Path directory) {
-        return new JsonTokenizer(directory, TokenizerJson.read(directory.resolve(TokenizerJson.FILE)));
-    }
-
-    private JsonTokenizer(Path directory, JsonNode json) {
-        this.directory = directory;
         Path file = directory.resolve(TokenizerJson.FILE);
+        JsonNode json = TokenizerJson.read(file);
         if (!mentions(json.path("decoder"), "ByteLevel")
                 && !json.path("decoder").path("type").asText().equals("Fuse")) {
             throw new UnsupportedOperationException(file + ": the decoder is "
                     + json.path("decoder").path("type").asText("missing")
                     + "; only byte-level tokenizers (ByteLevel) and whole characters (Fuse) are supported");
         }
-        boolean byteLevel = mentions(json.path("decoder"), "ByteLevel");
         Map<String, Integer> vocabulary =
                 TokenizerJson.vocabulary(json.path("model").path("vocab"), file.toString());
         Map<String, Integer> specials = TokenizerJson.specialTokens(json);
-        this.beginOfSentence = specials.get(TokenizerJson.beginOfSentence(directory, specials));
-        int size = 0;
-        for (int id : vocabulary.values()) {
-            size = Math.max(size, id + 1);
-        }
-        for (JsonNode token : json.path("added_tokens")) {
-            size = Math.max(size, token.path("id").asInt() + 1);
-        }
-        this.tokens = new byte[size][];
+        int beginOfSentence = specials.get(TokenizerJson.beginOfSentence(directory, specials));
+        Map<Integer, String> names = new TreeMap<>();
+        specials.forEach((name, id) -> names.put(id, name));
+        return new JsonTokenizer(
+                directory,
+                open(withoutSpecialTokens(json, vocabulary, specials), file),
+                tokens(json, vocabulary, names),
+                names,
+                beginOfSentence);
+    }
+
+    private JsonTokenizer(
+            Path directory, HuggingFaceTokenizer tokenizer, byte[][] tokens, Map<Integer, String> specialTokens,
+            int beginOfSentence) {
+        super(tokens, specialTokens, beginOfSentence);
+        this.directory = directory;
+        this.tokenizer = tokenizer;
+    }
+
+    private static byte[][] tokens(JsonNode json, Map<String, Integer> vocabulary, Map<Integer, String> specials) {
+        boolean byteLevel = mentions(json.path("decoder"), "ByteLevel");
+        Map<Integer, byte[]> known = new TreeMap<>();
         vocabulary.forEach((name, id) -> {
             byte[] bytes = byteLevel ? ByteAlphabet.bytes(name) : null;
-            tokens[id] = bytes != null ? bytes : name.getBytes(StandardCharsets.UTF_8);
+            known.put(id, bytes != null ? bytes : name.getBytes(StandardCharsets.UTF_8));
         });
         for (JsonNode token : json.path("added_tokens")) {
-            tokens[token.path("id").asInt()] = token.path("content").asText().getBytes(StandardCharsets.UTF_8);
+            known.put(token.path("id").asInt(), token.path("content").asText().getBytes(StandardCharsets.UTF_8));
         }
-        specials.forEach((name, id) -> {
-            specialTokens.put(id, name);
-            tokens[id] = new byte[0];
-        });
-        for (int id = 0; id < size; id++) {
-            if (tokens[id] == null) {
-                tokens[id] = new byte[0]; // an id that no token has
-            }
-        }
-        this.tokenizer = open(withoutSpecialTokens(json, vocabulary, specials), file);
+        specials.keySet().forEach(id -> known.put(id, new byte[0]));
+        byte[][] tokens = new byte[known.isEmpty() ? 0 : Collections.max(known.keySet()) + 1][];
+        Arrays.setAll(tokens, id -> known.getOrDefault(id, new byte[0])); // an id that no token has stands for nothing
+        return tokens;
     }
 
     private static void setIfAbsent(String property, String value) {
@@ -148,16 +147,6 @@ public final class JsonTokenizer implements Tokenizer, AutoCloseable {
     }
 
     @Override
-    public int vocabularySize() {
-        return tokens.length;
-    }
-
-    @Override
-    public int beginOfSentence() {
-        return beginOfSentence;
-    }
-
-    @Override
     public int[] encode(String text) {
         if (text.isEmpty()) {
             return new int[0];
@@ -168,29 +157,6 @@ public final class JsonTokenizer implements Tokenizer, AutoCloseable {
             result[i] = Math.toIntExact(ids[i]);
         }
         return result;
-    }
-
-    @Override
-    public byte[] bytes(int token) {
-        TokenText.checkToken(token, tokens.length);
-        return tokens[token].clone();
-    }
-
-    @Override
-    public String decode(int... ids) {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream(ids.length * 4);
-        for (int id : ids) {
-            TokenText.checkToken(id, tokens.length);
-            bytes.writeBytes(tokens[id]);
-        }
-        return bytes.toString(StandardCharsets.UTF_8);
-    }
-
-    @Override
-    public String label(int token) {
-        TokenText.checkToken(token, tokens.length);
-        String special = specialTokens.get(token);
-        return special != null ? special : TokenText.label(tokens[token]);
     }
 
     /** Copies the files that this tokenizer was loaded from. */
