@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import org.licorne.backend.Backend;
 import org.licorne.backend.BackendProvider;
 import org.licorne.backend.Backends;
@@ -17,8 +18,10 @@ import org.licorne.bench.result.BenchResults;
 import org.licorne.bench.result.OpResult;
 import org.licorne.bench.result.PeerResult;
 import org.licorne.bench.result.ResultTables;
+import org.licorne.bench.workload.RivalProvider;
 import org.licorne.bench.workload.WorkloadSpec;
 import org.licorne.bench.workload.WorkloadSpec.Kind;
+import org.licorne.bench.workload.Workloads;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -55,7 +58,8 @@ public final class Digest implements Callable<Integer> {
     @Option(
             names = "--backends",
             split = ",",
-            description = "Backends to compare; the first is the yardstick (default: all that are available).")
+            description = "Backends to compare, java-vector among them; the first is the yardstick (default: all that are "
+                    + "available).")
     private List<String> backendNames = new ArrayList<>();
 
     @Option(
@@ -63,13 +67,13 @@ public final class Digest implements Callable<Integer> {
             description = "All sizes of every op, and GPT-2 124M's training step on the reference too; half an hour.")
     private boolean full;
 
-    @Option(names = "--peers", description = "Compare with PyTorch instead: training step, attention, cross-entropy, decode.")
+    @Option(names = "--peers", description = "Compare with PyTorch and the Vector API instead.")
     private boolean peers;
 
     @Option(
             names = "--work",
             split = ",",
-            defaultValue = "training-step,attention,cross-entropy,decode",
+            defaultValue = "training-step,attention,linear,softmax,cross-entropy,decode",
             description = "With --peers: what to compare (default: ${DEFAULT-VALUE}).")
     private List<String> work;
 
@@ -166,21 +170,25 @@ public final class Digest implements Callable<Integer> {
 
     private List<OpResult> timeOps(PrintStream progress) {
         if (backendNames.isEmpty()) {
-            backendNames = Backends.providers().stream()
+            Stream<String> available = Backends.providers().stream()
                     .filter(provider -> provider.probe().available())
-                    .map(BackendProvider::name)
+                    .map(BackendProvider::name);
+            Stream<String> rival = RivalProvider.find(WorkloadSpec.JAVA_VECTOR).stream().map(RivalProvider::engine);
+            backendNames = Stream.concat(available, rival)
                     .sorted(Comparator.comparingInt(Digest::yardsticksFirst))
                     .toList();
         }
         Map<String, Backend> backends = new LinkedHashMap<>();
         try {
             for (String name : backendNames) {
-                backends.put(name, Backends.open(name));
+                backends.put(name, Workloads.openEngine(name));
             }
-            List<Backend> all = List.copyOf(backends.values());
-            OpDigest digest = new OpDigest(all, progress);
+            OpDigest digest = new OpDigest(List.copyOf(backends.values()), progress);
             progress.println("Timing on " + String.join(", ", backendNames) + ":");
             digest.runOps(OpDigest.cases(full), full ? 10 * seconds : seconds);
+            List<Backend> all = backends.values().stream()
+                    .filter(backend -> !backend.name().equals(WorkloadSpec.JAVA_VECTOR)) // single ops only
+                    .toList();
             digest.runModel(new WorkloadSpec(Kind.TRAINING_STEP, "", "nano", 1, 16, "fp32"), all, seconds / 15);
             List<Backend> fast = full
                     ? all
@@ -197,14 +205,15 @@ public final class Digest implements Callable<Integer> {
         return switch (backend) {
             case "reference" -> 0;
             case "reference-multithreaded" -> 1;
-            default -> 2;
+            case WorkloadSpec.JAVA_VECTOR -> 2;
+            default -> 3;
         };
     }
 
     private List<PeerResult> timePeers(List<Kind> kinds, int threads, PrintStream progress) {
         PeerComparison comparison = new PeerComparison(threads, rounds, BLOCK_SECONDS, progress);
         List<PeerResult> results = new ArrayList<>();
-        progress.println("Comparing with PyTorch, one engine at a time in its own JVM:");
+        progress.println("Comparing with peers, one engine at a time in its own JVM:");
         List<List<WorkloadSpec>> pieces = PeerWork.of(kinds, size, contexts, precisions, engines);
         double shares = pieces.stream().mapToDouble(Digest::share).sum();
         for (List<WorkloadSpec> sides : pieces) {

@@ -13,6 +13,7 @@ import org.licorne.backend.Backend;
 import org.licorne.backend.Precision;
 import org.licorne.bench.result.OpResult;
 import org.licorne.bench.workload.OpWorkload;
+import org.licorne.bench.workload.RivalProvider;
 import org.licorne.bench.workload.Workload;
 import org.licorne.bench.workload.WorkloadSpec;
 import org.licorne.bench.workload.Workloads;
@@ -73,7 +74,7 @@ final class OpDigest {
                     opCase.op(),
                     opCase.name(),
                     seconds / cases.size(),
-                    sides(backends, products),
+                    sides(having(opCase.op()), products),
                     side -> new OpWorkload(opCase, side.backend(), side.precision()));
         }
     }
@@ -86,6 +87,13 @@ final class OpDigest {
                 seconds,
                 sides(chosen, true),
                 side -> Workloads.onLicorne(spec.in(side.precision()), Workloads.config(spec), side.backend()));
+    }
+
+    /** The backends that have an op; only a rival lacks any. */
+    private List<Backend> having(String op) {
+        return backends.stream()
+                .filter(backend -> RivalProvider.find(backend.name()).map(rival -> rival.has(op)).orElse(true))
+                .toList();
     }
 
     /** A backend in one of its precisions. */
@@ -104,18 +112,24 @@ final class OpDigest {
 
     private void run(String op, String sizes, double seconds, List<Side> sides, Function<Side, Workload> opener) {
         List<Workload> workloads = new ArrayList<>();
+        List<Side> able = new ArrayList<>();
         try {
             for (Side side : sides) {
-                workloads.add(opener.apply(side));
+                try {
+                    workloads.add(opener.apply(side));
+                    able.add(side);
+                } catch (UnsupportedOperationException e) { // a rival has not every variant of an op
+                    progress.println("    without " + side.backend().name() + ": " + e.getMessage());
+                }
             }
             List<Samples> samples = InterleavedTimer.time(workloads, seconds);
-            for (int i = 0; i < sides.size(); i++) {
+            for (int i = 0; i < able.size(); i++) {
                 Samples timed = samples.get(i);
                 results.add(new OpResult(
                         op,
                         sizes,
-                        sides.get(i).backend().name(),
-                        sides.get(i).precision(),
+                        able.get(i).backend().name(),
+                        able.get(i).precision(),
                         timed.median(),
                         timed.minimum(),
                         timed.maximum(),

@@ -2,6 +2,7 @@ package org.licorne.bench;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
 import org.licorne.backend.Precision;
@@ -13,6 +14,15 @@ import org.licorne.bench.workload.WorkloadSpec.Kind;
 final class PeerWork {
     static final String LICORNE = "cpu";
 
+    /** What is a single op, and not a model. */
+    private static final Set<Kind> OPS = Set.of(Kind.ATTENTION, Kind.CROSS_ENTROPY, Kind.SOFTMAX, Kind.LINEAR);
+
+    /** What has no products, and so is the same in both precisions. */
+    private static final Set<Kind> WITHOUT_PRODUCTS = Set.of(Kind.CROSS_ENTROPY, Kind.SOFTMAX);
+
+    /** The others cost nearly the same per token in any context. */
+    private static final Set<Kind> CONTEXT_MATTERS = Set.of(Kind.TRAINING_STEP, Kind.ATTENTION, Kind.LINEAR);
+
     private PeerWork() {}
 
     /** One list of engines and precisions per piece of work, ours first. */
@@ -21,8 +31,8 @@ final class PeerWork {
         List<List<WorkloadSpec>> work = new ArrayList<>();
         for (Kind kind : kinds) {
             for (int context : contexts) {
-                if (kind == Kind.DECODE && context != contexts.get(0)) {
-                    continue; // one new token costs nearly the same after any prompt
+                if (!CONTEXT_MATTERS.contains(kind) && context != contexts.get(0)) {
+                    continue;
                 }
                 int batch = kind == Kind.DECODE ? 1 : 4;
                 List<WorkloadSpec> sides = new ArrayList<>();
@@ -44,11 +54,10 @@ final class PeerWork {
             return wanted && PyTorch.unavailableReason() == null;
         }
         if (spec.engine().equals(WorkloadSpec.JAVA_VECTOR)) {
-            return fp32 && (spec.kind() == Kind.ATTENTION || spec.kind() == Kind.CROSS_ENTROPY);
+            return fp32 && OPS.contains(spec.kind());
         }
         try (Backend backend = Backends.open(spec.engine())) {
-            // What has no products is the same in both precisions.
-            return fp32 || backend.supports(Precision.BF16) && spec.kind() != Kind.CROSS_ENTROPY;
+            return fp32 || backend.supports(Precision.BF16) && !WITHOUT_PRODUCTS.contains(spec.kind());
         }
     }
 }

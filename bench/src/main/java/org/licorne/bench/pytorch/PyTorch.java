@@ -85,6 +85,16 @@ public final class PyTorch {
         return torch.cross_entropy_loss(logits, targets, new TensorOptional(), mean ? 1 : 0, -1, 0.0);
     }
 
+    /** Softmax of (N, V) logits, into memory that is there already. */
+    public static void softmax(Tensor out, Tensor logits) {
+        torch.softmax_out(out, logits, 1);
+    }
+
+    /** {@code x · weightᵀ + bias}. */
+    public static Tensor linear(Tensor x, Tensor weight, Tensor bias) {
+        return torch.linear(x, weight, new TensorOptional(bias));
+    }
+
     /** Sends a gradient back from a tensor that is not a scalar. */
     public static void backward(Tensor out, Tensor dout) {
         out.backward(dout, new BoolOptional(), false, new TensorArrayRefOptional());

@@ -1,6 +1,9 @@
 package org.licorne.bench.workload;
 
+import static java.util.stream.Collectors.joining;
+
 import java.util.Locale;
+import java.util.stream.Stream;
 
 /**
  * What to time, on which engine. A value that travels to a child JVM.
@@ -17,7 +20,7 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
     public static final String PYTORCH_MKL = "pytorch-mkl";
     /** PyTorch with OpenBLAS, whose pool is the only one: PyTorch itself gets one thread. */
     public static final String PYTORCH_ONE_POOL = "pytorch-one-pool";
-    /** Plain Java with the incubating Vector API, for attention and cross-entropy. */
+    /** Plain Java with the incubating Vector API, for single ops. */
     public static final String JAVA_VECTOR = "java-vector";
 
     /** The work that is compared with peers. */
@@ -28,6 +31,10 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
         ATTENTION,
         /** Softmax and cross-entropy on logits, loss and gradient. */
         CROSS_ENTROPY,
+        /** Softmax on logits. */
+        SOFTMAX,
+        /** The first linear map of a block's MLP, forward and backward. */
+        LINEAR,
         /** One new token per sequence with a key and value cache. */
         DECODE;
 
@@ -36,8 +43,8 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
             try {
                 return valueOf(name.trim().toUpperCase(Locale.ROOT).replace('-', '_'));
             } catch (IllegalArgumentException e) {
-                throw new IllegalArgumentException("there is no work '" + name
-                        + "'; there are training-step, attention, cross-entropy and decode");
+                throw new IllegalArgumentException("there is no work '" + name + "'; there are "
+                        + Stream.of(values()).map(kind -> kind.toString().replace(' ', '-')).collect(joining(", ")));
             }
         }
 

@@ -1,6 +1,5 @@
 package org.licorne.bench.workload;
 
-import java.util.ServiceLoader;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
 import org.licorne.bench.pytorch.Precision;
@@ -20,16 +19,24 @@ public final class Workloads {
             }
             return onPyTorch(spec, config(spec));
         }
-        if (spec.engine().equals(WorkloadSpec.JAVA_VECTOR)) {
-            return onRival(spec, config(spec));
-        }
-        Backend backend = Backends.open(spec.engine());
+        Backend backend = openEngine(spec.engine());
         try {
             return new OwningWorkload(onLicorne(spec, config(spec), backend), backend);
         } catch (RuntimeException e) {
             backend.close();
             throw e;
         }
+    }
+
+    /** Opens a backend, or a rival that acts as one; the caller closes it. */
+    public static Backend openEngine(String engine) {
+        if (!engine.equals(WorkloadSpec.JAVA_VECTOR)) {
+            return Backends.open(engine);
+        }
+        return RivalProvider.find(engine)
+                .orElseThrow(() -> new UnsupportedOperationException(
+                        engine + " needs a JVM started with --add-modules jdk.incubator.vector"))
+                .open(Integer.getInteger("licorne.threads", Runtime.getRuntime().availableProcessors()));
     }
 
     /** The model whose shapes the work has; its context is stretched where the work asks for more. */
@@ -49,29 +56,10 @@ public final class Workloads {
                     chosen, AttentionData.random(B, T, config.heads(), config.headSize()));
             case CROSS_ENTROPY -> new LicorneCrossEntropy(
                     chosen, CrossEntropyData.random(B * T, config.vocabularySize()));
+            case SOFTMAX -> new LicorneSoftmax(chosen, CrossEntropyData.random(B * T, config.vocabularySize()));
+            case LINEAR -> new LicorneLinear(
+                    chosen, LinearData.random(B * T, config.channels(), Math.toIntExact(config.hiddenChannels())));
             case DECODE -> new LicorneDecoding(chosen, config, B, T, spec.precision());
-        };
-    }
-
-    private static Workload onRival(WorkloadSpec spec, GptConfig config) {
-        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
-            throw new UnsupportedOperationException(
-                    spec.engine() + " needs a JVM started with --add-modules jdk.incubator.vector");
-        }
-        if (!spec.precision().equals("fp32")) {
-            throw new UnsupportedOperationException(spec.engine() + " computes in fp32, not in " + spec.precision());
-        }
-        RivalProvider rival = ServiceLoader.load(RivalProvider.class).stream()
-                .map(ServiceLoader.Provider::get)
-                .filter(provider -> provider.engine().equals(spec.engine()))
-                .findFirst()
-                .orElseThrow(() -> new IllegalStateException(spec.engine() + " was not built"));
-        return switch (spec.kind()) {
-            case ATTENTION -> rival.attention(
-                    AttentionData.random(spec.batch(), spec.context(), config.heads(), config.headSize()));
-            case CROSS_ENTROPY -> rival.crossEntropy(
-                    CrossEntropyData.random(spec.batch() * spec.context(), config.vocabularySize()));
-            default -> throw new UnsupportedOperationException(spec.engine() + " has no " + spec.kind());
         };
     }
 
@@ -85,6 +73,9 @@ public final class Workloads {
                     AttentionData.random(B, T, config.heads(), config.headSize()), precision);
             case CROSS_ENTROPY -> new PyTorchCrossEntropy(
                     CrossEntropyData.random(B * T, config.vocabularySize()), precision);
+            case SOFTMAX -> new PyTorchSoftmax(CrossEntropyData.random(B * T, config.vocabularySize()), precision);
+            case LINEAR -> new PyTorchLinear(
+                    LinearData.random(B * T, config.channels(), Math.toIntExact(config.hiddenChannels())), precision);
             case DECODE -> new PyTorchDecoding(config, B, T, precision);
         };
     }

@@ -11,6 +11,11 @@ final class Lanes {
 
     private Lanes() {}
 
+    /** Bits of a vector. */
+    static int bits() {
+        return WIDEST.vectorBitSize();
+    }
+
     static float dot(float[] a, int aStart, float[] b, int bStart, int count) {
         FloatVector sum = FloatVector.zero(WIDEST);
         int i = 0;
@@ -67,6 +72,35 @@ final class Lanes {
             total += out[outStart + i];
         }
         return total;
+    }
+
+    /** The sum of {@code exp(x - shift)}. */
+    static float sumOfExp(float[] x, int start, int count, float shift) {
+        FloatVector sum = FloatVector.zero(WIDEST);
+        int i = 0;
+        for (; i <= count - WIDTH; i += WIDTH) {
+            sum = sum.add(FloatVector.fromArray(WIDEST, x, start + i).sub(shift).lanewise(VectorOperators.EXP));
+        }
+        float total = sum.reduceLanes(VectorOperators.ADD);
+        for (; i < count; i++) {
+            total += (float) Math.exp(x[start + i] - shift);
+        }
+        return total;
+    }
+
+    /** {@code out = (x + shift) · y}. */
+    static void multiplyShifted(
+            float[] out, int outStart, float[] x, int xStart, float shift, float[] y, int yStart, int count) {
+        int i = 0;
+        for (; i <= count - WIDTH; i += WIDTH) {
+            FloatVector.fromArray(WIDEST, x, xStart + i)
+                    .add(shift)
+                    .mul(FloatVector.fromArray(WIDEST, y, yStart + i))
+                    .intoArray(out, outStart + i);
+        }
+        for (; i < count; i++) {
+            out[outStart + i] = (x[xStart + i] + shift) * y[yStart + i];
+        }
     }
 
     static void scale(float[] x, int start, int count, float factor) {

@@ -1,9 +1,7 @@
 package org.licorne.bench.vector;
 
-import org.licorne.bench.workload.AttentionData;
-import org.licorne.bench.workload.CrossEntropyData;
+import org.licorne.backend.Backend;
 import org.licorne.bench.workload.RivalProvider;
-import org.licorne.bench.workload.Workload;
 
 /** What plain Java can do today: the incubating Vector API, on all processors. */
 public final class VectorRival implements RivalProvider {
@@ -13,12 +11,12 @@ public final class VectorRival implements RivalProvider {
     }
 
     @Override
-    public Workload attention(AttentionData data) {
-        return new VectorAttention(data);
+    public Backend open(int threads) {
+        return new VectorBackend(engine(), threads);
     }
 
     @Override
-    public Workload crossEntropy(CrossEntropyData data) {
-        return new VectorCrossEntropy(data);
+    public boolean has(String op) {
+        return VectorKernels.OPS.contains(op);
     }
 }
