@@ -17,18 +17,18 @@ final class AttentionChecks {
         }
     }
 
-    static void queries(String op, String name, Tensor tensor, AttentionShape shape, boolean written) {
-        strided(op, name, tensor, shape.B(), shape.T(), shape.H() * shape.D(), shape.queryTokenStride(),
+    static void queries(String op, String name, Tensor tensor, DType type, AttentionShape shape, boolean written) {
+        strided(op, name, tensor, type, shape.B(), shape.T(), shape.H() * shape.D(), shape.queryTokenStride(),
                 shape.queryBatchStride(), written);
     }
 
-    static void keys(String op, String name, Tensor tensor, AttentionShape shape, boolean written) {
-        strided(op, name, tensor, shape.B(), shape.S(), shape.G() * shape.D(), shape.keyTokenStride(),
+    static void keys(String op, String name, Tensor tensor, DType type, AttentionShape shape, boolean written) {
+        strided(op, name, tensor, type, shape.B(), shape.S(), shape.G() * shape.D(), shape.keyTokenStride(),
                 shape.keyBatchStride(), written);
     }
 
-    static void outputs(String op, String name, Tensor tensor, AttentionShape shape, boolean written) {
-        strided(op, name, tensor, shape.B(), shape.T(), shape.H() * shape.D(), shape.outTokenStride(),
+    static void outputs(String op, String name, Tensor tensor, DType type, AttentionShape shape, boolean written) {
+        strided(op, name, tensor, type, shape.B(), shape.T(), shape.H() * shape.D(), shape.outTokenStride(),
                 shape.outBatchStride(), written);
     }
 
@@ -36,6 +36,7 @@ final class AttentionChecks {
             String op,
             String name,
             Tensor tensor,
+            DType type,
             long batches,
             long tokens,
             long width,
@@ -46,7 +47,7 @@ final class AttentionChecks {
             throw failure(op, name + " has a negative batch stride of " + batchStride);
         }
         if (batches == 0 || tokens == 0) {
-            reaches(op, name, tensor, 0);
+            reaches(op, name, tensor, type, 0);
             return;
         }
         long sequence = product(op, tokens - 1, tokenStride) + width;
@@ -55,7 +56,7 @@ final class AttentionChecks {
                     + " elements overlap at a batch stride of "
                     + batchStride);
         }
-        reaches(op, name, tensor, product(op, batches - 1, batchStride) + sequence);
+        reaches(op, name, tensor, type, product(op, batches - 1, batchStride) + sequence);
     }
 
     static void mask(String op, Mask mask, AttentionShape shape) {

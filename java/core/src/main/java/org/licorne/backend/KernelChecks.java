@@ -21,10 +21,21 @@ import org.licorne.tensor.Tensor;
  * The checks of shapes, types and aliases that every {@link Kernels} implementation makes before an op, one method per
  * op with the op's own name and arguments. Each throws {@link IllegalArgumentException} with the op, the tensor and
  * both shapes. What can only be known from the data (token ids, targets, lengths) is the kernel's to check; the size of
- * a workspace depends on the backend and is checked by {@link #workspace}. Stateless, allocates nothing on success.
+ * a workspace depends on the backend and is checked by {@link #workspace}. Immutable, allocates nothing on success.
  */
 public final class KernelChecks {
-    private KernelChecks() {}
+    /** For kernels whose activations are F32. */
+    public static final KernelChecks F32 = new KernelChecks(DType.F32);
+
+    private final DType activations;
+
+    /** @param activations the kernels' {@link Kernels#activationType} */
+    public KernelChecks(DType activations) {
+        if (activations != DType.F32 && activations != DType.BF16) {
+            throw new IllegalArgumentException("activations are F32 or BF16, not " + activations);
+        }
+        this.activations = activations;
+    }
 
     /** The workspace is a U8 tensor of at least that many bytes; it may be null where none is wanted. */
     public static void workspace(String op, Tensor workspace, long bytes) {
@@ -48,15 +59,15 @@ public final class KernelChecks {
 
     // ---- memory -----------------------------------------------------------------------------------------------
 
-    public static void fill(Tensor out, float value) {
+    public void fill(Tensor out, float value) {
         present("fill", "out", out);
-        if (out.dtype() != DType.F32 && out.dtype() != DType.I32) {
-            throw failure("fill", "out " + shape(out) + " is " + out.dtype() + ", not F32 or I32");
+        if (out.dtype() != DType.F32 && out.dtype() != DType.I32 && out.dtype() != activations) {
+            throw failure("fill", "out " + shape(out) + " is " + out.dtype() + ", not " + (activations == DType.F32 ? "F32 or I32" : "F32, BF16 or I32"));
         }
         type("fill", "out", out, out.dtype());
     }
 
-    public static void copy(Tensor out, Tensor x) {
+    public void copy(Tensor out, Tensor x) {
         present("copy", "out", out);
         present("copy", "x", x);
         type("copy", "out", out, x.dtype());
@@ -67,30 +78,30 @@ public final class KernelChecks {
 
     // ---- embedding --------------------------------------------------------------------------------------------
 
-    public static void embeddingForward(
+    public void embeddingForward(
             Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C) {
         String op = "embedding_forward";
         size(op, "N", N);
         size(op, "C", C);
-        shape(op, "out", out, DType.F32, "N,C", N, C);
-        rows(op, "tokenTable", tokenTable, DType.F32, "Vp,C", C);
+        shape(op, "out", out, activations, "N,C", N, C);
+        rows(op, "tokenTable", tokenTable, activations, "Vp,C", C);
         shape(op, "tokens", tokens, DType.I32, "N", N);
         bothOrNone(op, "positionTable", positionTable, "positions", positions);
         if (positions != null) {
-            rows(op, "positionTable", positionTable, DType.F32, "P,C", C);
+            rows(op, "positionTable", positionTable, activations, "P,C", C);
             shape(op, "positions", positions, DType.I32, "N", N);
             apart(op, "out", out, "positionTable", positionTable);
         }
         apart(op, "out", out, "tokenTable", tokenTable);
     }
 
-    public static void embeddingBackward(
+    public void embeddingBackward(
             Tensor dTokenTable, Tensor dPositionTable, Tensor dout, Tensor tokens, Tensor positions, long N, long C) {
         String op = "embedding_backward";
         size(op, "N", N);
         size(op, "C", C);
         rows(op, "dTokenTable", dTokenTable, DType.F32, "Vp,C", C);
-        shape(op, "dout", dout, DType.F32, "N,C", N, C);
+        shape(op, "dout", dout, activations, "N,C", N, C);
         shape(op, "tokens", tokens, DType.I32, "N", N);
         bothOrNone(op, "dPositionTable", dPositionTable, "positions", positions);
         if (positions != null) {
@@ -104,7 +115,7 @@ public final class KernelChecks {
 
     // ---- layer_norm -------------------------------------------------------------------------------------------
 
-    public static void layerNormForward(
+    public void layerNormForward(
             Tensor out,
             Tensor sum,
             Tensor mean,
@@ -117,12 +128,12 @@ public final class KernelChecks {
             long C,
             float epsilon) {
         String op = "layer_norm_forward";
-        NormChecks.forward(op, out, sum, rstd, x, residual, gamma, N, C, epsilon);
+        NormChecks.forward(op, activations, out, sum, rstd, x, residual, gamma, N, C, epsilon);
         shape(op, "mean", mean, DType.F32, "N", N);
-        shape(op, "beta", beta, DType.F32, "C", C);
+        shape(op, "beta", beta, activations, "C", C);
     }
 
-    public static void layerNormBackward(
+    public void layerNormBackward(
             Tensor dx,
             Tensor dgamma,
             Tensor dbeta,
@@ -136,7 +147,7 @@ public final class KernelChecks {
             long N,
             long C) {
         String op = "layer_norm_backward";
-        NormChecks.backward(op, dx, dgamma, dout, x, gamma, rstd, dresidual, N, C);
+        NormChecks.backward(op, activations, dx, dgamma, dout, x, gamma, rstd, dresidual, N, C);
         shape(op, "dbeta", dbeta, DType.F32, "C", C);
         shape(op, "mean", mean, DType.F32, "N", N);
         apart(op, "dgamma", dgamma, "dbeta", dbeta);
@@ -145,7 +156,7 @@ public final class KernelChecks {
 
     // ---- rms_norm ---------------------------------------------------------------------------------------------
 
-    public static void rmsNormForward(
+    public void rmsNormForward(
             Tensor out,
             Tensor sum,
             Tensor rstd,
@@ -155,10 +166,10 @@ public final class KernelChecks {
             long N,
             long C,
             float epsilon) {
-        NormChecks.forward("rms_norm_forward", out, sum, rstd, x, residual, gamma, N, C, epsilon);
+        NormChecks.forward("rms_norm_forward", activations, out, sum, rstd, x, residual, gamma, N, C, epsilon);
     }
 
-    public static void rmsNormBackward(
+    public void rmsNormBackward(
             Tensor dx,
             Tensor dgamma,
             Tensor dout,
@@ -170,27 +181,27 @@ public final class KernelChecks {
             long N,
             long C) {
         String op = "rms_norm_backward";
-        NormChecks.backward(op, dx, dgamma, dout, x, gamma, rstd, dresidual, N, C);
+        NormChecks.backward(op, activations, dx, dgamma, dout, x, gamma, rstd, dresidual, N, C);
         workspaceType(op, workspace);
     }
 
     // ---- linear -----------------------------------------------------------------------------------------------
 
-    public static void linearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
+    public void linearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
         String op = "linear_forward";
         linearSizes(op, N, C, OC);
-        shape(op, "out", out, DType.F32, "N,OC", N, OC);
-        shape(op, "x", x, DType.F32, "N,C", N, C);
-        shape(op, "weight", weight, DType.F32, "OC,C", OC, C);
+        shape(op, "out", out, activations, "N,OC", N, OC);
+        shape(op, "x", x, activations, "N,C", N, C);
+        shape(op, "weight", weight, activations, "OC,C", OC, C);
         if (bias != null) {
-            shape(op, "bias", bias, DType.F32, "OC", OC);
+            shape(op, "bias", bias, activations, "OC", OC);
             apart(op, "out", out, "bias", bias);
         }
         apart(op, "out", out, "x", x);
         apart(op, "out", out, "weight", weight);
     }
 
-    public static void quantize(Tensor out, Tensor x, long OC, long C) {
+    public void quantize(Tensor out, Tensor x, long OC, long C) {
         String op = "quantize";
         size(op, "OC", OC);
         size(op, "C", C);
@@ -200,59 +211,59 @@ public final class KernelChecks {
         apart(op, "out", out, "x", x);
     }
 
-    public static void quantizedLinearForward(
+    public void quantizedLinearForward(
             Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC) {
         String op = "quantized_linear_forward";
         linearSizes(op, N, C, OC);
-        shape(op, "out", out, DType.F32, "N,OC", N, OC);
-        shape(op, "x", x, DType.F32, "N,C", N, C);
+        shape(op, "out", out, activations, "N,OC", N, OC);
+        shape(op, "x", x, activations, "N,C", N, C);
         smallMatrix(op, "weight", weight, "OC,C", OC, C);
         workspaceType(op, workspace);
         if (bias != null) {
-            shape(op, "bias", bias, DType.F32, "OC", OC);
+            shape(op, "bias", bias, activations, "OC", OC);
             apart(op, "out", out, "bias", bias);
         }
         apart(op, "out", out, "x", x);
         apart(op, "out", out, "weight", weight);
     }
 
-    public static void quantizedEmbeddingForward(
+    public void quantizedEmbeddingForward(
             Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C,
             long Vp) {
         String op = "quantized_embedding_forward";
         size(op, "N", N);
         size(op, "C", C);
         size(op, "Vp", Vp);
-        shape(op, "out", out, DType.F32, "N,C", N, C);
+        shape(op, "out", out, activations, "N,C", N, C);
         product(op, Vp, C);
         smallMatrix(op, "tokenTable", tokenTable, "Vp,C", Vp, C);
         shape(op, "tokens", tokens, DType.I32, "N", N);
         bothOrNone(op, "positionTable", positionTable, "positions", positions);
         if (positions != null) {
-            rows(op, "positionTable", positionTable, DType.F32, "P,C", C);
+            rows(op, "positionTable", positionTable, activations, "P,C", C);
             shape(op, "positions", positions, DType.I32, "N", N);
             apart(op, "out", out, "positionTable", positionTable);
         }
         apart(op, "out", out, "tokenTable", tokenTable);
     }
 
-    public static void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
+    public void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
         String op = "linear_backward_input";
         linearSizes(op, N, C, OC);
-        shape(op, "dx", dx, DType.F32, "N,C", N, C);
-        shape(op, "dout", dout, DType.F32, "N,OC", N, OC);
-        shape(op, "weight", weight, DType.F32, "OC,C", OC, C);
+        shape(op, "dx", dx, activations, "N,C", N, C);
+        shape(op, "dout", dout, activations, "N,OC", N, OC);
+        shape(op, "weight", weight, activations, "OC,C", OC, C);
         apart(op, "dx", dx, "dout", dout);
         apart(op, "dx", dx, "weight", weight);
     }
 
-    public static void linearBackwardWeight(
+    public void linearBackwardWeight(
             Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC) {
         String op = "linear_backward_weight";
         linearSizes(op, N, C, OC);
         shape(op, "dweight", dweight, DType.F32, "OC,C", OC, C);
-        shape(op, "dout", dout, DType.F32, "N,OC", N, OC);
-        shape(op, "x", x, DType.F32, "N,C", N, C);
+        shape(op, "dout", dout, activations, "N,OC", N, OC);
+        shape(op, "x", x, activations, "N,C", N, C);
         if (dbias != null) {
             shape(op, "dbias", dbias, DType.F32, "OC", OC);
             apart(op, "dbias", dbias, "dweight", dweight);
@@ -270,7 +281,7 @@ public final class KernelChecks {
 
     // ---- attention --------------------------------------------------------------------------------------------
 
-    public static void attentionForward(
+    public void attentionForward(
             Tensor out,
             Tensor lse,
             Tensor q,
@@ -282,16 +293,16 @@ public final class KernelChecks {
             float scale) {
         String op = "attention_forward";
         AttentionChecks.scale(op, scale);
-        AttentionChecks.queries(op, "q", q, shape, false);
-        AttentionChecks.keys(op, "k", k, shape, false);
-        AttentionChecks.keys(op, "v", v, shape, false);
-        AttentionChecks.outputs(op, "out", out, shape, true);
+        AttentionChecks.queries(op, "q", q, activations, shape, false);
+        AttentionChecks.keys(op, "k", k, activations, shape, false);
+        AttentionChecks.keys(op, "v", v, activations, shape, false);
+        AttentionChecks.outputs(op, "out", out, activations, shape, true);
         shape(op, "lse", lse, DType.F32, "B,H,T", shape.B(), shape.H(), shape.T());
         AttentionChecks.mask(op, mask, shape);
         workspaceType(op, workspace);
     }
 
-    public static void attentionBackward(
+    public void attentionBackward(
             Tensor dq,
             Tensor dk,
             Tensor dv,
@@ -307,20 +318,20 @@ public final class KernelChecks {
             float scale) {
         String op = "attention_backward";
         AttentionChecks.scale(op, scale);
-        AttentionChecks.queries(op, "dq", dq, shape, true);
-        AttentionChecks.keys(op, "dk", dk, shape, true);
-        AttentionChecks.keys(op, "dv", dv, shape, true);
-        AttentionChecks.outputs(op, "dout", dout, shape, false);
-        AttentionChecks.outputs(op, "out", out, shape, false);
+        AttentionChecks.queries(op, "dq", dq, activations, shape, true);
+        AttentionChecks.keys(op, "dk", dk, activations, shape, true);
+        AttentionChecks.keys(op, "dv", dv, activations, shape, true);
+        AttentionChecks.outputs(op, "dout", dout, activations, shape, false);
+        AttentionChecks.outputs(op, "out", out, activations, shape, false);
         shape(op, "lse", lse, DType.F32, "B,H,T", shape.B(), shape.H(), shape.T());
-        AttentionChecks.queries(op, "q", q, shape, false);
-        AttentionChecks.keys(op, "k", k, shape, false);
-        AttentionChecks.keys(op, "v", v, shape, false);
+        AttentionChecks.queries(op, "q", q, activations, shape, false);
+        AttentionChecks.keys(op, "k", k, activations, shape, false);
+        AttentionChecks.keys(op, "v", v, activations, shape, false);
         AttentionChecks.mask(op, mask, shape);
         workspaceType(op, workspace);
     }
 
-    public static void attentionDecode(
+    public void attentionDecode(
             Tensor out,
             Tensor q,
             Tensor k,
@@ -334,15 +345,15 @@ public final class KernelChecks {
         if (shape.T() != 1) {
             throw failure(op, "T = " + shape.T() + ", but one query per sequence is decoded");
         }
-        AttentionChecks.queries(op, "q", q, shape, false);
-        AttentionChecks.keys(op, "k", k, shape, false);
-        AttentionChecks.keys(op, "v", v, shape, false);
-        AttentionChecks.outputs(op, "out", out, shape, true);
+        AttentionChecks.queries(op, "q", q, activations, shape, false);
+        AttentionChecks.keys(op, "k", k, activations, shape, false);
+        AttentionChecks.keys(op, "v", v, activations, shape, false);
+        AttentionChecks.outputs(op, "out", out, activations, shape, true);
         shape(op, "keyLengths", keyLengths, DType.I32, "B", shape.B());
         workspaceType(op, workspace);
     }
 
-    public static void keyValueAppend(
+    public void keyValueAppend(
             Tensor keyCache,
             Tensor valueCache,
             Tensor k,
@@ -361,13 +372,13 @@ public final class KernelChecks {
         if (rowStride < W) {
             throw failure(op, "rowStride = " + rowStride + " is less than W = " + W);
         }
-        shape(op, "keyCache", keyCache, DType.F32, "B,S,W", B, S, W);
-        shape(op, "valueCache", valueCache, DType.F32, "B,S,W", B, S, W);
+        shape(op, "keyCache", keyCache, activations, "B,S,W", B, S, W);
+        shape(op, "valueCache", valueCache, activations, "B,S,W", B, S, W);
         shape(op, "positions", positions, DType.I32, "B,T", product(op, B, T));
         long rows = product(op, B, T);
         long extent = rows == 0 ? 0 : product(op, rows - 1, rowStride) + W;
-        reaches(op, "k", k, extent);
-        reaches(op, "v", v, extent);
+        reaches(op, "k", k, activations, extent);
+        reaches(op, "v", v, activations, extent);
         apart(op, "keyCache", keyCache, "k", k);
         apart(op, "valueCache", valueCache, "v", v);
         apart(op, "keyCache", keyCache, "valueCache", valueCache);
@@ -375,19 +386,19 @@ public final class KernelChecks {
 
     // ---- gelu -------------------------------------------------------------------------------------------------
 
-    public static void geluForward(Tensor out, Tensor x) {
+    public void geluForward(Tensor out, Tensor x) {
         String op = "gelu_forward";
-        type(op, "out", out, DType.F32);
-        type(op, "x", x, DType.F32);
+        type(op, "out", out, activations);
+        type(op, "x", x, activations);
         sameElements(op, "out", out, "x", x);
         sameOrApart(op, "out", out, "x", x);
     }
 
-    public static void geluBackward(Tensor dx, Tensor dout, Tensor x) {
+    public void geluBackward(Tensor dx, Tensor dout, Tensor x) {
         String op = "gelu_backward";
-        type(op, "dx", dx, DType.F32);
-        type(op, "dout", dout, DType.F32);
-        type(op, "x", x, DType.F32);
+        type(op, "dx", dx, activations);
+        type(op, "dout", dout, activations);
+        type(op, "x", x, activations);
         sameElements(op, "dx", dx, "x", x);
         sameElements(op, "dout", dout, "x", x);
         sameOrApart(op, "dx", dx, "dout", dout);
@@ -396,58 +407,58 @@ public final class KernelChecks {
 
     // ---- swiglu -----------------------------------------------------------------------------------------------
 
-    public static void swigluForward(Tensor out, Tensor x, long N, long F) {
+    public void swigluForward(Tensor out, Tensor x, long N, long F) {
         String op = "swiglu_forward";
         size(op, "N", N);
         size(op, "F", F);
-        shape(op, "out", out, DType.F32, "N,F", N, F);
-        shape(op, "x", x, DType.F32, "N,2F", N, product(op, 2, F));
+        shape(op, "out", out, activations, "N,F", N, F);
+        shape(op, "x", x, activations, "N,2F", N, product(op, 2, F));
         apart(op, "out", out, "x", x);
     }
 
-    public static void swigluBackward(Tensor dx, Tensor dout, Tensor x, long N, long F) {
+    public void swigluBackward(Tensor dx, Tensor dout, Tensor x, long N, long F) {
         String op = "swiglu_backward";
         size(op, "N", N);
         size(op, "F", F);
-        shape(op, "dx", dx, DType.F32, "N,2F", N, product(op, 2, F));
-        shape(op, "dout", dout, DType.F32, "N,F", N, F);
-        shape(op, "x", x, DType.F32, "N,2F", N, product(op, 2, F));
+        shape(op, "dx", dx, activations, "N,2F", N, product(op, 2, F));
+        shape(op, "dout", dout, activations, "N,F", N, F);
+        shape(op, "x", x, activations, "N,2F", N, product(op, 2, F));
         sameOrApart(op, "dx", dx, "x", x);
         apart(op, "dx", dx, "dout", dout);
     }
 
     // ---- softmax and cross_entropy ----------------------------------------------------------------------------
 
-    public static void softmaxForward(Tensor out, Tensor x, long N, long V, long Vp) {
+    public void softmaxForward(Tensor out, Tensor x, long N, long V, long Vp) {
         String op = "softmax_forward";
         vocabulary(op, N, V, Vp);
-        shape(op, "out", out, DType.F32, "N,Vp", N, Vp);
-        shape(op, "x", x, DType.F32, "N,Vp", N, Vp);
+        shape(op, "out", out, activations, "N,Vp", N, Vp);
+        shape(op, "x", x, activations, "N,Vp", N, Vp);
         sameOrApart(op, "out", out, "x", x);
     }
 
-    public static void softmaxBackward(Tensor dx, Tensor dout, Tensor out, long N, long V, long Vp) {
+    public void softmaxBackward(Tensor dx, Tensor dout, Tensor out, long N, long V, long Vp) {
         String op = "softmax_backward";
         vocabulary(op, N, V, Vp);
-        shape(op, "dx", dx, DType.F32, "N,Vp", N, Vp);
-        shape(op, "dout", dout, DType.F32, "N,Vp", N, Vp);
-        shape(op, "out", out, DType.F32, "N,Vp", N, Vp);
+        shape(op, "dx", dx, activations, "N,Vp", N, Vp);
+        shape(op, "dout", dout, activations, "N,Vp", N, Vp);
+        shape(op, "out", out, activations, "N,Vp", N, Vp);
         sameOrApart(op, "dx", dx, "dout", dout);
         apart(op, "dx", dx, "out", out);
     }
 
-    public static void crossEntropyForward(
+    public void crossEntropyForward(
             Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp, float labelSmoothing, float zLoss) {
         String op = "cross_entropy_forward";
         vocabulary(op, N, V, Vp);
         objective(op, labelSmoothing, zLoss);
         shape(op, "losses", losses, DType.F32, "N", N);
-        shape(op, "logits", logits, DType.F32, "N,Vp", N, Vp);
+        shape(op, "logits", logits, activations, "N,Vp", N, Vp);
         shape(op, "targets", targets, DType.I32, "N", N);
         apart(op, "losses", losses, "logits", logits);
     }
 
-    public static void crossEntropyBackward(
+    public void crossEntropyBackward(
             Tensor losses,
             Tensor dlogits,
             Tensor logits,
@@ -462,8 +473,8 @@ public final class KernelChecks {
         vocabulary(op, N, V, Vp);
         objective(op, labelSmoothing, zLoss);
         shape(op, "losses", losses, DType.F32, "N", N);
-        shape(op, "dlogits", dlogits, DType.F32, "N,Vp", N, Vp);
-        shape(op, "logits", logits, DType.F32, "N,Vp", N, Vp);
+        shape(op, "dlogits", dlogits, activations, "N,Vp", N, Vp);
+        shape(op, "logits", logits, activations, "N,Vp", N, Vp);
         shape(op, "targets", targets, DType.I32, "N", N);
         sameOrApart(op, "dlogits", dlogits, "logits", logits);
         apart(op, "losses", losses, "logits", logits);
@@ -489,7 +500,7 @@ public final class KernelChecks {
 
     // ---- optimiser --------------------------------------------------------------------------------------------
 
-    public static void globalNorm(Tensor out, Tensor x, Tensor workspace) {
+    public void globalNorm(Tensor out, Tensor x, Tensor workspace) {
         String op = "global_norm";
         shape(op, "out", out, DType.F32, "1", 1);
         type(op, "x", x, DType.F32);
@@ -497,8 +508,9 @@ public final class KernelChecks {
         workspaceType(op, workspace);
     }
 
-    public static void adamw(
+    public void adamw(
             Tensor parameters,
+            Tensor weights,
             Tensor m,
             Tensor v,
             Tensor gradients,
@@ -524,6 +536,17 @@ public final class KernelChecks {
         apart(op, "m", m, "v", v);
         apart(op, "m", m, "gradients", gradients);
         apart(op, "v", v, "gradients", gradients);
+        if (weights != null && activations == DType.F32) {
+            throw failure(op, "weights are given, but ops on F32 read the parameters themselves");
+        }
+        if (weights != null) {
+            type(op, "weights", weights, activations);
+            sameElements(op, "weights", weights, "parameters", parameters);
+            apart(op, "weights", weights, "parameters", parameters);
+            apart(op, "weights", weights, "m", m);
+            apart(op, "weights", weights, "v", v);
+            apart(op, "weights", weights, "gradients", gradients);
+        }
         if (norm != null) {
             shape(op, "norm", norm, DType.F32, "1", 1);
         }

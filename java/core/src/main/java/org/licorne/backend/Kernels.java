@@ -9,8 +9,11 @@ import org.licorne.tensor.Tensor;
  * <p>Dimensions: B batch, T time (query), S source (key), C channels, OC output channels, H heads, G key and value
  * heads, D head size, V vocabulary, Vp padded vocabulary (V rounded up), N rows (often B·T).
  *
- * <p>For all ops: outputs come first, then inputs, then sizes, then scalars. Tensors are contiguous and F32, indices
- * are I32, unless the op says otherwise. Activations and their gradients overwrite, gradients of parameters accumulate
+ * <p>For all ops: outputs come first, then inputs, then sizes, then scalars. Tensors are contiguous, indices are I32.
+ * Activations, their gradients, and weights as ops read them have the {@link #activationType}; where an op's types say
+ * "activations", those are meant. All else is F32 unless the op says otherwise: gradients of parameters, statistics
+ * (mean, rstd, lse), losses and the optimiser's state. Sums are carried in F32 at least and rounded once.
+ * Activations and their gradients overwrite, gradients of parameters accumulate
  * ({@code +=}). Inputs stay as they are. A size of 0 is allowed and does nothing. No op allocates; workspace is a U8
  * tensor of at least {@code …WorkspaceBytes}, or null where that is 0. On one machine with one thread count the same
  * call gives the same bits. Ops of one backend are issued from one thread at a time; a device backend may return before
@@ -21,9 +24,17 @@ import org.licorne.tensor.Tensor;
  */
 public interface Kernels {
 
+    /**
+     * What activations are stored in: F32, or BF16 where a device computes fastest on that. Parameters are always kept in
+     * F32; with BF16 there is a second, rounded copy of them, which {@link #adamw} keeps up to date and which ops read.
+     */
+    default DType activationType() {
+        return DType.F32;
+    }
+
     // ---- memory -----------------------------------------------------------------------------------------------
 
-    /** Computes {@code out[i] = value}. Types: F32 or I32 (value is converted). */
+    /** Computes {@code out[i] = value}. Types: F32, activations, or I32 (value is converted). */
     void fill(Tensor out, float value);
 
     /** Computes {@code out = x}, bit by bit. Shapes: the same number of elements and the same type; no overlap. */
@@ -36,7 +47,7 @@ public interface Kernels {
      *
      * <p>Computes: {@code out[n][c] = tokenTable[tokens[n]][c] + positionTable[positions[n]][c]}.
      * <br>Shapes: out (N,C), tokenTable (Vp,C), positionTable (P,C), tokens (N), positions (N).
-     * <br>Types: F32; tokens and positions I32.
+     * <br>Types: activations; tokens and positions I32.
      * <br>Writes: out.
      * <br>Edge: positionTable and positions may both be null: nothing is added. A token outside 0…Vp-1 or a position
      * outside 0…P-1 is an IllegalArgumentException that names the first bad index (a device backend may report it at
@@ -54,7 +65,7 @@ public interface Kernels {
      * <p>Computes: {@code dTokenTable[tokens[n]] += dout[n]} and {@code dPositionTable[positions[n]] += dout[n]}, in
      * increasing order of n.
      * <br>Shapes: dTokenTable (Vp,C), dPositionTable (P,C), dout (N,C), tokens (N), positions (N).
-     * <br>Types: F32; tokens and positions I32.
+     * <br>Types: dout activations; tables F32; tokens and positions I32.
      * <br>Writes: dTokenTable and dPositionTable, accumulating.
      * <br>Edge: dPositionTable and positions may both be null. Indices as in the forward op.
      * <br>Repeat: bit-identical, for any number of threads.
@@ -72,7 +83,7 @@ public interface Kernels {
      * <p>Computes: {@code sum = x + residual} (or x without residual), {@code mean = Σ sum / C}, {@code rstd = 1 /
      * sqrt(Σ (sum - mean)² / C + epsilon)}, {@code out = (sum - mean) · rstd · gamma + beta}, per row.
      * <br>Shapes: out, sum, x, residual (N,C); mean, rstd (N); gamma, beta (C).
-     * <br>Types: F32.
+     * <br>Types: activations; mean and rstd F32.
      * <br>Writes: out, mean, rstd, and sum if there is a residual.
      * <br>Edge: residual and sum are both null or both given; sum may be the same tensor as x or as residual. A constant
      * row gives beta.
@@ -90,7 +101,7 @@ public interface Kernels {
      * Σ(g·x̂)/C) + dresidual}; {@code dgamma += Σ_n dout·x̂}, {@code dbeta += Σ_n dout}. x is what was normalised, i.e.
      * the forward op's sum if it had a residual; dx is then the gradient of both summands.
      * <br>Shapes: dx, dout, x, dresidual (N,C); dgamma, dbeta, gamma (C); mean, rstd (N).
-     * <br>Types: F32.
+     * <br>Types: activations; dgamma, dbeta, mean and rstd F32.
      * <br>Writes: dx; dgamma and dbeta accumulating; workspace.
      * <br>Edge: dresidual (gradient that reaches the sum by another way) may be null; dx may be the same tensor as
      * dresidual or as dout.
@@ -112,7 +123,7 @@ public interface Kernels {
      * <p>Computes: {@code sum = x + residual} (or x without residual), {@code rstd = 1 / sqrt(Σ sum² / C + epsilon)},
      * {@code out = sum · rstd · gamma}, per row.
      * <br>Shapes: out, sum, x, residual (N,C); rstd (N); gamma (C).
-     * <br>Types: F32.
+     * <br>Types: activations; rstd F32.
      * <br>Writes: out, rstd, and sum if there is a residual.
      * <br>Edge: residual and sum are both null or both given; sum may be the same tensor as x or as residual. A row of
      * zeros gives zeros.
@@ -130,7 +141,7 @@ public interface Kernels {
      * dresidual}; {@code dgamma += Σ_n dout·x̂}. x is what was normalised, i.e. the forward op's sum if it had a
      * residual; dx is then the gradient of both summands.
      * <br>Shapes: dx, dout, x, dresidual (N,C); dgamma, gamma (C); rstd (N).
-     * <br>Types: F32.
+     * <br>Types: activations; dgamma and rstd F32.
      * <br>Writes: dx; dgamma accumulating; workspace.
      * <br>Edge: dresidual (gradient that reaches the sum by another way) may be null; dx may be the same tensor as
      * dresidual or as dout.
@@ -151,7 +162,7 @@ public interface Kernels {
      *
      * <p>Computes: {@code out = x · weightᵀ + bias}.
      * <br>Shapes: out (N,OC), x (N,C), weight (OC,C), bias (OC).
-     * <br>Types: F32.
+     * <br>Types: activations.
      * <br>Writes: out.
      * <br>Edge: bias may be null. C = 0 gives the bias.
      * <br>Repeat: bit-identical for one thread count. With N up to {@link #linearIndependentRows} a row's bits depend
@@ -173,7 +184,7 @@ public interface Kernels {
      *
      * <p>Computes: {@code dx = dout · weight}.
      * <br>Shapes: dx (N,C), dout (N,OC), weight (OC,C).
-     * <br>Types: F32.
+     * <br>Types: activations.
      * <br>Writes: dx.
      * <br>Edge: OC = 0 gives 0.
      * <br>Repeat: bit-identical for one thread count.
@@ -188,7 +199,7 @@ public interface Kernels {
      *
      * <p>Computes: {@code dweight += doutᵀ · x}, {@code dbias += Σ_n dout[n]}.
      * <br>Shapes: dweight (OC,C), dbias (OC), dout (N,OC), x (N,C).
-     * <br>Types: F32.
+     * <br>Types: dout and x activations; dweight and dbias F32.
      * <br>Writes: dweight and dbias, accumulating.
      * <br>Edge: dbias may be null.
      * <br>Repeat: bit-identical for one thread count.
@@ -225,7 +236,7 @@ public interface Kernels {
      * bits per row and block of 32 columns, in F32: with a the block's greatest magnitude, {@code x̂ = rint(x · (127 /
      * a)) · (a / 127)}; a below 2⁻¹⁰⁰ gives 0.
      * <br>Shapes: out (N,OC), x (N,C), weight (OC,C), in tiles for Q8 and Q4, bias (OC).
-     * <br>Types: F32; weight BF16, Q8 or Q4.
+     * <br>Types: activations; weight BF16, Q8 or Q4.
      * <br>Writes: out, workspace.
      * <br>Edge: bias may be null. C = 0 gives the bias. A number in x or a scale that is not finite makes what depends on
      * it NaN.
@@ -249,7 +260,7 @@ public interface Kernels {
      *
      * <p>Computes: {@code out[n][c] = tokenTable[tokens[n]][c] + positionTable[positions[n]][c]}.
      * <br>Shapes: out (N,C), tokenTable (Vp,C), in tiles for Q8 and Q4, positionTable (P,C), tokens (N), positions (N).
-     * <br>Types: F32; tokenTable BF16, Q8 or Q4; tokens and positions I32.
+     * <br>Types: activations; tokenTable BF16, Q8 or Q4; tokens and positions I32.
      * <br>Writes: out.
      * <br>Edge: as {@link #embeddingForward}.
      * <br>Repeat: bit-identical.
@@ -268,7 +279,7 @@ public interface Kernels {
      * {@code lse_i = log Σ_j exp s_ij}, {@code out_i = Σ_j exp(s_ij - lse_i) v_j}.
      * <br>Shapes: out (B,T,H,D), lse (B,H,T), q (B,T,H,D), k and v (B,S,G,D), with the strides of {@link
      * AttentionShape}; q, k, v and out are checked by the extent that the strides reach, not by their rank.
-     * <br>Types: F32.
+     * <br>Types: activations; lse F32.
      * <br>Writes: out, lse, workspace.
      * <br>Edge: a query that sees no key has out 0 and lse minus infinity. Keys and values that no query sees are not
      * read as numbers: NaN there does no harm.
@@ -290,7 +301,7 @@ public interface Kernels {
      * - δ_i)}: {@code dq_i = scale Σ_j ds_ij k_j}, {@code dk_j = scale Σ_i ds_ij q_i}, {@code dv_j = Σ_i p_ij dout_i}; k
      * and v sum over the query heads that share them.
      * <br>Shapes: dq as q, dk and dv as k, dout as out; the rest as in the forward op.
-     * <br>Types: F32.
+     * <br>Types: activations; lse F32.
      * <br>Writes: dq, dk, dv (all their heads and tokens, 0 where nothing is seen; what lies between by the strides
      * stays), workspace.
      * <br>Edge: as in the forward op.
@@ -311,7 +322,7 @@ public interface Kernels {
      * <p>Computes: as {@link #attentionForward} with T = 1 and a mask of {@code Mask.causal().withLengths(null,
      * keyLengths)}: sequence b sees its first keyLengths[b] keys.
      * <br>Shapes: out (B,1,H,D), q (B,1,H,D), k and v (B,S,G,D), keyLengths (B); strides as in the forward op.
-     * <br>Types: F32; keyLengths I32.
+     * <br>Types: activations; keyLengths I32.
      * <br>Writes: out, workspace.
      * <br>Edge: a length of 0 gives 0. A length below 0 or above S is an IllegalArgumentException.
      * <br>Repeat: bit-identical, for any number of threads; one sequence's result does not depend on the others.
@@ -330,7 +341,7 @@ public interface Kernels {
      * <p>Computes: {@code keyCache[b][positions[b][t]] = k[b][t]}, the same for values.
      * <br>Shapes: keyCache, valueCache (B,S,W); k and v: B·T rows of W elements, rowStride elements from one to the
      * next (slices of a packed tensor, e.g. rowStride 3C and W = C); positions (B,T).
-     * <br>Types: F32; positions I32.
+     * <br>Types: activations; positions I32.
      * <br>Writes: the rows named by positions.
      * <br>Edge: a position of -1 is passed over (padding). Any other position outside 0…S-1 is an
      * IllegalArgumentException.
@@ -348,7 +359,7 @@ public interface Kernels {
      *
      * <p>Computes: {@code out = x/2 · (1 + tanh(sqrt(2/π) · (x + 0.044715 x³)))}.
      * <br>Shapes: out, x: the same number of elements.
-     * <br>Types: F32.
+     * <br>Types: activations.
      * <br>Writes: out.
      * <br>Edge: out may be x. Large |x| gives x or 0 exactly, never NaN.
      * <br>Repeat: bit-identical, for any number of threads.
@@ -363,7 +374,7 @@ public interface Kernels {
      *
      * <p>Computes: {@code dx = dout · gelu'(x)}.
      * <br>Shapes: dx, dout, x: the same number of elements.
-     * <br>Types: F32.
+     * <br>Types: activations.
      * <br>Writes: dx.
      * <br>Edge: dx may be dout.
      * <br>Repeat: bit-identical, for any number of threads.
@@ -380,7 +391,7 @@ public interface Kernels {
      *
      * <p>Computes: {@code out[n][f] = gate · sigmoid(gate) · up} with {@code gate = x[n][f]}, {@code up = x[n][F + f]}.
      * <br>Shapes: out (N,F), x (N,2F).
-     * <br>Types: F32.
+     * <br>Types: activations.
      * <br>Writes: out.
      * <br>Edge: a large negative gate gives 0, a large positive one gate · up; never NaN from finite numbers whose
      * product is finite.
@@ -397,7 +408,7 @@ public interface Kernels {
      * <p>Computes: with {@code s = sigmoid(gate)}: {@code dx[n][f] = dout · up · (s + gate · s · (1 - s))}, {@code
      * dx[n][F + f] = dout · gate · s}.
      * <br>Shapes: dx, x (N,2F); dout (N,F).
-     * <br>Types: F32.
+     * <br>Types: activations.
      * <br>Writes: dx.
      * <br>Edge: dx may be x, which is then no longer there. Large gates as in the forward op.
      * <br>Repeat: bit-identical, for any number of threads.
@@ -414,7 +425,7 @@ public interface Kernels {
      *
      * <p>Computes: {@code out[n][v] = exp(x[n][v] - max) / Σ exp(x[n][·] - max)} for v &lt; V, 0 for the padding.
      * <br>Shapes: out, x (N,Vp).
-     * <br>Types: F32.
+     * <br>Types: activations.
      * <br>Writes: out.
      * <br>Edge: out may be x. Entries of minus infinity give 0; a row of nothing but minus infinity gives 0
      * everywhere. What lies in x's padding is not looked at.
@@ -430,7 +441,7 @@ public interface Kernels {
      *
      * <p>Computes: {@code dx = out · (dout - Σ_v dout·out)}, 0 for the padding.
      * <br>Shapes: dx, dout, out (N,Vp).
-     * <br>Types: F32.
+     * <br>Types: activations.
      * <br>Writes: dx.
      * <br>Edge: dx may be dout.
      * <br>Repeat: bit-identical, for any number of threads.
@@ -448,7 +459,7 @@ public interface Kernels {
      * scalars 0, as for evaluation, this is the negative log-likelihood. Label smoothing moves that share of the
      * target's probability evenly onto all V classes; z-loss keeps lse near 0, so that logits do not drift.
      * <br>Shapes: losses (N), logits (N,Vp), targets (N).
-     * <br>Types: F32; targets I32.
+     * <br>Types: logits activations; losses F32; targets I32.
      * <br>Writes: losses.
      * <br>Edge: a target of -1 (ignore) gives 0. Any other target outside 0…V-1 is an IllegalArgumentException that
      * names its index. The padding is not looked at. A logit of minus infinity has probability 0; with label smoothing,
@@ -468,7 +479,7 @@ public interface Kernels {
      * dlogits[n][v] = (softmax(logits[n])[v] · (1 + 2·zLoss·lse) - (1-labelSmoothing) · [v = targets[n]] -
      * labelSmoothing/V) · scale}.
      * <br>Shapes: losses (N), dlogits, logits (N,Vp), targets (N).
-     * <br>Types: F32; targets I32.
+     * <br>Types: logits and dlogits activations; losses F32; targets I32.
      * <br>Writes: losses, dlogits.
      * <br>Edge: dlogits may be logits. An ignored row (-1) and the padding have gradient 0. Targets as in the forward
      * op.
@@ -504,15 +515,15 @@ public interface Kernels {
      *
      * <p>Computes: {@code g = gradients · min(1, maxNorm / norm[0])} (g = gradients without norm), {@code m = β₁m +
      * (1-β₁)g}, {@code v = β₂v + (1-β₂)g²}, {@code m̂ = m/(1-β₁^step)}, {@code v̂ = v/(1-β₂^step)}, {@code parameters -=
-     * learningRate · (m̂ / (sqrt(v̂) + epsilon) + weightDecay · parameters)}.
-     * <br>Shapes: parameters, m, v, gradients: the same number of elements; norm (1).
-     * <br>Types: F32.
-     * <br>Writes: parameters, m, v.
-     * <br>Edge: norm may be null (no clipping; maxNorm is then not looked at). step counts from 1.
+     * learningRate · (m̂ / (sqrt(v̂) + epsilon) + weightDecay · parameters)}, {@code weights = parameters}, rounded.
+     * <br>Shapes: parameters, weights, m, v, gradients: the same number of elements; norm (1).
+     * <br>Types: F32; weights activations.
+     * <br>Writes: parameters, weights, m, v.
+     * <br>Edge: weights may be null, and must be where activations are F32: ops then read the parameters. norm may be null (no clipping; maxNorm is then not looked at). step counts from 1.
      * <br>Repeat: bit-identical, for any number of threads.
      * <br>Cost: 28 bytes per parameter.
      * <br>Throws: as all ops; IllegalArgumentException if step &lt; 1.
      * <br>Source: Loshchilov and Hutter 2019, algorithm 2; Kingma and Ba 2015.
      */
-    void adamw(Tensor parameters, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate, float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, long step);
+    void adamw(Tensor parameters, Tensor weights, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate, float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, long step);
 }

@@ -16,6 +16,7 @@ final class NormChecks {
 
     static void forward(
             String op,
+            DType activations,
             Tensor out,
             Tensor sum,
             Tensor rstd,
@@ -27,14 +28,14 @@ final class NormChecks {
             float epsilon) {
         size(op, "N", N);
         size(op, "C", C);
-        shape(op, "out", out, DType.F32, "N,C", N, C);
+        shape(op, "out", out, activations, "N,C", N, C);
         shape(op, "rstd", rstd, DType.F32, "N", N);
-        shape(op, "x", x, DType.F32, "N,C", N, C);
-        shape(op, "gamma", gamma, DType.F32, "C", C);
+        shape(op, "x", x, activations, "N,C", N, C);
+        shape(op, "gamma", gamma, activations, "C", C);
         bothOrNone(op, "sum", sum, "residual", residual);
         if (residual != null) {
-            shape(op, "sum", sum, DType.F32, "N,C", N, C);
-            shape(op, "residual", residual, DType.F32, "N,C", N, C);
+            shape(op, "sum", sum, activations, "N,C", N, C);
+            shape(op, "residual", residual, activations, "N,C", N, C);
             sameOrApart(op, "sum", sum, "x", x);
             sameOrApart(op, "sum", sum, "residual", residual);
             apart(op, "out", out, "sum", sum);
@@ -48,6 +49,7 @@ final class NormChecks {
 
     static void backward(
             String op,
+            DType activations,
             Tensor dx,
             Tensor dgamma,
             Tensor dout,
@@ -59,14 +61,14 @@ final class NormChecks {
             long C) {
         size(op, "N", N);
         size(op, "C", C);
-        shape(op, "dx", dx, DType.F32, "N,C", N, C);
+        shape(op, "dx", dx, activations, "N,C", N, C);
         shape(op, "dgamma", dgamma, DType.F32, "C", C);
-        shape(op, "dout", dout, DType.F32, "N,C", N, C);
-        shape(op, "x", x, DType.F32, "N,C", N, C);
-        shape(op, "gamma", gamma, DType.F32, "C", C);
+        shape(op, "dout", dout, activations, "N,C", N, C);
+        shape(op, "x", x, activations, "N,C", N, C);
+        shape(op, "gamma", gamma, activations, "C", C);
         shape(op, "rstd", rstd, DType.F32, "N", N);
         if (dresidual != null) {
-            shape(op, "dresidual", dresidual, DType.F32, "N,C", N, C);
+            shape(op, "dresidual", dresidual, activations, "N,C", N, C);
             sameOrApart(op, "dx", dx, "dresidual", dresidual);
         }
         sameOrApart(op, "dx", dx, "dout", dout);

@@ -119,8 +119,8 @@ final class TensorChecks {
     }
 
     /** At least {@code extent} elements. */
-    static void reaches(String op, String name, Tensor tensor, long extent) {
-        type(op, name, tensor, DType.F32);
+    static void reaches(String op, String name, Tensor tensor, DType wanted, long extent) {
+        type(op, name, tensor, wanted);
         if (tensor.elements() < extent) {
             throw failure(op, name + " " + shape(tensor) + " has " + tensor.elements()
                     + " elements, but its strides reach "

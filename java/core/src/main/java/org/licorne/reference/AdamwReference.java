@@ -7,6 +7,7 @@ final class AdamwReference {
     static void step(
             Workers workers,
             Floats parameters,
+            Floats weights,
             Floats m,
             Floats v,
             Floats gradients,
@@ -32,6 +33,9 @@ final class AdamwReference {
                 m.put(i, first);
                 v.put(i, second);
                 parameters.put(i, parameter - learningRate * (update + weightDecay * parameter));
+                if (weights != null) {
+                    weights.put(i, parameters.get(i));
+                }
             }
         });
     }

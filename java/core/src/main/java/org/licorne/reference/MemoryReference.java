@@ -9,6 +9,10 @@ final class MemoryReference {
     private MemoryReference() {}
 
     static void fill(Tensor out, float value) {
+        if (out.dtype() == DType.BF16) {
+            Floats.of(out).fill(0, value, (int) out.elements());
+            return;
+        }
         int bits = out.dtype() == DType.I32 ? (int) value : Float.floatToRawIntBits(value);
         ByteBuffer bytes = ReferenceBackend.bufferOf(out).bytesView();
         int start = (int) out.byteOffset();

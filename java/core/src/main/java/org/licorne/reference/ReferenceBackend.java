@@ -6,7 +6,9 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.OutOfDeviceMemoryException;
+import org.licorne.backend.Precision;
 import org.licorne.tensor.Buffer;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /**
@@ -23,6 +25,7 @@ public final class ReferenceBackend implements Backend {
     private final String name;
     private final Workers workers;
     private final Kernels kernels;
+    private final Kernels halfKernels;
 
     /** @param threads that share the work; the results are the same bits for any number */
     public ReferenceBackend(String name, int threads) {
@@ -31,7 +34,8 @@ public final class ReferenceBackend implements Backend {
         }
         this.name = name;
         this.workers = new Workers(threads);
-        this.kernels = new ReferenceKernels(workers);
+        this.kernels = new ReferenceKernels(workers, DType.F32);
+        this.halfKernels = new ReferenceKernels(workers, DType.BF16);
     }
 
     /** The memory of a tensor, if it is of this kind of backend. */
@@ -83,6 +87,12 @@ public final class ReferenceBackend implements Backend {
     @Override
     public Kernels kernels() {
         return kernels;
+    }
+
+    /** With BF16 activations and weights are stored so; arithmetic is in double precision all the same. */
+    @Override
+    public Kernels kernels(Precision precision) {
+        return precision == Precision.BF16 ? halfKernels : kernels;
     }
 
     @Override

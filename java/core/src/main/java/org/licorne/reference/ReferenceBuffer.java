@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import java.nio.ShortBuffer;
 import org.licorne.tensor.Buffer;
 
 /** Memory of the reference backend: one direct byte buffer. Closed by its scope; thread-safe as {@link Buffer} says. */
@@ -11,6 +12,7 @@ final class ReferenceBuffer extends Buffer {
     private final Runnable onFree;
     private ByteBuffer bytes;
     private FloatBuffer floats;
+    private ShortBuffer halves;
     private IntBuffer ints;
 
     ReferenceBuffer(String name, ByteBuffer bytes, Runnable onFree) {
@@ -18,6 +20,7 @@ final class ReferenceBuffer extends Buffer {
         this.onFree = onFree;
         this.bytes = bytes.order(ByteOrder.LITTLE_ENDIAN);
         this.floats = this.bytes.asFloatBuffer();
+        this.halves = this.bytes.asShortBuffer();
         this.ints = this.bytes.asIntBuffer();
     }
 
@@ -65,6 +68,10 @@ final class ReferenceBuffer extends Buffer {
         return floats;
     }
 
+    ShortBuffer halves() {
+        return halves;
+    }
+
     IntBuffer ints() {
         return ints;
     }
@@ -78,6 +85,7 @@ final class ReferenceBuffer extends Buffer {
     protected void free() {
         bytes = null;
         floats = null;
+        halves = null;
         ints = null;
         onFree.run();
     }

@@ -14,9 +14,19 @@ import org.licorne.tensor.Tensor;
  */
 final class ReferenceKernels implements Kernels {
     private final Workers workers;
+    private final DType activations;
+    private final KernelChecks checks;
 
-    ReferenceKernels(Workers workers) {
+    /** @param activations F32 or BF16: with BF16 the specification of kernels that keep activations so */
+    ReferenceKernels(Workers workers, DType activations) {
         this.workers = workers;
+        this.activations = activations;
+        this.checks = new KernelChecks(activations);
+    }
+
+    @Override
+    public DType activationType() {
+        return activations;
     }
 
     /** Runs the op with every buffer in use; null tensors are passed over. */
@@ -40,20 +50,20 @@ final class ReferenceKernels implements Kernels {
 
     @Override
     public void fill(Tensor out, float value) {
-        KernelChecks.fill(out, value);
+        checks.fill(out, value);
         using(() -> MemoryReference.fill(out, value), out);
     }
 
     @Override
     public void copy(Tensor out, Tensor x) {
-        KernelChecks.copy(out, x);
+        checks.copy(out, x);
         using(() -> MemoryReference.copy(out, x), out, x);
     }
 
     @Override
     public void embeddingForward(
             Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C) {
-        KernelChecks.embeddingForward(out, tokenTable, positionTable, tokens, positions, N, C);
+        checks.embeddingForward(out, tokenTable, positionTable, tokens, positions, N, C);
         using(() -> {
             checkIndices("embedding_forward", tokenTable, positionTable, tokens, positions, N, C);
             EmbeddingReference.forward(workers, Floats.of(out), Floats.of(tokenTable), Floats.of(positionTable),
@@ -64,7 +74,7 @@ final class ReferenceKernels implements Kernels {
     @Override
     public void embeddingBackward(
             Tensor dTokenTable, Tensor dPositionTable, Tensor dout, Tensor tokens, Tensor positions, long N, long C) {
-        KernelChecks.embeddingBackward(dTokenTable, dPositionTable, dout, tokens, positions, N, C);
+        checks.embeddingBackward(dTokenTable, dPositionTable, dout, tokens, positions, N, C);
         using(() -> {
             checkIndices("embedding_backward", dTokenTable, dPositionTable, tokens, positions, N, C);
             EmbeddingReference.backward(workers, Floats.of(dTokenTable), Floats.of(dPositionTable), Floats.of(dout),
@@ -87,7 +97,7 @@ final class ReferenceKernels implements Kernels {
     public void layerNormForward(
             Tensor out, Tensor sum, Tensor mean, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, Tensor beta,
             long N, long C, float epsilon) {
-        KernelChecks.layerNormForward(out, sum, mean, rstd, x, residual, gamma, beta, N, C, epsilon);
+        checks.layerNormForward(out, sum, mean, rstd, x, residual, gamma, beta, N, C, epsilon);
         using(() -> LayerNormReference.forward(workers, Floats.of(out), Floats.of(sum), Floats.of(mean),
                 Floats.of(rstd),
                 Floats.of(x), Floats.of(residual), Floats.of(gamma), Floats.of(beta), (int) N, (int) C, epsilon),
@@ -98,7 +108,7 @@ final class ReferenceKernels implements Kernels {
     public void layerNormBackward(
             Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dout, Tensor x, Tensor gamma, Tensor mean, Tensor rstd,
             Tensor dresidual, Tensor workspace, long N, long C) {
-        KernelChecks.layerNormBackward(dx, dgamma, dbeta, dout, x, gamma, mean, rstd, dresidual, workspace, N, C);
+        checks.layerNormBackward(dx, dgamma, dbeta, dout, x, gamma, mean, rstd, dresidual, workspace, N, C);
         using(() -> LayerNormReference.backward(workers, Floats.of(dx), Floats.of(dgamma), Floats.of(dbeta),
                 Floats.of(dout), Floats.of(x), Floats.of(gamma), Floats.of(mean), Floats.of(rstd), Floats.of(dresidual),
                 (int) N, (int) C),
@@ -114,7 +124,7 @@ final class ReferenceKernels implements Kernels {
     public void rmsNormForward(
             Tensor out, Tensor sum, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, long N, long C,
             float epsilon) {
-        KernelChecks.rmsNormForward(out, sum, rstd, x, residual, gamma, N, C, epsilon);
+        checks.rmsNormForward(out, sum, rstd, x, residual, gamma, N, C, epsilon);
         using(() -> RmsNormReference.forward(workers, Floats.of(out), Floats.of(sum), Floats.of(rstd), Floats.of(x),
                 Floats.of(residual), Floats.of(gamma), (int) N, (int) C, epsilon),
                 out, sum, rstd, x, residual, gamma);
@@ -124,7 +134,7 @@ final class ReferenceKernels implements Kernels {
     public void rmsNormBackward(
             Tensor dx, Tensor dgamma, Tensor dout, Tensor x, Tensor gamma, Tensor rstd, Tensor dresidual,
             Tensor workspace, long N, long C) {
-        KernelChecks.rmsNormBackward(dx, dgamma, dout, x, gamma, rstd, dresidual, workspace, N, C);
+        checks.rmsNormBackward(dx, dgamma, dout, x, gamma, rstd, dresidual, workspace, N, C);
         using(() -> RmsNormReference.backward(workers, Floats.of(dx), Floats.of(dgamma), Floats.of(dout), Floats.of(x),
                 Floats.of(gamma), Floats.of(rstd), Floats.of(dresidual), (int) N, (int) C),
                 dx, dgamma, dout, x, gamma, rstd, dresidual, workspace);
@@ -137,20 +147,20 @@ final class ReferenceKernels implements Kernels {
 
     @Override
     public void swigluForward(Tensor out, Tensor x, long N, long F) {
-        KernelChecks.swigluForward(out, x, N, F);
+        checks.swigluForward(out, x, N, F);
         using(() -> SwigluReference.forward(workers, Floats.of(out), Floats.of(x), (int) N, (int) F), out, x);
     }
 
     @Override
     public void swigluBackward(Tensor dx, Tensor dout, Tensor x, long N, long F) {
-        KernelChecks.swigluBackward(dx, dout, x, N, F);
+        checks.swigluBackward(dx, dout, x, N, F);
         using(() -> SwigluReference.backward(workers, Floats.of(dx), Floats.of(dout), Floats.of(x), (int) N, (int) F),
                 dx, dout, x);
     }
 
     @Override
     public void linearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
-        KernelChecks.linearForward(out, x, weight, bias, N, C, OC);
+        checks.linearForward(out, x, weight, bias, N, C, OC);
         using(() -> LinearReference.forward(workers, Floats.of(out), Floats.of(x), Floats.of(weight), Floats.of(bias),
                 (int) N, (int) C, (int) OC), out, x, weight, bias);
     }
@@ -162,21 +172,21 @@ final class ReferenceKernels implements Kernels {
 
     @Override
     public void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
-        KernelChecks.linearBackwardInput(dx, dout, weight, N, C, OC);
+        checks.linearBackwardInput(dx, dout, weight, N, C, OC);
         using(() -> LinearReference.backwardInput(workers, Floats.of(dx), Floats.of(dout), Floats.of(weight), (int) N,
                 (int) C, (int) OC), dx, dout, weight);
     }
 
     @Override
     public void linearBackwardWeight(Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC) {
-        KernelChecks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
+        checks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
         using(() -> LinearReference.backwardWeight(workers, Floats.of(dweight), Floats.of(dbias), Floats.of(dout),
                 Floats.of(x), (int) N, (int) C, (int) OC), dweight, dbias, dout, x);
     }
 
     @Override
     public void quantize(Tensor out, Tensor x, long OC, long C) {
-        KernelChecks.quantize(out, x, OC, C);
+        checks.quantize(out, x, OC, C);
         using(() -> QuantizeReference.quantize(
                 workers, SmallMatrix.of(out, (int) C), Floats.of(x), (int) OC, (int) C), out, x);
     }
@@ -184,7 +194,7 @@ final class ReferenceKernels implements Kernels {
     @Override
     public void quantizedLinearForward(
             Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC) {
-        KernelChecks.quantizedLinearForward(out, x, weight, bias, workspace, N, C, OC);
+        checks.quantizedLinearForward(out, x, weight, bias, workspace, N, C, OC);
         using(() -> QuantizedLinearReference.forward(workers, Floats.of(out), Floats.of(x),
                 SmallMatrix.of(weight, (int) C), Floats.of(bias), (int) N, (int) C, (int) OC),
                 out, x, weight, bias, workspace);
@@ -199,7 +209,7 @@ final class ReferenceKernels implements Kernels {
     public void quantizedEmbeddingForward(
             Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C,
             long Vp) {
-        KernelChecks.quantizedEmbeddingForward(out, tokenTable, positionTable, tokens, positions, N, C, Vp);
+        checks.quantizedEmbeddingForward(out, tokenTable, positionTable, tokens, positions, N, C, Vp);
         if (C == 0) {
             return;
         }
@@ -218,7 +228,7 @@ final class ReferenceKernels implements Kernels {
     public void attentionForward(
             Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape shape, Mask mask,
             float scale) {
-        KernelChecks.attentionForward(out, lse, q, k, v, workspace, shape, mask, scale);
+        checks.attentionForward(out, lse, q, k, v, workspace, shape, mask, scale);
         using(() -> AttentionReference.forward(workers, Floats.of(out), Floats.of(lse), Floats.of(q), Floats.of(k),
                 Floats.of(v), shape, MaskIntervals.of(mask, shape), scale),
                 out, lse, q, k, v, workspace, mask.prefixLengths(), mask.queryLengths(), mask.keyLengths(),
@@ -234,7 +244,7 @@ final class ReferenceKernels implements Kernels {
     public void attentionBackward(
             Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
             Tensor workspace, AttentionShape shape, Mask mask, float scale) {
-        KernelChecks.attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, workspace, shape, mask, scale);
+        checks.attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, workspace, shape, mask, scale);
         using(() -> AttentionReference.backward(workers, Floats.of(dq), Floats.of(dk), Floats.of(dv), Floats.of(dout),
                 Floats.of(out), Floats.of(lse), Floats.of(q), Floats.of(k), Floats.of(v), shape,
                 MaskIntervals.of(mask, shape), scale),
@@ -251,7 +261,7 @@ final class ReferenceKernels implements Kernels {
     public void attentionDecode(
             Tensor out, Tensor q, Tensor k, Tensor v, Tensor keyLengths, Tensor workspace, AttentionShape shape,
             float scale) {
-        KernelChecks.attentionDecode(out, q, k, v, keyLengths, workspace, shape, scale);
+        checks.attentionDecode(out, q, k, v, keyLengths, workspace, shape, scale);
         using(() -> {
             Ints.of(keyLengths).check("attention_decode", "keyLengths", (int) shape.B(), 0, shape.S() + 1);
             AttentionDecodeReference.forward(workers, Floats.of(out), Floats.of(q), Floats.of(k), Floats.of(v),
@@ -268,7 +278,7 @@ final class ReferenceKernels implements Kernels {
     public void keyValueAppend(
             Tensor keyCache, Tensor valueCache, Tensor k, Tensor v, Tensor positions, long B, long T, long S, long W,
             long rowStride) {
-        KernelChecks.keyValueAppend(keyCache, valueCache, k, v, positions, B, T, S, W, rowStride);
+        checks.keyValueAppend(keyCache, valueCache, k, v, positions, B, T, S, W, rowStride);
         using(() -> {
             Ints.of(positions).check("key_value_append", "positions", (int) (B * T), -1, S);
             KeyValueAppendReference.append(Floats.of(keyCache), Floats.of(valueCache), Floats.of(k), Floats.of(v),
@@ -278,27 +288,27 @@ final class ReferenceKernels implements Kernels {
 
     @Override
     public void geluForward(Tensor out, Tensor x) {
-        KernelChecks.geluForward(out, x);
+        checks.geluForward(out, x);
         using(() -> GeluReference.forward(workers, Floats.of(out), Floats.of(x), (int) x.elements()), out, x);
     }
 
     @Override
     public void geluBackward(Tensor dx, Tensor dout, Tensor x) {
-        KernelChecks.geluBackward(dx, dout, x);
+        checks.geluBackward(dx, dout, x);
         using(() -> GeluReference.backward(workers, Floats.of(dx), Floats.of(dout), Floats.of(x), (int) x.elements()),
                 dx, dout, x);
     }
 
     @Override
     public void softmaxForward(Tensor out, Tensor x, long N, long V, long Vp) {
-        KernelChecks.softmaxForward(out, x, N, V, Vp);
+        checks.softmaxForward(out, x, N, V, Vp);
         using(() -> SoftmaxReference.forward(workers, Floats.of(out), Floats.of(x), (int) N, (int) V, (int) Vp), out,
                 x);
     }
 
     @Override
     public void softmaxBackward(Tensor dx, Tensor dout, Tensor out, long N, long V, long Vp) {
-        KernelChecks.softmaxBackward(dx, dout, out, N, V, Vp);
+        checks.softmaxBackward(dx, dout, out, N, V, Vp);
         using(() -> SoftmaxReference.backward(workers, Floats.of(dx), Floats.of(dout), Floats.of(out), (int) N, (int) V,
                 (int) Vp), dx, dout, out);
     }
@@ -306,7 +316,7 @@ final class ReferenceKernels implements Kernels {
     @Override
     public void crossEntropyForward(
             Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp, float labelSmoothing, float zLoss) {
-        KernelChecks.crossEntropyForward(losses, logits, targets, N, V, Vp, labelSmoothing, zLoss);
+        checks.crossEntropyForward(losses, logits, targets, N, V, Vp, labelSmoothing, zLoss);
         using(() -> {
             Ints.of(targets).check("cross_entropy_forward", "targets", (int) N, -1, V);
             CrossEntropyReference.forward(workers, Floats.of(losses), Floats.of(logits), Ints.of(targets), (int) N,
@@ -318,7 +328,7 @@ final class ReferenceKernels implements Kernels {
     public void crossEntropyBackward(
             Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale,
             float labelSmoothing, float zLoss) {
-        KernelChecks.crossEntropyBackward(
+        checks.crossEntropyBackward(
                 losses, dlogits, logits, targets, N, V, Vp, scale, labelSmoothing, zLoss);
         using(() -> {
             Ints.of(targets).check("cross_entropy_backward", "targets", (int) N, -1, V);
@@ -329,7 +339,7 @@ final class ReferenceKernels implements Kernels {
 
     @Override
     public void globalNorm(Tensor out, Tensor x, Tensor workspace) {
-        KernelChecks.globalNorm(out, x, workspace);
+        checks.globalNorm(out, x, workspace);
         KernelChecks.workspace("global_norm", workspace, globalNormWorkspaceBytes(x.elements()));
         using(() -> GlobalNormReference.forward(workers, Floats.of(out), Floats.of(x), (int) x.elements(), workspace),
                 out, x, workspace);
@@ -342,13 +352,13 @@ final class ReferenceKernels implements Kernels {
 
     @Override
     public void adamw(
-            Tensor parameters, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate, float beta1,
-            float beta2, float epsilon, float weightDecay, float maxNorm, long step) {
-        KernelChecks.adamw(
-                parameters, m, v, gradients, norm, learningRate, beta1, beta2, epsilon, weightDecay, maxNorm, step);
-        using(() -> AdamwReference.step(workers, Floats.of(parameters), Floats.of(m), Floats.of(v),
-                Floats.of(gradients),
-                Floats.of(norm), (int) parameters.elements(), learningRate, beta1, beta2, epsilon, weightDecay, maxNorm,
-                step), parameters, m, v, gradients, norm);
+            Tensor parameters, Tensor weights, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate,
+            float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, long step) {
+        checks.adamw(
+                parameters, weights, m, v, gradients, norm, learningRate, beta1, beta2, epsilon, weightDecay, maxNorm,
+                step);
+        using(() -> AdamwReference.step(workers, Floats.of(parameters), Floats.of(weights), Floats.of(m), Floats.of(v),
+                Floats.of(gradients), Floats.of(norm), (int) parameters.elements(), learningRate, beta1, beta2, epsilon,
+                weightDecay, maxNorm, step), parameters, weights, m, v, gradients, norm);
     }
 }

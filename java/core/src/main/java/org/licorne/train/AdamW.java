@@ -61,6 +61,7 @@ public final class AdamW {
         Tensor clip = clipNorm > 0 ? norm : null;
         kernels.adamw(
                 values.decayed(),
+                null,
                 firstMoment.decayed(),
                 secondMoment.decayed(),
                 gradients.decayed(),
@@ -74,6 +75,7 @@ public final class AdamW {
                 step);
         kernels.adamw(
                 values.undecayed(),
+                null,
                 firstMoment.undecayed(),
                 secondMoment.undecayed(),
                 gradients.undecayed(),

@@ -21,6 +21,7 @@ final class CpuKernels implements Kernels {
     private static final int UNSUPPORTED = 2;
     private static final int OUT_OF_MEMORY = 3;
 
+    private final KernelChecks checks = KernelChecks.F32;
     private final int precision;
     private final Buffer[] held = new Buffer[16];
     private int heldCount;
@@ -69,7 +70,7 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void fill(Tensor out, float value) {
-        KernelChecks.fill(out, value);
+        checks.fill(out, value);
         try {
             check(out.dtype() == DType.I32
                     ? CpuLibrary.licorne_cpu_fill_i32(use(out), out.elements(), (int) value)
@@ -81,7 +82,7 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void copy(Tensor out, Tensor x) {
-        KernelChecks.copy(out, x);
+        checks.copy(out, x);
         try {
             check(CpuLibrary.licorne_cpu_copy(use(out), use(x), out.bytes()));
         } finally {
@@ -92,7 +93,7 @@ final class CpuKernels implements Kernels {
     @Override
     public synchronized void embeddingForward(
             Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C) {
-        KernelChecks.embeddingForward(out, tokenTable, positionTable, tokens, positions, N, C);
+        checks.embeddingForward(out, tokenTable, positionTable, tokens, positions, N, C);
         try {
             check(CpuLibrary.licorne_cpu_embedding_forward(
                     use(out), use(tokenTable), use(positionTable), use(tokens), use(positions), N, C,
@@ -105,7 +106,7 @@ final class CpuKernels implements Kernels {
     @Override
     public synchronized void embeddingBackward(
             Tensor dTokenTable, Tensor dPositionTable, Tensor dout, Tensor tokens, Tensor positions, long N, long C) {
-        KernelChecks.embeddingBackward(dTokenTable, dPositionTable, dout, tokens, positions, N, C);
+        checks.embeddingBackward(dTokenTable, dPositionTable, dout, tokens, positions, N, C);
         try {
             check(CpuLibrary.licorne_cpu_embedding_backward(
                     use(dTokenTable), use(dPositionTable), use(dout), use(tokens), use(positions), N, C,
@@ -119,7 +120,7 @@ final class CpuKernels implements Kernels {
     public synchronized void layerNormForward(
             Tensor out, Tensor sum, Tensor mean, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, Tensor beta,
             long N, long C, float epsilon) {
-        KernelChecks.layerNormForward(out, sum, mean, rstd, x, residual, gamma, beta, N, C, epsilon);
+        checks.layerNormForward(out, sum, mean, rstd, x, residual, gamma, beta, N, C, epsilon);
         try {
             check(CpuLibrary.licorne_cpu_layer_norm_forward(
                     use(out), use(sum), use(mean), use(rstd), use(x), use(residual), use(gamma), use(beta), N, C,
@@ -133,7 +134,7 @@ final class CpuKernels implements Kernels {
     public synchronized void layerNormBackward(
             Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dout, Tensor x, Tensor gamma, Tensor mean, Tensor rstd,
             Tensor dresidual, Tensor workspace, long N, long C) {
-        KernelChecks.layerNormBackward(dx, dgamma, dbeta, dout, x, gamma, mean, rstd, dresidual, workspace, N, C);
+        checks.layerNormBackward(dx, dgamma, dbeta, dout, x, gamma, mean, rstd, dresidual, workspace, N, C);
         KernelChecks.workspace("layer_norm_backward", workspace, layerNormBackwardWorkspaceBytes(N, C));
         try {
             check(CpuLibrary.licorne_cpu_layer_norm_backward(
@@ -153,7 +154,7 @@ final class CpuKernels implements Kernels {
     public synchronized void rmsNormForward(
             Tensor out, Tensor sum, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, long N, long C,
             float epsilon) {
-        KernelChecks.rmsNormForward(out, sum, rstd, x, residual, gamma, N, C, epsilon);
+        checks.rmsNormForward(out, sum, rstd, x, residual, gamma, N, C, epsilon);
         try {
             check(CpuLibrary.licorne_cpu_rms_norm_forward(
                     use(out), use(sum), use(rstd), use(x), use(residual), use(gamma), N, C, epsilon));
@@ -166,7 +167,7 @@ final class CpuKernels implements Kernels {
     public synchronized void rmsNormBackward(
             Tensor dx, Tensor dgamma, Tensor dout, Tensor x, Tensor gamma, Tensor rstd, Tensor dresidual,
             Tensor workspace, long N, long C) {
-        KernelChecks.rmsNormBackward(dx, dgamma, dout, x, gamma, rstd, dresidual, workspace, N, C);
+        checks.rmsNormBackward(dx, dgamma, dout, x, gamma, rstd, dresidual, workspace, N, C);
         KernelChecks.workspace("rms_norm_backward", workspace, rmsNormBackwardWorkspaceBytes(N, C));
         try {
             check(CpuLibrary.licorne_cpu_rms_norm_backward(
@@ -185,7 +186,7 @@ final class CpuKernels implements Kernels {
     @Override
     public synchronized void linearForward(
             Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
-        KernelChecks.linearForward(out, x, weight, bias, N, C, OC);
+        checks.linearForward(out, x, weight, bias, N, C, OC);
         try {
             check(CpuLibrary.licorne_cpu_linear_forward(use(out), use(x), use(weight), use(bias), N, C, OC, precision));
         } finally {
@@ -200,7 +201,7 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
-        KernelChecks.linearBackwardInput(dx, dout, weight, N, C, OC);
+        checks.linearBackwardInput(dx, dout, weight, N, C, OC);
         try {
             check(CpuLibrary.licorne_cpu_linear_backward_input(use(dx), use(dout), use(weight), N, C, OC, precision));
         } finally {
@@ -211,7 +212,7 @@ final class CpuKernels implements Kernels {
     @Override
     public synchronized void linearBackwardWeight(
             Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC) {
-        KernelChecks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
+        checks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
         try {
             check(CpuLibrary.licorne_cpu_linear_backward_weight(
                     use(dweight), use(dbias), use(dout), use(x), N, C, OC, precision));
@@ -232,7 +233,7 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void quantize(Tensor out, Tensor x, long OC, long C) {
-        KernelChecks.quantize(out, x, OC, C);
+        checks.quantize(out, x, OC, C);
         try {
             check(CpuLibrary.licorne_cpu_quantize(use(out), use(x), OC, C, weightType(out.dtype())));
         } finally {
@@ -243,7 +244,7 @@ final class CpuKernels implements Kernels {
     @Override
     public synchronized void quantizedLinearForward(
             Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC) {
-        KernelChecks.quantizedLinearForward(out, x, weight, bias, workspace, N, C, OC);
+        checks.quantizedLinearForward(out, x, weight, bias, workspace, N, C, OC);
         KernelChecks.workspace(
                 "quantized_linear_forward", workspace, quantizedLinearForwardWorkspaceBytes(weight.dtype(), N, C, OC));
         try {
@@ -264,7 +265,7 @@ final class CpuKernels implements Kernels {
     public synchronized void quantizedEmbeddingForward(
             Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C,
             long Vp) {
-        KernelChecks.quantizedEmbeddingForward(out, tokenTable, positionTable, tokens, positions, N, C, Vp);
+        checks.quantizedEmbeddingForward(out, tokenTable, positionTable, tokens, positions, N, C, Vp);
         try {
             check(CpuLibrary.licorne_cpu_quantized_embedding_forward(
                     use(out), use(tokenTable), use(positionTable), use(tokens), use(positions), N, C, Vp,
@@ -278,7 +279,7 @@ final class CpuKernels implements Kernels {
     public synchronized void attentionForward(
             Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape s, Mask mask,
             float scale) {
-        KernelChecks.attentionForward(out, lse, q, k, v, workspace, s, mask, scale);
+        checks.attentionForward(out, lse, q, k, v, workspace, s, mask, scale);
         synchronized (CpuBackend.POOL_SIZE) {
             KernelChecks.workspace("attention_forward", workspace, attentionForwardWorkspaceBytes(s));
             try {
@@ -303,7 +304,7 @@ final class CpuKernels implements Kernels {
     public synchronized void attentionBackward(
             Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
             Tensor workspace, AttentionShape s, Mask mask, float scale) {
-        KernelChecks.attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, workspace, s, mask, scale);
+        checks.attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, workspace, s, mask, scale);
         synchronized (CpuBackend.POOL_SIZE) {
             KernelChecks.workspace("attention_backward", workspace, attentionBackwardWorkspaceBytes(s));
             try {
@@ -328,7 +329,7 @@ final class CpuKernels implements Kernels {
     public synchronized void attentionDecode(
             Tensor out, Tensor q, Tensor k, Tensor v, Tensor keyLengths, Tensor workspace, AttentionShape s,
             float scale) {
-        KernelChecks.attentionDecode(out, q, k, v, keyLengths, workspace, s, scale);
+        checks.attentionDecode(out, q, k, v, keyLengths, workspace, s, scale);
         synchronized (CpuBackend.POOL_SIZE) {
             KernelChecks.workspace("attention_decode", workspace, attentionDecodeWorkspaceBytes(s));
             try {
@@ -350,7 +351,7 @@ final class CpuKernels implements Kernels {
     public synchronized void keyValueAppend(
             Tensor keyCache, Tensor valueCache, Tensor k, Tensor v, Tensor positions, long B, long T, long S, long W,
             long rowStride) {
-        KernelChecks.keyValueAppend(keyCache, valueCache, k, v, positions, B, T, S, W, rowStride);
+        checks.keyValueAppend(keyCache, valueCache, k, v, positions, B, T, S, W, rowStride);
         try {
             check(CpuLibrary.licorne_cpu_key_value_append(
                     use(keyCache), use(valueCache), use(k), use(v), use(positions), B, T, S, W, rowStride));
@@ -361,7 +362,7 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void geluForward(Tensor out, Tensor x) {
-        KernelChecks.geluForward(out, x);
+        checks.geluForward(out, x);
         try {
             check(CpuLibrary.licorne_cpu_gelu_forward(use(out), use(x), x.elements()));
         } finally {
@@ -371,7 +372,7 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void geluBackward(Tensor dx, Tensor dout, Tensor x) {
-        KernelChecks.geluBackward(dx, dout, x);
+        checks.geluBackward(dx, dout, x);
         try {
             check(CpuLibrary.licorne_cpu_gelu_backward(use(dx), use(dout), use(x), x.elements()));
         } finally {
@@ -381,7 +382,7 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void swigluForward(Tensor out, Tensor x, long N, long F) {
-        KernelChecks.swigluForward(out, x, N, F);
+        checks.swigluForward(out, x, N, F);
         try {
             check(CpuLibrary.licorne_cpu_swiglu_forward(use(out), use(x), N, F));
         } finally {
@@ -391,7 +392,7 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void swigluBackward(Tensor dx, Tensor dout, Tensor x, long N, long F) {
-        KernelChecks.swigluBackward(dx, dout, x, N, F);
+        checks.swigluBackward(dx, dout, x, N, F);
         try {
             check(CpuLibrary.licorne_cpu_swiglu_backward(use(dx), use(dout), use(x), N, F));
         } finally {
@@ -401,7 +402,7 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void softmaxForward(Tensor out, Tensor x, long N, long V, long Vp) {
-        KernelChecks.softmaxForward(out, x, N, V, Vp);
+        checks.softmaxForward(out, x, N, V, Vp);
         try {
             check(CpuLibrary.licorne_cpu_softmax_forward(use(out), use(x), N, V, Vp));
         } finally {
@@ -411,7 +412,7 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void softmaxBackward(Tensor dx, Tensor dout, Tensor out, long N, long V, long Vp) {
-        KernelChecks.softmaxBackward(dx, dout, out, N, V, Vp);
+        checks.softmaxBackward(dx, dout, out, N, V, Vp);
         try {
             check(CpuLibrary.licorne_cpu_softmax_backward(use(dx), use(dout), use(out), N, V, Vp));
         } finally {
@@ -422,7 +423,7 @@ final class CpuKernels implements Kernels {
     @Override
     public synchronized void crossEntropyForward(
             Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp, float labelSmoothing, float zLoss) {
-        KernelChecks.crossEntropyForward(losses, logits, targets, N, V, Vp, labelSmoothing, zLoss);
+        checks.crossEntropyForward(losses, logits, targets, N, V, Vp, labelSmoothing, zLoss);
         try {
             check(CpuLibrary.licorne_cpu_cross_entropy_forward(
                     use(losses), use(logits), use(targets), N, V, Vp, labelSmoothing, zLoss));
@@ -435,7 +436,7 @@ final class CpuKernels implements Kernels {
     public synchronized void crossEntropyBackward(
             Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale,
             float labelSmoothing, float zLoss) {
-        KernelChecks.crossEntropyBackward(
+        checks.crossEntropyBackward(
                 losses, dlogits, logits, targets, N, V, Vp, scale, labelSmoothing, zLoss);
         try {
             check(CpuLibrary.licorne_cpu_cross_entropy_backward(
@@ -447,7 +448,7 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void globalNorm(Tensor out, Tensor x, Tensor workspace) {
-        KernelChecks.globalNorm(out, x, workspace);
+        checks.globalNorm(out, x, workspace);
         KernelChecks.workspace("global_norm", workspace, globalNormWorkspaceBytes(x.elements()));
         try {
             check(CpuLibrary.licorne_cpu_global_norm(use(out), use(x), use(workspace), x.elements()));
@@ -463,10 +464,11 @@ final class CpuKernels implements Kernels {
 
     @Override
     public synchronized void adamw(
-            Tensor parameters, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate, float beta1,
-            float beta2, float epsilon, float weightDecay, float maxNorm, long step) {
-        KernelChecks.adamw(
-                parameters, m, v, gradients, norm, learningRate, beta1, beta2, epsilon, weightDecay, maxNorm, step);
+            Tensor parameters, Tensor weights, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate,
+            float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, long step) {
+        checks.adamw(
+                parameters, weights, m, v, gradients, norm, learningRate, beta1, beta2, epsilon, weightDecay, maxNorm,
+                step);
         try {
             check(CpuLibrary.licorne_cpu_adamw(
                     use(parameters), use(m), use(v), use(gradients), use(norm), parameters.elements(), learningRate,

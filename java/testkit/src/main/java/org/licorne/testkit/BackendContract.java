@@ -37,9 +37,23 @@ public abstract class BackendContract {
     /** Opens the backend under test; the contract closes it. */
     protected abstract Backend open();
 
+    /** The ops under test. */
+    protected Kernels kernels(Backend opened) {
+        return opened.kernels();
+    }
+
     /** The cases to run. */
     protected List<OpCase> cases() {
-        return OpCases.parity();
+        return OpCases.parity(type());
+    }
+
+    private Kernels kernels() {
+        return kernels(backend);
+    }
+
+    /** What activations are stored in. */
+    private DType type() {
+        return kernels().activationType();
     }
 
     @BeforeAll
@@ -64,7 +78,7 @@ public abstract class BackendContract {
         Map<String, List<DynamicTest>> ops = new LinkedHashMap<>();
         for (OpCase opCase : cases()) {
             ops.computeIfAbsent(opCase.op(), op -> new ArrayList<>())
-                    .add(DynamicTest.dynamicTest(opCase.name(), () -> Parity.check(backend, opCase)));
+                    .add(DynamicTest.dynamicTest(opCase.name(), () -> Parity.check(backend, kernels(), opCase)));
         }
         return ops.entrySet().stream().map(op -> DynamicContainer.dynamicContainer(op.getKey(), op.getValue()));
     }
@@ -94,7 +108,7 @@ public abstract class BackendContract {
             })));
         }
         tests.add(DynamicTest.dynamicTest(name + " closed", () -> {
-            try (Operands operands = new Operands(backend, opCase)) {
+            try (Operands operands = new Operands(backend, kernels(), opCase)) {
                 operands.get(name).buffer().close();
                 assertThatThrownBy(() -> run(opCase, operands))
                         .isInstanceOf(IllegalStateException.class)
@@ -110,7 +124,7 @@ public abstract class BackendContract {
     }
 
     private void refuses(OpCase opCase, String name, Replacement replacement) {
-        try (Operands operands = new Operands(backend, opCase);
+        try (Operands operands = new Operands(backend, kernels(), opCase);
                 MemoryScope scope = new MemoryScope(backend, "wrong")) {
             Tensor original = operands.get(name);
             Tensor wrong = replacement.make(scope, original);
@@ -126,26 +140,26 @@ public abstract class BackendContract {
     }
 
     private void run(OpCase opCase, Operands operands) {
-        opCase.bind(backend.kernels(), operands).run();
+        opCase.bind(kernels(), operands).run();
         backend.synchronize();
     }
 
     @Test
     final void namesTheShapesThatDoNotFit() {
         try (MemoryScope scope = new MemoryScope(backend, "shapes")) {
-            Tensor out = scope.tensor("out", DType.F32, 8, 5);
-            Tensor x = scope.tensor("x", DType.F32, 8, 7);
-            assertThatThrownBy(() -> backend.kernels().softmaxForward(out, x, 8, 5, 7))
+            Tensor out = scope.tensor("out", type(), 8, 5);
+            Tensor x = scope.tensor("x", type(), 8, 7);
+            assertThatThrownBy(() -> kernels().softmaxForward(out, x, 8, 5, 7))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("softmax_forward: out (8,5)")
                     .hasMessageContaining("(8,7)");
-            assertThatThrownBy(() -> backend.kernels().softmaxForward(x, x, 8, 8, 7))
+            assertThatThrownBy(() -> kernels().softmaxForward(x, x, 8, 8, 7))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("V = 8");
-            assertThatThrownBy(() -> backend.kernels().softmaxForward(null, x, 8, 7, 7))
+            assertThatThrownBy(() -> kernels().softmaxForward(null, x, 8, 7, 7))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("out is null");
-            assertThatThrownBy(() -> backend.kernels().geluForward(x.part("a", 0, 20), x.part("b", 1, 20)))
+            assertThatThrownBy(() -> kernels().geluForward(x.part("a", 0, 20), x.part("b", 1, 20)))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("overlaps");
         }
@@ -154,26 +168,27 @@ public abstract class BackendContract {
     @Test
     final void namesTheIndexThatIsOutOfRange() {
         try (MemoryScope scope = new MemoryScope(backend, "indices")) {
-            Kernels kernels = backend.kernels();
-            Tensor table = scope.tensor("table", DType.F32, 10, 4);
-            Tensor rows = scope.tensor("rows", DType.F32, 3, 4);
+            Kernels kernels = kernels();
+            Tensor table = scope.tensor("table", type(), 10, 4);
+            Tensor gradient = scope.tensor("gradient", DType.F32, 10, 4);
+            Tensor rows = scope.tensor("rows", type(), 3, 4);
             Tensor indices = scope.tensor("indices", DType.I32, 3);
             Tensor fine = scope.tensor("fine", DType.I32, 3);
             for (int bad : new int[] {10, -1, Integer.MAX_VALUE, Integer.MIN_VALUE}) {
                 indices.write(9, bad, 0);
                 refuses(bad, () -> kernels.embeddingForward(rows, table, null, indices, null, 3, 4));
                 refuses(bad, () -> kernels.embeddingForward(rows, table, table, fine, indices, 3, 4));
-                refuses(bad, () -> kernels.embeddingBackward(table, null, rows, indices, null, 3, 4));
+                refuses(bad, () -> kernels.embeddingBackward(gradient, null, rows, indices, null, 3, 4));
             }
             Tensor losses = scope.tensor("losses", DType.F32, 3);
-            Tensor dlogits = scope.tensor("dlogits", DType.F32, 3, 4);
+            Tensor dlogits = scope.tensor("dlogits", type(), 3, 4);
             for (int bad : new int[] {3, -2, Integer.MAX_VALUE, Integer.MIN_VALUE}) {
                 indices.write(2, bad, 0);
                 refuses(bad, () -> kernels.crossEntropyForward(losses, rows, indices, 3, 3, 4, 0, 0));
                 refuses(bad, () -> kernels.crossEntropyBackward(losses, dlogits, rows, indices, 3, 3, 4, 1, 0, 0));
             }
-            Tensor cache = scope.tensor("cache", DType.F32, 3, 5, 4);
-            Tensor other = scope.tensor("other", DType.F32, 3, 5, 4);
+            Tensor cache = scope.tensor("cache", type(), 3, 5, 4);
+            Tensor other = scope.tensor("other", type(), 3, 5, 4);
             for (int bad : new int[] {5, -2, Integer.MAX_VALUE}) {
                 indices.write(-1, bad, 0);
                 refuses(bad, () -> kernels.keyValueAppend(cache, other, rows, rows, indices, 3, 1, 5, 4, 4));
@@ -184,12 +199,12 @@ public abstract class BackendContract {
     @Test
     final void refusesLengthsBeyondTheCache() {
         try (MemoryScope scope = new MemoryScope(backend, "lengths")) {
-            Kernels kernels = backend.kernels();
+            Kernels kernels = kernels();
             AttentionShape shape = AttentionShape.separate(3, 1, 5, 1, 1, 8);
-            Tensor q = scope.tensor("q", DType.F32, 3, 1, 8);
-            Tensor out = scope.tensor("out", DType.F32, 3, 1, 8);
+            Tensor q = scope.tensor("q", type(), 3, 1, 8);
+            Tensor out = scope.tensor("out", type(), 3, 1, 8);
             Tensor lse = scope.tensor("lse", DType.F32, 3, 1, 1);
-            Tensor keys = scope.tensor("keys", DType.F32, 3, 5, 8);
+            Tensor keys = scope.tensor("keys", type(), 3, 5, 8);
             Tensor lengths = scope.tensor("lengths", DType.I32, 3);
             long bytes = kernels.attentionDecodeWorkspaceBytes(shape);
             Tensor decodeWorkspace = scope.tensor("decode", DType.U8, bytes + 64);
@@ -216,11 +231,11 @@ public abstract class BackendContract {
     @Test
     final void refusesAWorkspaceThatIsTooSmall() {
         for (OpCase opCase : cases()) {
-            long bytes = opCase.workspaceBytes(backend.kernels());
+            long bytes = opCase.workspaceBytes(kernels());
             if (bytes <= 1) {
                 continue;
             }
-            try (Operands operands = new Operands(backend, opCase)) {
+            try (Operands operands = new Operands(backend, kernels(), opCase)) {
                 operands.shrinkWorkspace();
                 assertThatThrownBy(() -> run(opCase, operands))
                         .as(opCase.toString())
@@ -233,7 +248,7 @@ public abstract class BackendContract {
     @Test
     final void fillsAndCopies() {
         try (MemoryScope scope = new MemoryScope(backend, "memory")) {
-            Kernels kernels = backend.kernels();
+            Kernels kernels = kernels();
             for (int count : new int[] {0, 1, 5, 64, 1003}) {
                 Tensor floats = scope.tensor("floats", DType.F32, count + 2);
                 kernels.fill(floats.part("middle", 1, count), -1.5f);
@@ -264,7 +279,13 @@ public abstract class BackendContract {
             assertThatThrownBy(() -> kernels.copy(longer, x)).isInstanceOf(IllegalArgumentException.class);
             assertThatThrownBy(() -> kernels.copy(scope.tensor("i", DType.I32, 4), x))
                     .isInstanceOf(IllegalArgumentException.class);
-            assertThatThrownBy(() -> kernels.fill(scope.tensor("b", DType.BF16, 4), 1))
+            if (type() == DType.BF16) {
+                Tensor halves = scope.tensor("halves", DType.BF16, 4);
+                kernels.fill(halves.part("middle", 1, 2), -1.5f);
+                backend.synchronize();
+                assertThat(halves.toFloats()).containsExactly(0, -1.5f, -1.5f, 0);
+            }
+            assertThatThrownBy(() -> kernels.fill(scope.tensor("b", DType.U8, 4), 1))
                     .isInstanceOf(IllegalArgumentException.class);
             assertThatThrownBy(() -> kernels.copy(longer.part("a", 0, 4), longer.part("b", 1, 4)))
                     .isInstanceOf(IllegalArgumentException.class);
@@ -282,9 +303,9 @@ public abstract class BackendContract {
                 Tensor out = scope.tensor("out", DType.F32, 1);
                 Tensor x = scope.tensor("x", DType.F32, 1001);
                 x.write(777, new float[] {bad}, 0, 1);
-                long bytes = backend.kernels().globalNormWorkspaceBytes(1001);
+                long bytes = kernels().globalNormWorkspaceBytes(1001);
                 Tensor workspace = bytes == 0 ? null : scope.tensor("workspace", DType.U8, bytes);
-                backend.kernels().globalNorm(out, x, workspace);
+                kernels().globalNorm(out, x, workspace);
                 backend.synchronize();
                 assertThat(Float.isFinite(out.toFloats()[0])).as("norm of " + bad).isFalse();
             }
@@ -298,19 +319,19 @@ public abstract class BackendContract {
 
     @Test
     final void computesSoManyRowsEachAsIfItWereAlone() {
-        Kernels kernels = backend.kernels();
+        Kernels kernels = kernels();
         int most = (int) Math.min(20, kernels.linearIndependentRows());
         assertThat(most).isPositive();
         for (int C : new int[] {1, 37, 64, 771}) {
             int OC = 203;
             try (MemoryScope scope = new MemoryScope(backend, "rows")) {
-                Tensor weight = scope.tensor("weight", DType.F32, OC, C);
+                Tensor weight = scope.tensor("weight", type(), OC, C);
                 weight.write(Values.normal(1).generate(new Random(1), OC * C));
-                Tensor x = scope.tensor("x", DType.F32, most, C);
+                Tensor x = scope.tensor("x", type(), most, C);
                 x.write(Values.normal(1).generate(new Random(2), most * C));
-                Tensor row = scope.tensor("row", DType.F32, 1, OC);
+                Tensor row = scope.tensor("row", type(), 1, OC);
                 for (int N = 1; N <= most; N++) {
-                    Tensor out = scope.tensor("out", DType.F32, N, OC);
+                    Tensor out = scope.tensor("out", type(), N, OC);
                     kernels.linearForward(out, x.part("x", 0, N, C), weight, null, N, C, OC);
                     for (int n = 0; n < N; n++) {
                         kernels.linearForward(row, x.part("x", (long) n * C, 1, C), weight, null, 1, C, OC);
@@ -341,16 +362,16 @@ public abstract class BackendContract {
     private float[] decode(int B, int S, float[] queries, float[] cache, int[] lengthValues) {
         AttentionShape shape = AttentionShape.separate(B, 1, S, 2, 2, 8);
         try (MemoryScope scope = new MemoryScope(backend, "decode")) {
-            Tensor out = scope.tensor("out", DType.F32, B, 1, 2, 8);
-            Tensor q = scope.tensor("q", DType.F32, B, 1, 2, 8);
-            Tensor keys = scope.tensor("keys", DType.F32, B, S, 2, 8);
+            Tensor out = scope.tensor("out", type(), B, 1, 2, 8);
+            Tensor q = scope.tensor("q", type(), B, 1, 2, 8);
+            Tensor keys = scope.tensor("keys", type(), B, S, 2, 8);
             Tensor lengths = scope.tensor("lengths", DType.I32, B);
-            long bytes = backend.kernels().attentionDecodeWorkspaceBytes(shape);
+            long bytes = kernels().attentionDecodeWorkspaceBytes(shape);
             Tensor workspace = bytes == 0 ? null : scope.tensor("workspace", DType.U8, bytes);
             q.write(queries);
             keys.write(cache);
             lengths.write(lengthValues);
-            backend.kernels().attentionDecode(out, q, keys, keys, lengths, workspace, shape, 0.3f);
+            kernels().attentionDecode(out, q, keys, keys, lengths, workspace, shape, 0.3f);
             backend.synchronize();
             return out.toFloats();
         }

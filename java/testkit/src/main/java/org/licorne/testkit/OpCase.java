@@ -5,11 +5,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.function.Supplier;
 import java.util.function.ToLongFunction;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
 import org.licorne.backend.Kernels;
+import org.licorne.backend.Precision;
 import org.licorne.tensor.DType;
 
 /**
@@ -23,6 +25,16 @@ public final class OpCase {
     public interface Call {
         Runnable bind(Kernels kernels, Operands operands);
     }
+
+    /** Operands that are F32 whatever activations are: gradients of parameters, statistics and losses. */
+    private static final Set<String> ALWAYS_F32 = Set.of(
+            "mean", "rstd", "lse", "losses", "dgamma", "dbeta", "dweight", "dbias", "dTokenTable", "dPositionTable");
+
+    /** Ops on parameters, which are F32. */
+    private static final Set<String> ON_PARAMETERS = Set.of("quantize", "global_norm", "adamw");
+
+    /** Spacing of bfloat16, relative. */
+    static final double BF16_ULP = 0x1p-7;
 
     private final Builder parts;
     private SoftReference<Map<String, float[]>> expected = new SoftReference<>(null);
@@ -89,11 +101,12 @@ public final class OpCase {
         return parts.call.bind(kernels, operands);
     }
 
-    /** The elements of an F32 operand before the call. */
+    /** The elements of an F32 or BF16 operand before the call. */
     public float[] floats(String name) {
         Operand operand = operand(name);
-        long seed = (parts.op + parts.name).hashCode() * 31L + name.hashCode();
-        return operand.values().generate(new Random(seed), operand.elements());
+        String seedName = parts.original == null ? parts.name : parts.original.name();
+        long seed = (parts.op + seedName).hashCode() * 31L + name.hashCode();
+        return operand.rounded(operand.values().generate(new Random(seed), operand.elements()));
     }
 
     /** The elements of an I32 operand. */
@@ -106,12 +119,51 @@ public final class OpCase {
         return operand(name).bytes().get();
     }
 
+    /**
+     * The same case for kernels with activations of that type. Inputs are rounded to it; what comes out may differ by one
+     * unit in its last place more.
+     */
+    OpCase withActivations(DType type) {
+        if (type == DType.F32) {
+            return this;
+        }
+        Builder copy = new Builder(this, type);
+        for (Operand operand : parts.operands.values()) {
+            copy.add(operand.withActivations(type, isActivation(operand), BF16_ULP));
+        }
+        return copy.call(parts.call);
+    }
+
+    /** What the reference computes from the same numbers where they are stored in F32, so that no result is rounded. */
+    Map<String, float[]> exact() {
+        Builder copy = new Builder(parts.original, DType.F32);
+        for (Operand operand : parts.original.operands()) {
+            copy.add(operand.values() == null ? operand : operand.with(Values.inputOf(this, operand.name())));
+        }
+        return copy.call(parts.call).expected();
+    }
+
+    private boolean isActivation(Operand operand) {
+        return operand.dtype() == DType.F32
+                && !ON_PARAMETERS.contains(parts.op)
+                && !ALWAYS_F32.contains(operand.name());
+    }
+
+    private Precision precision() {
+        return parts.activations == DType.BF16 ? Precision.BF16 : Precision.F32;
+    }
+
+    /** What activations are stored in. */
+    DType activations() {
+        return parts.activations;
+    }
+
     /** What the reference computes from these inputs, by operand. Computed once and kept while memory allows. */
     public synchronized Map<String, float[]> expected() {
         Map<String, float[]> results = expected.get();
         if (results == null) {
             try (Backend reference = Backends.open("reference-multithreaded")) {
-                results = run(reference);
+                results = run(reference, reference.kernels(precision()));
             }
             expected = new SoftReference<>(results);
         }
@@ -125,7 +177,7 @@ public final class OpCase {
 
     /** The same with other kernels that work in the backend's memory. */
     public Map<String, float[]> run(Backend backend, Kernels kernels) {
-        try (Operands operands = new Operands(backend, this)) {
+        try (Operands operands = new Operands(backend, kernels, this)) {
             bind(kernels, operands).run();
             backend.synchronize();
             return operands.results();
@@ -152,6 +204,8 @@ public final class OpCase {
     public static final class Builder {
         private final String op;
         private final String name;
+        private final OpCase original; // the F32 case this one was made of, or null
+        private DType activations;
         private final Map<String, Operand> operands = new LinkedHashMap<>();
         private ToLongFunction<Kernels> workspaceBytes = kernels -> 0;
         private long bytes;
@@ -160,9 +214,24 @@ public final class OpCase {
         private Gradient gradient;
         private Call call;
 
+
         private Builder(String op, String name) {
             this.op = op;
             this.name = name;
+            this.original = null;
+            this.activations = DType.F32;
+        }
+
+        /** Everything but the operands. */
+        private Builder(OpCase original, DType activations) {
+            this.op = original.parts.op;
+            this.name = original.parts.name + (activations == DType.F32 ? "" : " " + activations);
+            this.original = original;
+            this.activations = activations;
+            this.workspaceBytes = original.parts.workspaceBytes;
+            this.bytes = original.parts.bytes;
+            this.flops = original.parts.flops;
+            this.benchmark = original.parts.benchmark;
         }
 
         private Builder add(Operand operand) {
@@ -182,6 +251,12 @@ public final class OpCase {
 
         public Builder output(String operand, Tolerance tolerance, long... shape) {
             return add(new Operand(operand, Operand.Role.OUTPUT, DType.F32, shape, null, null, null, tolerance));
+        }
+
+        /** An output of another type, for kernels with such activations. */
+        Builder rounded(String operand, DType dtype, Tolerance tolerance, long... shape) {
+            activations = dtype;
+            return add(new Operand(operand, Operand.Role.OUTPUT, dtype, shape, null, null, null, tolerance));
         }
 
         /** A matrix of weights in BF16, or as the reference packs it into tiles. */

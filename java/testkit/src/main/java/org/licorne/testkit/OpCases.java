@@ -2,6 +2,7 @@ package org.licorne.testkit;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.licorne.tensor.DType;
 
 /** Every case of every op. */
 public final class OpCases {
@@ -28,6 +29,17 @@ public final class OpCases {
     /** Small cases, for parity. */
     public static List<OpCase> parity() {
         return all().stream().filter(opCase -> !opCase.isBenchmark()).toList();
+    }
+
+    /** The same for kernels with activations of that type; with BF16, adamw also writes the copy that ops read. */
+    public static List<OpCase> parity(DType activations) {
+        if (activations == DType.F32) {
+            return parity();
+        }
+        List<OpCase> cases = new ArrayList<>(
+                parity().stream().map(opCase -> opCase.withActivations(activations)).toList());
+        cases.addAll(OptimiserCases.withWeights(activations));
+        return cases;
     }
 
     /** Realistic sizes, for benchmarks. */

@@ -6,7 +6,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.licorne.backend.Backend;
-import org.licorne.tensor.BFloat16;
+import org.licorne.backend.Kernels;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
@@ -28,7 +28,12 @@ public final class Operands implements AutoCloseable {
     private final Map<String, Tensor> tensors = new LinkedHashMap<>();
     private Tensor workspace;
 
+    /** For the backend's F32 kernels. */
     public Operands(Backend backend, OpCase opCase) {
+        this(backend, backend.kernels(), opCase);
+    }
+
+    public Operands(Backend backend, Kernels kernels, OpCase opCase) {
         this.opCase = opCase;
         this.scope = new MemoryScope(backend, opCase.toString());
         try {
@@ -37,7 +42,7 @@ public final class Operands implements AutoCloseable {
                 int shift = number++ % 2 == 0 ? 0 : 4 * (1 + number % 7);
                 tensors.put(operand.name(), guarded(operand.name(), shift, operand.dtype(), operand.shape()));
             }
-            long bytes = opCase.workspaceBytes(backend.kernels());
+            long bytes = opCase.workspaceBytes(kernels);
             workspace = bytes == 0 ? null : guarded("workspace", 0, DType.U8, bytes);
             reset();
         } catch (RuntimeException e) {
@@ -142,7 +147,7 @@ public final class Operands implements AutoCloseable {
                 continue;
             }
             int[] before = operand.dtype() == DType.I32 ? opCase.ints(operand.name())
-                    : bits(rounded(operand, opCase.floats(operand.name())));
+                    : bits(operand.rounded(opCase.floats(operand.name())));
             Tensor tensor = get(operand.name());
             int[] after = operand.dtype() == DType.I32 ? tensor.toInts() : bits(tensor.toFloats());
             int index = Arrays.mismatch(before, after);
@@ -151,16 +156,6 @@ public final class Operands implements AutoCloseable {
                         + index);
             }
         }
-    }
-
-    /** What a tensor of the operand's type holds once these values are written to it. */
-    private static float[] rounded(Operand operand, float[] values) {
-        if (operand.dtype() == DType.BF16) {
-            for (int i = 0; i < values.length; i++) {
-                values[i] = BFloat16.toFloat(BFloat16.fromFloat(values[i]));
-            }
-        }
-        return values;
     }
 
     static int[] bits(float[] values) {

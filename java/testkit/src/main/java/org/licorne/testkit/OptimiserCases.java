@@ -2,6 +2,7 @@ package org.licorne.testkit;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.licorne.tensor.DType;
 
 /** Cases of global_norm and adamw. */
 public final class OptimiserCases {
@@ -43,27 +44,46 @@ public final class OptimiserCases {
                 });
     }
 
+    /** AdamW that also writes the rounded copy of the parameters. */
+    static List<OpCase> withWeights(DType activations) {
+        return List.of(
+                adamw(activations, true, 10, 0.1f, 257, false), adamw(activations, false, 3, 0.1f, 1003, false));
+    }
+
     private static OpCase adamw(boolean clipped, long step, float weightDecay, long count, boolean benchmark) {
+        return adamw(DType.F32, clipped, step, weightDecay, count, benchmark);
+    }
+
+    private static OpCase adamw(
+            DType activations, boolean clipped, long step, float weightDecay, long count, boolean benchmark) {
         float learningRate = 1e-3f;
+        boolean copies = activations != DType.F32;
         OpCase.Builder builder = OpCase.of(
-                        "adamw", "N=" + count + " step " + step + (clipped ? " clipped" : "") + " decay " + weightDecay)
+                        "adamw",
+                        "N=" + count + " step " + step + (clipped ? " clipped" : "") + " decay " + weightDecay
+                                + (copies ? " with weights in " + activations : ""))
                 .updated("parameters", Values.normal(1), new Tolerance(1e-7, 2e-7), count)
                 .updated("m", Values.normal(0.1), new Tolerance(1e-8, 1e-6), count)
                 .updated("v", Values.squares(0.1), new Tolerance(1e-12, 1e-6), count)
                 .input("gradients", Values.normal(0.1), count)
-                .cost(28 * count, 0)
+                .cost((copies ? 30 : 28) * count, 0)
                 .benchmark(benchmark);
+        if (copies) {
+            builder.rounded("weights", activations, new Tolerance(1e-7, OpCase.BF16_ULP), count);
+        }
         if (clipped) {
             builder.input("norm", Values.constant(2.5f), 1);
         }
         return builder.call((kernels, t) -> {
             var parameters = t.get("parameters");
+            var weights = t.find("weights");
             var m = t.get("m");
             var v = t.get("v");
             var gradients = t.get("gradients");
             var norm = t.find("norm");
             return () -> kernels.adamw(
-                    parameters, m, v, gradients, norm, learningRate, 0.9f, 0.999f, 1e-8f, weightDecay, 1, step);
+                    parameters, weights, m, v, gradients, norm, learningRate, 0.9f, 0.999f, 1e-8f, weightDecay, 1,
+                    step);
         });
     }
 }

@@ -2,8 +2,10 @@ package org.licorne.testkit;
 
 import java.util.Arrays;
 import java.util.Random;
+import java.util.function.Function;
+import org.licorne.tensor.DType;
 
-/** Makes the elements of an operand; the same random numbers give the same elements. */
+/** Makes the elements of an operand, a new array each time; the same random numbers give the same elements. */
 @FunctionalInterface
 public interface Values {
     float[] generate(Random random, int count);
@@ -65,13 +67,31 @@ public interface Values {
         };
     }
 
+    /** The same for a case whose activations are of that type. */
+    default Values withActivations(DType type) {
+        return this;
+    }
+
     /** What another case has under that name, so that a backward op gets the forward op's inputs. */
     static Values inputOf(OpCase other, String name) {
-        return (random, count) -> other.floats(name);
+        return new OfAnotherCase(other, opCase -> opCase.floats(name));
     }
 
     /** What the reference computes in another case, so that a backward op gets the forward op's outputs. */
     static Values outputOf(OpCase other, String name) {
-        return (random, count) -> other.expected().get(name);
+        return new OfAnotherCase(other, opCase -> opCase.expected().get(name));
+    }
+
+    /** Taken from another case, which follows where activations are of another type. */
+    record OfAnotherCase(OpCase other, Function<OpCase, float[]> taken) implements Values {
+        @Override
+        public float[] generate(Random random, int count) {
+            return taken.apply(other);
+        }
+
+        @Override
+        public Values withActivations(DType type) {
+            return new OfAnotherCase(other.withActivations(type), taken);
+        }
     }
 }
