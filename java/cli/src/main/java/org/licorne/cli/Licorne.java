@@ -31,6 +31,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             TokenizeCommand.class,
             GenerateCommand.class,
             InspectCommand.class,
+            ConvertCommand.class,
             BackendsCommand.class,
             SizesCommand.class,
             LauncherCommands.Test.class,

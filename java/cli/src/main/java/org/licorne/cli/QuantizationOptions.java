@@ -56,21 +56,37 @@ final class QuantizationOptions {
             return gpt;
         }
         try {
-            int[] tokens = text == null ? null : tokenizer.encode(Files.readString(text));
-            double before = tokens == null ? 0 : gpt.meanLoss(tokens);
-            long bytes = gpt.bytes();
-            gpt = Quantization.to(format.weights, gpt);
-            report.println("Weights in " + format + ": " + Quantities.bytes(gpt.bytes()) + " instead of "
-                    + Quantities.bytes(bytes));
-            if (tokens != null) {
-                double after = gpt.meanLoss(tokens);
-                report.println(Quantities.format(
-                        "Perplexity on %s (%d tokens): %.3f instead of %.3f (%+.2f %%)",
-                        text, tokens.length, Math.exp(after), Math.exp(before), 100 * Math.expm1(after - before)));
-            }
-            return gpt;
+            return quantise(gpt, format, text == null ? null : tokenizer.encode(Files.readString(text)), text, report);
         } catch (IOException | RuntimeException e) {
             gpt.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Quantises a model and reports what it saves and costs.
+     *
+     * @param gpt is closed, unless this fails
+     * @param tokens to measure the perplexity on, or null
+     * @param source where they come from
+     * @return the caller closes it
+     */
+    static Gpt quantise(Gpt gpt, Format format, int[] tokens, Path source, PrintWriter report) {
+        double before = tokens == null ? 0 : gpt.meanLoss(tokens);
+        long bytes = gpt.bytes();
+        Gpt quantised = Quantization.to(format.weights, gpt);
+        try {
+            report.println("Weights in " + format + ": " + Quantities.bytes(quantised.bytes()) + " instead of "
+                    + Quantities.bytes(bytes));
+            if (tokens != null) {
+                double after = quantised.meanLoss(tokens);
+                report.println(Quantities.format(
+                        "Perplexity on %s (%d tokens): %.3f instead of %.3f (%+.2f %%)",
+                        source, tokens.length, Math.exp(after), Math.exp(before), 100 * Math.expm1(after - before)));
+            }
+            return quantised;
+        } catch (RuntimeException e) {
+            quantised.close();
             throw e;
         }
     }

@@ -25,11 +25,11 @@ class HelpTest {
         Outcome outcome = run();
         assertThat(outcome.status()).isZero();
         assertThat(outcome.out())
-                .contains("demo", "pretrain", "tokenize", "generate", "inspect", "backends", "sizes", "test", "bench");
+                .contains("demo", "pretrain", "tokenize", "generate", "inspect", "convert", "backends", "sizes", "test", "bench");
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"demo", "pretrain", "tokenize", "generate", "inspect", "backends", "sizes", "test", "bench"})
+    @ValueSource(strings = {"demo", "pretrain", "tokenize", "generate", "inspect", "convert", "backends", "sizes", "test", "bench"})
     void everyCommandHasHelpWithExamplesThatParse(String command) {
         Outcome outcome = run(command, "--help");
         assertThat(outcome.status()).isZero();

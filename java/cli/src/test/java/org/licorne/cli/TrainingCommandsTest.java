@@ -108,6 +108,46 @@ class TrainingCommandsTest {
     }
 
     @Test
+    void aConvertedModelWritesWhatTheOriginalWritesWhenItIsQuantised() {
+        for (String format : List.of("q8", "q4", "bf16", "none")) {
+            Path converted = temporary.resolve(format);
+            Object[] convert = {"convert", "--backend", "reference", "--model", model, "--output", converted, "--quantize", format};
+            Outcome outcome = format.equals("none") ? run(convert) : run(with(convert, "--text", text));
+            assertThat(outcome.error()).isEmpty();
+            assertThat(outcome.out()).contains("Wrote " + converted, "on the disk instead of");
+            Object[] generate = {"generate", "--backend", "reference", "--prompt", "the uni", "--seed", 5, "--max-new-tokens", 20};
+            Outcome original = format.equals("none")
+                    ? run(with(generate, "--model", model))
+                    : run(with(generate, "--model", model, "--quantize", format));
+            assertThat(run(with(generate, "--model", converted)).out()).isEqualTo(original.out()).isNotBlank();
+            assertThat(run("inspect", "--backend", "reference", "--model", converted, "--text", "the unicorn").out())
+                    .contains("mean loss");
+            if (!format.equals("none")) {
+                assertThat(outcome.out()).contains("Perplexity on " + text, "Weights in " + format);
+                Outcome twice = run("generate", "--model", converted, "--prompt", "a", "--quantize", "q8");
+                assertThat(twice.error()).contains("already", "quantise the original");
+                Outcome again = run("convert", "--backend", "reference", "--model", converted, "--output",
+                        temporary.resolve("again"), "--quantize", "q4");
+                assertThat(again.error()).contains("in " + format + " already", "convert the original");
+                assertThat(temporary.resolve("again")).doesNotExist();
+            }
+        }
+    }
+
+    @Test
+    void convertOverwritesNothing() {
+        Object[] convert = {"convert", "--model", model, "--output", model, "--quantize", "q8"};
+        assertThat(run(convert).error()).contains("exists already");
+        Path output = temporary.resolve("new");
+        Outcome pointless = run("convert", "--model", model, "--output", output, "--quantize", "none", "--text", text);
+        assertThat(pointless.error()).contains("nothing to tell");
+        Outcome unknown = run("convert", "--model", model, "--output", output, "--quantize", "q5");
+        assertThat(unknown.status()).isEqualTo(2);
+        assertThat(unknown.error()).contains("Q8, Q4, BF16, NONE");
+        assertThat(output).doesNotExist();
+    }
+
+    @Test
     void thereMustBeSomethingToResume() {
         Outcome outcome = run("pretrain", "--output", temporary.resolve("none"), "--resume");
         assertThat(outcome.status()).isEqualTo(1);

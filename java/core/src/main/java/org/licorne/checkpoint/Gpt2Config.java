@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.Set;
 import org.licorne.model.GptConfig;
+import org.licorne.tensor.DType;
 
 /**
  * {@code config.json} of a Hugging Face GPT-2 directory. Keys that change nothing about the network (dropout, task
@@ -16,6 +17,9 @@ final class Gpt2Config {
 
     /** Two names of GELU's tanh form. */
     private static final Set<String> ACTIVATIONS = Set.of("gelu_new", "gelu_pytorch_tanh");
+
+    /** Tells other programs that they cannot read the weights; what they are, the weights' file says. */
+    private static final String OWN_QUANTISATION = "licorne";
 
     private final Path file;
     private final JsonNode json;
@@ -42,8 +46,11 @@ final class Gpt2Config {
         requireFlag("scale_attn_by_inverse_layer_idx", false);
         requireFlag("add_cross_attention", false);
         requireFlag("tie_word_embeddings", true);
-        if (!json.path("quantization_config").isMissingNode() && !json.path("quantization_config").isNull()) {
-            throw error("quantization_config", "is set", "quantised models cannot be read");
+        JsonNode quantisation = json.path("quantization_config");
+        if (!quantisation.isMissingNode()
+                && !quantisation.isNull()
+                && !quantisation.path("quant_method").asText().equals(OWN_QUANTISATION)) {
+            throw error("quantization_config", "is set", "of quantised models only Licorne's own can be read");
         }
         int channels = size("n_embd");
         if (!json.path("n_inner").isNull() && !json.path("n_inner").isMissingNode()
@@ -109,8 +116,11 @@ final class Gpt2Config {
         return new CheckpointException(file, "'" + key + "' " + problem + ", but " + rule, null);
     }
 
-    /** @param endOfText the token that begins and ends texts, or -1 if that is not known */
-    static byte[] bytes(GptConfig config, ElementType type, int endOfText) {
+    /**
+     * @param weights what matrices are stored in
+     * @param endOfText the token that begins and ends texts, or -1 if that is not known
+     */
+    static byte[] bytes(GptConfig config, DType weights, int endOfText) {
         ObjectNode json = JsonNodeFactory.instance.objectNode();
         json.putArray("architectures").add("GPT2LMHeadModel");
         json.put("model_type", "gpt2");
@@ -132,12 +142,17 @@ final class Gpt2Config {
         json.putNull("n_inner");
         json.put("n_layer", config.layers());
         json.put("n_positions", config.contextLength());
+        if (weights.isTile()) {
+            json.putObject("quantization_config")
+                    .put("quant_method", OWN_QUANTISATION)
+                    .put("weights", SmallWeights.name(weights));
+        }
         json.put("reorder_and_upcast_attn", false);
         json.put("resid_pdrop", 0.0);
         json.put("scale_attn_by_inverse_layer_idx", false);
         json.put("scale_attn_weights", true);
         json.put("tie_word_embeddings", true);
-        json.put("torch_dtype", type == ElementType.BF16 ? "bfloat16" : "float32");
+        json.put("torch_dtype", weights == DType.BF16 ? "bfloat16" : "float32");
         json.put("use_cache", true);
         json.put("vocab_size", config.vocabularySize());
         return StrictJson.bytes(json);

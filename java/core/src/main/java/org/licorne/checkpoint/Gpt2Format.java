@@ -27,7 +27,22 @@ final class Gpt2Format {
      * @param transposed whether the file holds it (in, out) where memory holds (out, in)
      * @param shape in the file
      */
-    record Entry(String name, boolean transposed, long... shape) {}
+    record Entry(String name, boolean transposed, long... shape) {
+        /** Whether it is a matrix that a quantised model stores in fewer bits: of a linear map, or the token table. */
+        boolean isMatrix() {
+            return transposed || name.equals(TOKEN_TABLE);
+        }
+
+        /** Rows of a matrix in memory: outputs or tokens. */
+        long rows() {
+            return shape[transposed ? 1 : 0];
+        }
+
+        /** Columns of a matrix in memory. */
+        long columns() {
+            return shape[transposed ? 0 : 1];
+        }
+    }
 
     private Gpt2Format() {}
 

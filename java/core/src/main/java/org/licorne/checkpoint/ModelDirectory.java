@@ -15,13 +15,17 @@ import java.util.Set;
 import org.licorne.backend.Backend;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
+import org.licorne.nn.Parameter;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 import org.licorne.tokenize.Tokenizer;
 
 /**
  * A model as a Hugging Face GPT-2 directory: {@code config.json}, {@code model.safetensors}, {@code
- * generation_config.json} and the tokenizer's files. What is written here opens in Python, and the other way round.
- * Stateless and thread-safe; two writers of one directory must not run at the same time.
+ * generation_config.json} and the tokenizer's files. What is written here opens in Python, and the other way round; only
+ * of {@linkplain org.licorne.model.Quantization quantised} models Python reads bf16 alone, since q8 and q4 lie in tiles
+ * of Licorne's own ({@link SmallWeights}, {@link org.licorne.tensor.DType}). Stateless and thread-safe; two writers of one
+ * directory must not run at the same time.
  */
 public final class ModelDirectory {
     static final String WRITING = ".model.writing";
@@ -41,7 +45,8 @@ public final class ModelDirectory {
 
     /**
      * Loads a model; the caller closes it. Weights go from the mapped file to the backend in small pieces. Files may be
-     * sharded, hold F32, F16 or BF16, and name tensors with or without {@code transformer.}.
+     * sharded, hold F32, F16 or BF16, and name tensors with or without {@code transformer.}. A model that was saved
+     * quantised is quantised again, bit by bit: {@link Gpt#weights} says in what; all others have weights in F32.
      *
      * @throws CheckpointException naming the file and tensor if something is missing, damaged or does not fit
      */
@@ -49,11 +54,12 @@ public final class ModelDirectory {
         GptConfig config = readConfig(directory);
         try (Safetensors file = Safetensors.open(directory)) {
             String prefix = file.contains(Gpt2Format.PREFIX + Gpt2Format.TOKEN_TABLE) ? Gpt2Format.PREFIX : "";
-            check(file, prefix, config); // before any memory is taken: the configuration may claim anything
-            Gpt gpt = Gpt.empty(backend, config);
+            DType weights = SmallWeights.of(file);
+            check(file, prefix, config, weights); // before any memory is taken: the configuration may claim anything
+            Gpt gpt = Gpt.empty(backend, config, weights);
             try {
                 Gpt2Format.entries(config)
-                        .forEach(entry -> read(file, prefix, entry, gpt.parameter(entry.name()).tensor()));
+                        .forEach(entry -> read(file, prefix + entry.name(), entry, gpt.parameter(entry.name())));
                 backend.synchronize();
                 return gpt;
             } catch (RuntimeException e) {
@@ -64,13 +70,14 @@ public final class ModelDirectory {
     }
 
     /** Every tensor of the model is there in its shape and a type that can be read, and no other. */
-    private static void check(Safetensors file, String prefix, GptConfig config) {
+    private static void check(Safetensors file, String prefix, GptConfig config, DType weights) {
         Set<String> expected = new HashSet<>();
         Gpt2Format.entries(config).forEach(wanted -> {
             TensorEntry entry = file.entry(prefix + wanted.name());
-            Safetensors.requireShape(entry, wanted.shape());
-            if (!entry.type().readsAsFloat()) {
-                throw entry.error("its type is " + entry.type() + ", but weights must be F32, F16 or BF16", null);
+            if (wanted.isMatrix() && weights != DType.F32) {
+                SmallWeights.check(entry, wanted, weights);
+            } else {
+                checkFloats(entry, wanted);
             }
             expected.add(entry.name());
         });
@@ -82,6 +89,13 @@ public final class ModelDirectory {
                 throw file.entry(name).error("a GPT-2 of " + config.layers() + " layers has no such tensor",
                         "See whether config.json belongs to these weights");
             }
+        }
+    }
+
+    private static void checkFloats(TensorEntry entry, Gpt2Format.Entry wanted) {
+        Safetensors.requireShape(entry, wanted.shape());
+        if (!entry.type().readsAsFloat()) {
+            throw entry.error("its type is " + entry.type() + ", but weights must be F32, F16 or BF16", null);
         }
     }
 
@@ -108,8 +122,16 @@ public final class ModelDirectory {
         }
     }
 
-    private static void read(Safetensors file, String prefix, Gpt2Format.Entry entry, Tensor destination) {
-        String name = prefix + entry.name();
+    private static void read(Safetensors file, String name, Gpt2Format.Entry entry, Parameter parameter) {
+        if (parameter.dtype() == DType.F32) {
+            readFloats(file, name, entry, parameter.tensor());
+        } else {
+            SmallWeights.read(file, name, entry, parameter);
+        }
+    }
+
+    /** Reads numbers as F32 or BF16. */
+    static void readFloats(Safetensors file, String name, Gpt2Format.Entry entry, Tensor destination) {
         if (!entry.transposed()) {
             file.copyTo(name, destination);
             return;
@@ -129,9 +151,9 @@ public final class ModelDirectory {
         }
     }
 
-    /** Saves a model with F32 weights; see {@link #save(Gpt, Tokenizer, Path, ElementType)}. */
+    /** Saves a model with its weights as they are; see {@link #save(Gpt, Tokenizer, Path, ElementType)}. */
     public static void save(Gpt gpt, Tokenizer tokenizer, Path directory) {
-        save(gpt, tokenizer, directory, ElementType.F32);
+        save(Storage.DISK, gpt, tokenizer, directory, gpt.weights() == DType.F32 ? ElementType.F32 : null);
     }
 
     /**
@@ -139,17 +161,23 @@ public final class ModelDirectory {
      * ones, one after the other, the weights last. What else is in the directory stays.
      *
      * @param tokenizer or null: then the directory keeps the tokenizer it has
-     * @param type F32, or BF16 for half the size at three significant digits
+     * @param type F32, or BF16 for half the size at three significant digits, which is F32 again when it is loaded
+     * @throws IllegalArgumentException if the model is quantised: then its weights can only be saved as they are
      * @throws CheckpointException if the disk is full, permission is denied or writing fails otherwise
      */
     public static void save(Gpt gpt, Tokenizer tokenizer, Path directory, ElementType type) {
-        save(Storage.DISK, gpt, tokenizer, directory, type);
-    }
-
-    static void save(Storage storage, Gpt gpt, Tokenizer tokenizer, Path directory, ElementType type) {
         if (type != ElementType.F32 && type != ElementType.BF16) {
             throw new IllegalArgumentException("weights can be saved as F32 or BF16, not as " + type);
         }
+        if (gpt.weights() != DType.F32) {
+            throw new IllegalArgumentException("the model's weights are " + gpt.weights() + " and not " + type
+                    + ": they can only be saved as they are");
+        }
+        save(Storage.DISK, gpt, tokenizer, directory, type);
+    }
+
+    /** @param type of all weights; null for a quantised model */
+    static void save(Storage storage, Gpt gpt, Tokenizer tokenizer, Path directory, ElementType type) {
         if (tokenizer != null && tokenizer.vocabularySize() > gpt.config().vocabularySize()) {
             throw new IllegalArgumentException("the tokenizer has " + tokenizer.vocabularySize()
                     + " ids, more than the model's vocabulary of " + gpt.config().vocabularySize());
@@ -192,20 +220,34 @@ public final class ModelDirectory {
                 }
             }
         }
-        storage.writeFile(directory.resolve(Gpt2Config.FILE_NAME), Gpt2Config.bytes(config, type, endOfText));
+        storage.writeFile(
+                directory.resolve(Gpt2Config.FILE_NAME),
+                Gpt2Config.bytes(config, type == ElementType.BF16 ? DType.BF16 : gpt.weights(), endOfText));
         storage.writeFile(directory.resolve(GENERATION), generationConfig(endOfText));
-        // Python's library wants to be told that the tensors are laid out as PyTorch would.
-        SafetensorsWriter writer = new SafetensorsWriter().metadata("format", "pt");
-        Gpt2Format.entries(config).forEach(entry -> {
-            Tensor tensor = gpt.parameter(entry.name()).tensor();
-            if (entry.transposed()) {
-                writer.add(entry.name(), type, entry.shape(), sink -> Transposition.transpose(
-                        tensor::read, tensor.size(0), tensor.size(1), sink::floats));
-            } else {
-                writer.add(entry.name(), type, tensor);
-            }
-        });
+        SafetensorsWriter writer = new SafetensorsWriter();
+        if (gpt.weights() == DType.F32) {
+            writer.metadata("format", "pt"); // Python wants to be told that tensors are laid out as PyTorch would
+        } else {
+            SmallWeights.describe(writer, gpt.weights());
+        }
+        Gpt2Format.entries(config).forEach(entry -> add(writer, entry, gpt.parameter(entry.name()), type));
         writer.writeTo(storage, directory.resolve(Safetensors.FILE_NAME));
+    }
+
+    private static void add(
+            SafetensorsWriter writer, Gpt2Format.Entry entry, Parameter parameter, ElementType type) {
+        if (parameter.dtype() != DType.F32) {
+            SmallWeights.add(writer, entry, parameter);
+            return;
+        }
+        Tensor tensor = parameter.tensor();
+        ElementType stored = type == null ? ElementType.F32 : type;
+        if (entry.transposed()) {
+            writer.add(entry.name(), stored, entry.shape(), sink -> Transposition.transpose(
+                    tensor::read, tensor.size(0), tensor.size(1), sink::floats));
+        } else {
+            writer.add(entry.name(), stored, tensor);
+        }
     }
 
     private static byte[] generationConfig(int endOfText) {

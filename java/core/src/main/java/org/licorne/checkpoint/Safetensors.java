@@ -229,12 +229,7 @@ public final class Safetensors implements AutoCloseable {
         TensorEntry entry = entry(name);
         requireShape(entry, destination.shape());
         if (entry.type().name().equals(destination.dtype().name())) {
-            for (long done = 0; done < entry.bytes(); ) {
-                ByteBuffer slice = slice(entry, done, CHUNK_BYTES);
-                int now = slice.remaining();
-                destination.buffer().write(destination.byteOffset() + done, slice);
-                done += now;
-            }
+            copyBytes(name, destination);
             return;
         }
         float[] chunk = new float[(int) Math.min(entry.elements(), CHUNK_BYTES / Float.BYTES)];
@@ -242,6 +237,21 @@ public final class Safetensors implements AutoCloseable {
             int now = (int) Math.min(chunk.length, entry.elements() - done);
             read(name, done, chunk, 0, now);
             destination.write(done, chunk, 0, now);
+            done += now;
+        }
+    }
+
+    /** Copies a tensor's bytes straight from the mapping into memory of as many bytes, whatever its type and shape. */
+    void copyBytes(String name, Tensor destination) {
+        TensorEntry entry = entry(name);
+        if (entry.bytes() != destination.bytes()) {
+            throw new IllegalArgumentException(
+                    "tensor '" + name + "' has " + entry.bytes() + " bytes, but its memory " + destination.bytes());
+        }
+        for (long done = 0; done < entry.bytes(); ) {
+            ByteBuffer slice = slice(entry, done, CHUNK_BYTES);
+            int now = slice.remaining();
+            destination.buffer().write(destination.byteOffset() + done, slice);
             done += now;
         }
     }

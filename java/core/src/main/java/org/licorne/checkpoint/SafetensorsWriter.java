@@ -77,7 +77,12 @@ public final class SafetensorsWriter {
 
     /** Adds a tensor as it is, bit by bit; it must stay open until {@link #write}. */
     public SafetensorsWriter add(String name, Tensor tensor) {
-        return add(name, ElementType.of(tensor.dtype()), tensor.shape(), sink -> {
+        return addBytes(name, ElementType.of(tensor.dtype()), tensor.shape(), tensor);
+    }
+
+    /** The same under another type and shape of as many bytes. */
+    SafetensorsWriter addBytes(String name, ElementType type, long[] shape, Tensor tensor) {
+        return add(name, type, shape, sink -> {
             ByteBuffer chunk = ByteBuffer.allocate((int) Math.min(BUFFER_BYTES, tensor.bytes()));
             for (long done = 0; done < tensor.bytes(); ) {
                 chunk.clear().limit((int) Math.min(chunk.capacity(), tensor.bytes() - done));

@@ -53,8 +53,8 @@ public final class Gpt implements AutoCloseable {
         return empty(backend, config, DType.F32);
     }
 
-    /** The same with matrices in BF16, Q8 or Q4; {@link Quantization} fills it. */
-    static Gpt empty(Backend backend, GptConfig config, DType matrices) {
+    /** The same with matrices in BF16, Q8 or Q4, to be filled by {@link Quantization} or from a file. */
+    public static Gpt empty(Backend backend, GptConfig config, DType matrices) {
         return new Gpt(backend, config, matrices);
     }
 

@@ -107,7 +107,7 @@ public final class Parameter {
     private Tensor required(Tensor wanted, String what) {
         if (dtype != DType.F32 && wanted != small) {
             throw new IllegalStateException("parameter " + name + " is stored as " + dtype
-                    + " and has no F32 values: a quantised model can be run and evaluated, not trained or saved");
+                    + " and has no F32 values: a quantised model can be run and evaluated, not trained");
         }
         if (wanted == null) {
             throw new IllegalStateException("parameter " + name + " has no " + what + " yet");

@@ -6,7 +6,8 @@ package org.licorne.tensor;
  * <p>An element of {@link #Q8} or {@link #Q4} is a tile of a matrix of weights, {@value #TILE_ROWS} rows by {@value
  * #TILE_COLUMNS} columns: first a binary16 scale for each row, then the numbers q of which each weight is q times its
  * row's scale. A matrix of (rows, columns) weights is a tensor of ({@code ⌈rows/16⌉, ⌈columns/32⌉}) tiles, and what its
- * last tiles have beyond the matrix is 0.
+ * last tiles have beyond the matrix is 0. Files hold tiles as they are, so another layout is another version of the
+ * files: see {@link org.licorne.checkpoint.ModelDirectory}.
  */
 public enum DType {
     /** IEEE 754 binary32. */

@@ -26,6 +26,7 @@ import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
 import org.licorne.model.GptConfig;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.Shapes;
 
 /** Files as they come, and files that somebody has tampered with. */
@@ -151,7 +152,7 @@ class SafetensorsPropertyTest {
     void survivesConfigurationsThatWereTamperedWith(
             @ForAll @IntRange(min = 0, max = 3) int kind, @ForAll @IntRange(max = 600) int at, @ForAll byte value)
             throws IOException {
-        byte[] json = Gpt2Config.bytes(new GptConfig(11, 5, 6, 2, 3), ElementType.F32, 10);
+        byte[] json = Gpt2Config.bytes(new GptConfig(11, 5, 6, 2, 3), DType.F32, 10);
         int position = at % json.length;
         byte[] tampered =
                 switch (kind) {
