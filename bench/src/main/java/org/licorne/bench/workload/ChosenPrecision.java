@@ -17,7 +17,11 @@ final class ChosenPrecision implements Backend {
 
     /** The backend itself for fp32. @throws org.licorne.backend.BackendUnavailableException if it lacks the precision */
     static Backend of(Backend backend, String precision) {
-        return precision.equals("bf16") ? new ChosenPrecision(backend, Precision.BF16) : backend;
+        if (!precision.equals("bf16")) {
+            return backend;
+        }
+        backend.require(Precision.BF16);
+        return new ChosenPrecision(backend, Precision.BF16);
     }
 
     @Override

@@ -74,7 +74,7 @@ final class BackendOptions {
         }
         Backend opened = backend == null ? Backends.open() : Backends.open(backend);
         try {
-            opened.kernels(precision(opened));
+            opened.require(precision(opened));
             return opened;
         } catch (RuntimeException e) {
             opened.close();

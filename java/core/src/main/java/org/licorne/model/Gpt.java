@@ -143,6 +143,7 @@ public final class Gpt implements AutoCloseable {
      * @throws org.licorne.backend.BackendUnavailableException if the backend lacks it; nothing changes then
      */
     public Gpt computeIn(Precision chosen) {
+        backend.require(chosen);
         kernels = backend.kernels(chosen);
         precision = chosen;
         return this;
