@@ -1,15 +1,13 @@
-// Matrix products for AVX-512, in float and in bfloat16 with float sums.
+// Matrix products for AVX-512, in float and in bfloat16 with float sums: packing and the micro-kernel. How a product is cut
+// and who packs what: gemm.cc.
 //
-// A task's tile of C is gone through block by block along the depth (512). The block of B is packed into panels of 64
-// columns, in bfloat16 as pairs of depths side by side, as vdpbf16ps wants them; for every 48 rows the block of A is packed
-// (in float only if it comes transposed). The micro-kernel then keeps 6 x 64 sums in 24 registers: per depth 4 loads of B
-// from the second-level cache and 6 broadcasts of A from the first serve 24 multiply-adds. Inputs are float in memory;
-// rounding to bfloat16 happens while packing, which is a copy anyway: no second copy of weights or activations exists.
-//
-// On Zen 4 the micro-kernel alone reaches 93 to 98 % (float) and 92 to 99 % (bfloat16) of the peak. Sets without AVX-512
-// use OpenBLAS (linear.cc).
+// The micro-kernel keeps 6 x 64 sums in 24 registers: per step 4 loads of B and 6 broadcasts of A serve 24 multiply-adds.
+// B comes in panels of 64 columns, in bfloat16 as pairs of depths side by side, as vdpbf16ps wants them. Inputs are float in
+// memory; rounding to bfloat16 happens while packing, which is a copy anyway: no second copy of weights exists.
+// While it multiplies it asks for the lines of C that it will end on, and for what is packed next: neither then waits for
+// memory.
 #include "cpu/product.h"
-#include "ops/linear/gemm_task.h"
+#include "ops/linear/gemm.h"
 
 namespace licorne {
 
@@ -17,115 +15,177 @@ namespace licorne {
 
 namespace {
 
-static_assert(kVectors * W == kGemmPanelColumns && kGemmPanelRows % kRows == 0 && kGemmPanelRows % W == 0, "panels");
+static_assert(kVectors * W == kGemmColumns && kRows == kGemmRows, "the micro-kernel's size");
 
-// Packs `depths` x `width` of an operand as [step][stride], a 32-bit unit per step and column; columns up to `padded`
-// (a multiple of 16) and depths up to the step become 0. Element (k,j) is p[k depth_stride + j column_stride].
+static_assert(kGemmBeat <= W, "packed rows are filled up to whole vectors");
+
+// W units of each of W lines that run along the depth, as columns: units[s] holds step s of all lines.
 template <typename P>
-inline void pack(float* target, int64_t stride, const float* p, int64_t depth_stride, int64_t column_stride,
-                 int64_t depths, int64_t width, int64_t padded) {
-  const int64_t steps = (depths + P::kPair - 1) / P::kPair;
-  if (column_stride == 1) {
+inline void load_across(vf units[W], const GemmOperand& x, int64_t line, int64_t lines, int64_t step, int64_t depths) {
+  for (int64_t r = 0; r < W; r++)
+    units[r] = line + r < lines
+                   ? P::along(x.p + (line + r) * x.line_stride + step * P::kPair, depths - step * P::kPair)
+                   : zero();
+  transpose(units);
+}
+
+template <typename P>
+inline void pack_rows(float* target, int64_t stride, const GemmOperand& a, int64_t rows, int64_t depths) {
+  const int64_t steps = gemm_steps(depths, P::kPair);
+  if (a.depth_stride == 1) {
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t step = 0; step < steps; step += W)
+        store(target + r * stride + step,
+              P::along(a.p + r * a.line_stride + step * P::kPair, depths - step * P::kPair));
+    return;
+  }
+  for (int64_t step = 0; step < steps; step += W)
+    for (int64_t r = 0; r < rows; r += W) {
+      vf units[W];
+      for (int64_t s = 0; s < W; s++) {
+        const int64_t depth = (step + s) * P::kPair;
+        units[s] = P::down(a.p + depth * a.depth_stride + r, a.depth_stride, depths - depth, rows - r);
+      }
+      transpose(units);
+      const int64_t count = rows - r < W ? rows - r : W;
+      for (int64_t i = 0; i < count; i++) store(target + (r + i) * stride + step, units[i]);
+    }
+}
+
+template <typename P>
+inline void pack_panel(float* target, const GemmOperand& b, int64_t columns, int64_t depths) {
+  const int64_t steps = gemm_steps(depths, P::kPair);
+  if (b.line_stride == 1) {
     for (int64_t step = 0; step < steps; step++) {
-      const float* row = p + step * P::kPair * depth_stride;
-      const int64_t there = depths - step * P::kPair;
-      for (int64_t j = 0; j < padded; j += W)
-        store(target + step * stride + j, P::down(row + j, depth_stride, there, width - j));
+      const int64_t depth = step * P::kPair;
+      for (int64_t j = 0; j < kGemmColumns; j += W)
+        store(target + step * kGemmColumns + j,
+              P::down(b.p + depth * b.depth_stride + j, b.depth_stride, depths - depth, columns - j));
     }
     return;
   }
-  for (int64_t j = 0; j < padded; j += W)
+  for (int64_t j = 0; j < kGemmColumns; j += W)
     for (int64_t step = 0; step < steps; step += W) {
       vf units[W];
-      for (int64_t r = 0; r < W; r++)
-        units[r] = j + r < width ? P::along(p + (j + r) * column_stride + step * P::kPair, depths - step * P::kPair)
-                                 : zero();
-      transpose(units);
+      load_across<P>(units, b, j, columns, step, depths);
       const int64_t count = steps - step < W ? steps - step : W;
-      for (int64_t s = 0; s < count; s++) store(target + (step + s) * stride + j, units[s]);
+      for (int64_t s = 0; s < count; s++) store(target + (step + s) * kGemmColumns + j, units[s]);
     }
 }
 
-// Sums of R rows and 64 columns. a: unit (i, step) is a[i a_row + step a_step]; b: [step][64].
-template <typename P, int R>
-inline void sums_of(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps,
-                    const float* start, int64_t start_row) {
-  vf sums[R][kVectors];
-  for (int i = 0; i < R; i++)
-    for (int j = 0; j < kVectors; j++)
-      sums[i][j] = start == nullptr ? zero() : load(start + i * start_row + j * W);
-  for (int64_t step = 0; step < steps; step++) {
-    vf columns[kVectors];
-    for (int j = 0; j < kVectors; j++) columns[j] = load(b + step * kGemmPanelColumns + j * W);
-    for (int i = 0; i < R; i++)
-      for (int j = 0; j < kVectors; j++)
-        sums[i][j] = P::multiply_add(all(a[i * a_row + step * a_step]), columns[j], sums[i][j]);
+// Goes through memory that will be wanted soon, a few lines at a beat: more of them in flight would hold up the loads from
+// the second-level cache.
+class Ahead {
+ public:
+  Ahead(const GemmAhead& memory, int64_t beats) : memory_(memory) {
+    const int64_t lines = memory.runs * ((memory.bytes + 63) / 64);
+    per_beat_ = beats > 0 ? (lines + beats - 1) / beats : 0;
+    if (per_beat_ > 4) per_beat_ = 4;
   }
-  for (int i = 0; i < R; i++)
-    for (int j = 0; j < kVectors; j++) store(c + i * c_row + j * W, sums[i][j]);
-}
-
-template <typename P>
-inline void some_rows(int64_t rows, float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_step, const float* b,
-                      int64_t steps, const float* start, int64_t start_row) {
-  switch (rows) {
-    case 1: sums_of<P, 1>(c, c_row, a, a_row, a_step, b, steps, start, start_row); break;
-    case 2: sums_of<P, 2>(c, c_row, a, a_row, a_step, b, steps, start, start_row); break;
-    case 3: sums_of<P, 3>(c, c_row, a, a_row, a_step, b, steps, start, start_row); break;
-    case 4: sums_of<P, 4>(c, c_row, a, a_row, a_step, b, steps, start, start_row); break;
-    case 5: sums_of<P, 5>(c, c_row, a, a_row, a_step, b, steps, start, start_row); break;
-    default: sums_of<P, 6>(c, c_row, a, a_row, a_step, b, steps, start, start_row); break;
-  }
-}
-
-template <typename P>
-inline void multiply(const GemmTask& t) {
-  float* b_panels = t.scratch;                                // [N/64][steps][64]
-  float* a_panel = b_panels + kGemmDepth * kGemmColumns;      // [48][depth] or [steps][48]
-  float* edge = a_panel + kGemmDepth * kGemmPanelRows;        // a tile that hangs over C's last column
-  const bool rows_in_place = P::kPair == 1 && t.a_depth == 1;
-  for (int64_t depth = 0; depth < t.K; depth += kGemmDepth) {
-    const int64_t depths = t.K - depth < kGemmDepth ? t.K - depth : kGemmDepth;
-    const int64_t steps = (depths + P::kPair - 1) / P::kPair;
-    const float* b = t.b + depth * t.b_depth;
-    for (int64_t j = 0; j < t.N; j += kGemmPanelColumns)
-      pack<P>(b_panels + j * steps, kGemmPanelColumns, b + j * t.b_column, t.b_depth, t.b_column, depths, t.N - j,
-              kGemmPanelColumns);
-    for (int64_t i = 0; i < t.M; i += kGemmPanelRows) {
-      const int64_t rows = t.M - i < kGemmPanelRows ? t.M - i : kGemmPanelRows;
-      const float* a = t.a + i * t.a_row + depth * t.a_depth;
-      int64_t a_row = t.a_row, a_step = 1;
-      if (!rows_in_place && t.a_depth == 1) {
-        a_row = kGemmDepth / P::kPair;
-        for (int64_t r = 0; r < rows; r++)
-          for (int64_t step = 0; step < steps; step += W)
-            store(a_panel + r * a_row + step, P::along(a + r * t.a_row + step * P::kPair, depths - step * P::kPair));
-        a = a_panel;
-      } else if (!rows_in_place) {
-        a_row = 1;
-        a_step = kGemmPanelRows;
-        pack<P>(a_panel, kGemmPanelRows, a, t.a_depth, 1, depths, rows, kGemmPanelRows);
-        a = a_panel;
+  inline void beat() {
+    for (int64_t i = 0; i < per_beat_ && memory_.runs > 0; i++) {
+      __builtin_prefetch(memory_.p + at_, 0, 2);
+      at_ += 64;
+      if (at_ >= memory_.bytes) {
+        at_ = 0;
+        memory_.p += memory_.stride;
+        memory_.runs--;
       }
-      for (int64_t j = 0; j < t.N; j += kGemmPanelColumns) {
-        const float* panel = b_panels + j * steps;
-        const int64_t columns = t.N - j < kGemmPanelColumns ? t.N - j : kGemmPanelColumns;
-        for (int64_t r = 0; r < rows; r += kRows) {
-          const int64_t count = rows - r < kRows ? rows - r : kRows;
-          float* c = t.c + (i + r) * t.c_row + j;
-          const bool onto_c = depth > 0 || t.accumulate;
-          if (columns == kGemmPanelColumns) {
-            const float* start = onto_c ? c : t.bias == nullptr ? nullptr : t.bias + j;
-            some_rows<P>(count, c, t.c_row, a + r * a_row, a_row, a_step, panel, steps, start, onto_c ? t.c_row : 0);
-            continue;
-          }
-          some_rows<P>(count, edge, kGemmPanelColumns, a + r * a_row, a_row, a_step, panel, steps, nullptr, 0);
-          for (int64_t row = 0; row < count; row++)
-            for (int64_t column = 0; column < columns; column++) {
-              const float start = onto_c ? c[row * t.c_row + column] : t.bias == nullptr ? 0.0f : t.bias[j + column];
-              c[row * t.c_row + column] = start + edge[row * kGemmPanelColumns + column];
-            }
-        }
+    }
+  }
+
+ private:
+  GemmAhead memory_;
+  int64_t at_ = 0, per_beat_;
+};
+
+// The sums of R rows and 64 columns.
+template <typename P, int R>
+struct Sums {
+  vf v[R][kVectors];
+
+  inline void beat(const float* a, int64_t a_row, const float* b) {
+#pragma GCC unroll 4
+    for (int64_t step = 0; step < kGemmBeat; step++) {
+      const vf b0 = load(b + step * kGemmColumns), b1 = load(b + step * kGemmColumns + W),
+               b2 = load(b + step * kGemmColumns + 2 * W), b3 = load(b + step * kGemmColumns + 3 * W);
+#pragma GCC unroll 6
+      for (int i = 0; i < R; i++) {
+        const vf x = all(a[i * a_row + step]);
+        v[i][0] = P::multiply_add(x, b0, v[i][0]);
+        v[i][1] = P::multiply_add(x, b1, v[i][1]);
+        v[i][2] = P::multiply_add(x, b2, v[i][2]);
+        v[i][3] = P::multiply_add(x, b3, v[i][3]);
+      }
+    }
+  }
+};
+
+// R rows of C, of which `columns` are there; start is what the sums are added to, or null.
+template <typename P, int R>
+inline void rows_of(float* c, int64_t c_row, const float* a, int64_t a_row, const float* b, int64_t steps, int64_t columns,
+                    const float* start, int64_t start_row, Ahead& ahead) {
+  Sums<P, R> sums;
+#pragma GCC unroll 6
+  for (int i = 0; i < R; i++)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; j++) sums.v[i][j] = zero();
+  const float* const end = b + steps * kGemmColumns;
+  const float* const last_row = c + R * c_row;
+  for (const float* row = c; b < end; b += kGemmBeat * kGemmColumns, a += kGemmBeat) {
+    if (row < last_row) {
+      for (int j = 0; j < kVectors; j++) __builtin_prefetch(row + j * W, 1, 3);
+      row += c_row;
+    } else {
+      ahead.beat();
+    }
+    sums.beat(a, a_row, b);
+  }
+#pragma GCC unroll 6
+  for (int i = 0; i < R; i++)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; j++) {
+      const int64_t count = columns - j * W;
+      if (count >= W) {
+        const vf sum = start == nullptr ? sums.v[i][j] : add(load(start + i * start_row + j * W), sums.v[i][j]);
+        store(c + i * c_row + j * W, sum);
+      } else if (count > 0) {
+        const vf sum =
+            start == nullptr ? sums.v[i][j] : add(load_first(start + i * start_row + j * W, count), sums.v[i][j]);
+        store_first(c + i * c_row + j * W, sum, count);
+      }
+    }
+}
+
+template <int R>
+struct Count {
+  static constexpr int value = R;
+};
+
+template <typename P>
+inline void multiply(const GemmBlock& block) {
+  const int64_t groups = (block.rows + kRows - 1) / kRows;
+  const int64_t panels = (block.columns + kGemmColumns - 1) / kGemmColumns;
+  const int64_t beats = block.steps / kGemmBeat - kRows;
+  Ahead ahead(block.ahead, beats > 0 ? groups * panels * beats : 0);
+  for (int64_t j = 0; j < block.columns; j += kGemmColumns) {
+    const float* b = block.b + j * block.steps;
+    const int64_t columns = block.columns - j < kGemmColumns ? block.columns - j : kGemmColumns;
+    for (int64_t i = 0; i < block.rows; i += kRows) {
+      float* c = block.c + i * block.c_row + j;
+      const float* a = block.a + i * block.a_row;
+      const float* start = block.onto_c ? c : block.bias == nullptr ? nullptr : block.bias + j;
+      const int64_t start_row = block.onto_c ? block.c_row : 0;
+      const auto rows = [&](auto count) {
+        rows_of<P, decltype(count)::value>(c, block.c_row, a, block.a_row, b, block.steps, columns, start, start_row, ahead);
+      };
+      switch (block.rows - i) {
+        case 1: rows(Count<1>{}); break;
+        case 2: rows(Count<2>{}); break;
+        case 3: rows(Count<3>{}); break;
+        case 4: rows(Count<4>{}); break;
+        case 5: rows(Count<5>{}); break;
+        default: rows(Count<6>{}); break;
       }
     }
   }
@@ -133,10 +193,14 @@ inline void multiply(const GemmTask& t) {
 
 }  // namespace
 
-void LICORNE_ISA_NAME(gemm_f32)(const GemmTask& task) { multiply<FloatProduct>(task); }
+extern const GemmKernels LICORNE_ISA_NAME(gemm_f32);
+const GemmKernels LICORNE_ISA_NAME(gemm_f32) = {1, pack_rows<FloatProduct>, pack_panel<FloatProduct>,
+                                                multiply<FloatProduct>};
 
 #if defined(__AVX512BF16__)
-void LICORNE_ISA_NAME(gemm_bf16)(const GemmTask& task) { multiply<BFloat16Product>(task); }
+extern const GemmKernels LICORNE_ISA_NAME(gemm_bf16);
+const GemmKernels LICORNE_ISA_NAME(gemm_bf16) = {2, pack_rows<BFloat16Product>, pack_panel<BFloat16Product>,
+                                                 multiply<BFloat16Product>};
 #endif
 
 #endif

@@ -7,14 +7,12 @@
 #include <cblas.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
 #include <cstring>
 
 #include "common/check.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"
-#include "ops/linear/gemm_task.h"
+#include "ops/linear/gemm.h"
 
 extern "C" void openblas_set_num_threads(int threads);
 
@@ -26,85 +24,26 @@ LICORNE_ISA_DECLARE(void, add_column_sums_f32,
                     (float* sums, const float* x, int64_t N, int64_t stride, int64_t begin, int64_t end));
 
 #if defined(LICORNE_X86)
-void gemm_f32__avx512(const GemmTask& task);
-void gemm_f32__avx512_bf16(const GemmTask& task);
-void gemm_bf16__avx512_bf16(const GemmTask& task);
+extern const GemmKernels gemm_f32__avx512;
+extern const GemmKernels gemm_f32__avx512_bf16;
+extern const GemmKernels gemm_bf16__avx512_bf16;
 #endif
 
 namespace {
 
-using Gemm = void (*)(const GemmTask& task);
-
 // The product for the instruction set in use, or null for OpenBLAS.
-Gemm own_gemm(const char* op, int32_t precision) {
+const GemmKernels* own_gemm(const char* op, int32_t precision) {
   const licorne_cpu_isa isa = active_isa();
   if (precision != LICORNE_F32 && precision != LICORNE_BF16)
     throw Error(LICORNE_INVALID_ARGUMENT, "%s: unknown precision %d", op, precision);
 #if defined(LICORNE_X86)
-  if (isa == LICORNE_CPU_AVX512_BF16) return precision == LICORNE_BF16 ? gemm_bf16__avx512_bf16 : gemm_f32__avx512_bf16;
-  if (isa == LICORNE_CPU_AVX512 && precision == LICORNE_F32) return gemm_f32__avx512;
+  if (isa == LICORNE_CPU_AVX512_BF16) return precision == LICORNE_BF16 ? &gemm_bf16__avx512_bf16 : &gemm_f32__avx512_bf16;
+  if (isa == LICORNE_CPU_AVX512 && precision == LICORNE_F32) return &gemm_f32__avx512;
 #endif
   if (precision == LICORNE_BF16)
     throw Error(LICORNE_UNSUPPORTED, "%s: the instruction set in use has no bfloat16 products", op);
   (void)isa;
   return nullptr;
-}
-
-// Rows of the micro-kernel; tiles of whole groups waste none.
-constexpr int64_t kRowGrain = 6;
-
-int64_t round_to(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-
-// A thread's scratch for packing, taken at its first product and given back when it ends.
-float* gemm_scratch() {
-  struct Scratch {
-    Scratch() {
-      if (posix_memalign(&memory, 64, kGemmScratchFloats * sizeof(float)) != 0) memory = nullptr;
-    }
-    ~Scratch() { free(memory); }
-    void* memory = nullptr;
-  };
-  thread_local Scratch scratch;
-  return static_cast<float*>(scratch.memory);
-}
-
-// Runs the whole product in tiles, about four per thread, so that a delayed thread costs little. How it is cut does not
-// show in the result: every element is summed along the depth in one order.
-void run(Gemm gemm, const GemmTask& whole) {
-  const int64_t wanted = 4 * static_cast<int64_t>(pool_threads());
-  int64_t rows = kGemmRows, columns = kGemmColumns;
-  const auto down_by = [&](int64_t step) { return (whole.M + step - 1) / step; };
-  const auto across_by = [&](int64_t step) { return (whole.N + step - 1) / step; };
-  // Halving the side that is packed for less: a wide tile saves packing of A, a high one of B.
-  while (down_by(rows) * across_by(columns) < wanted && (rows > 2 * kGemmPanelRows || columns > 2 * kGemmPanelColumns)) {
-    if (rows > 2 * kGemmPanelRows && (rows >= columns || columns <= 2 * kGemmPanelColumns))
-      rows /= 2;
-    else
-      columns /= 2;
-  }
-  const int64_t down = down_by(rows), across = across_by(columns);
-  // Even shares instead of a small rest.
-  rows = round_to((whole.M + down - 1) / down, kRowGrain);
-  columns = round_to((whole.N + across - 1) / across, kGemmPanelColumns);
-  std::atomic<bool> no_memory{false};
-  parallel_for(down * across, [&](int64_t index, int) {
-    const int64_t i = index % down * rows, j = index / down * columns;
-    GemmTask task = whole;
-    task.c += i * whole.c_row + j;
-    task.a += i * whole.a_row;
-    task.b += j * whole.b_column;
-    task.M = std::min(rows, whole.M - i);
-    task.N = std::min(columns, whole.N - j);
-    if (task.M <= 0 || task.N <= 0) return;
-    if (task.bias != nullptr) task.bias += j;
-    task.scratch = gemm_scratch();
-    if (task.scratch == nullptr) {
-      no_memory.store(true);
-    } else {
-      gemm(task);
-    }
-  });
-  if (no_memory.load()) throw std::bad_alloc();
 }
 
 // Up to here reading the weights costs more than multiplying (measured on Zen 4: the two kernels meet at 16 rows).
@@ -173,7 +112,7 @@ int32_t licorne_cpu_linear_forward(float* out, const float* x, const float* weig
     check_pointer("linear_forward", "out", out, N * OC);
     check_pointer("linear_forward", "x", x, N * C);
     check_pointer("linear_forward", "weight", weight, N > 0 ? OC * C : 0);
-    const Gemm gemm = own_gemm("linear_forward", precision);
+    const GemmKernels* own = own_gemm("linear_forward", precision);
     if (N * OC == 0) return;
     if (N <= kFewRows) {
       parallel_chunks(OC, kFewRowsOutputs, [&](int64_t begin, int64_t end, int) {
@@ -181,8 +120,8 @@ int32_t licorne_cpu_linear_forward(float* out, const float* x, const float* weig
       });
       return;
     }
-    if (gemm != nullptr && C > 0) {
-      run(gemm, {out, OC, x, C, 1, weight, 1, C, N, OC, C, bias, false, nullptr});
+    if (own != nullptr && C > 0) {
+      gemm(*own, out, {x, C, 1}, {weight, C, 1}, N, OC, C, bias, false);
       return;
     }
     use_our_threads_only();
@@ -212,14 +151,14 @@ int32_t licorne_cpu_linear_backward_input(float* dx, const float* dout, const fl
     check_pointer("linear_backward_input", "dx", dx, N * C);
     check_pointer("linear_backward_input", "dout", dout, N * OC);
     check_pointer("linear_backward_input", "weight", weight, N > 0 ? OC * C : 0);
-    const Gemm gemm = own_gemm("linear_backward_input", precision);
+    const GemmKernels* own = own_gemm("linear_backward_input", precision);
     if (N * C == 0) return;
     if (OC == 0) {
       memset(dx, 0, static_cast<size_t>(N * C) * sizeof(float));
       return;
     }
-    if (gemm != nullptr) {
-      run(gemm, {dx, C, dout, OC, 1, weight, C, 1, N, C, OC, nullptr, false, nullptr});
+    if (own != nullptr) {
+      gemm(*own, dx, {dout, OC, 1}, {weight, 1, C}, N, C, OC, nullptr, false);
       return;
     }
     use_our_threads_only();
@@ -237,11 +176,11 @@ int32_t licorne_cpu_linear_backward_weight(float* dweight, float* dbias, const f
     check_pointer("linear_backward_weight", "dweight", dweight, N > 0 ? OC * C : 0);
     check_pointer("linear_backward_weight", "dout", dout, N * OC);
     check_pointer("linear_backward_weight", "x", x, N * C);
-    const Gemm gemm = own_gemm("linear_backward_weight", precision);
+    const GemmKernels* own = own_gemm("linear_backward_weight", precision);
     if (N * OC == 0) return;
     use_our_threads_only();
-    if (C > 0 && gemm != nullptr)
-      run(gemm, {dweight, C, dout, 1, OC, x, C, 1, OC, C, N, nullptr, true, nullptr});
+    if (C > 0 && own != nullptr)
+      gemm(*own, dweight, {dout, 1, OC}, {x, 1, C}, OC, C, N, nullptr, true);
     else if (C > 0)
       Tiles(OC, C).run([&](int64_t row, int64_t rows, int64_t column, int64_t columns) {
         sgemm(true, false, rows, columns, N, dout + row, OC, x + column, C, 1.0f, dweight + row * C + column, C);
