@@ -1,0 +1,94 @@
+// Errors of the CUDA runtime and faults that kernels leave, as statuses and texts.
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+
+#include "cuda/launch.h"
+
+namespace licorne {
+namespace {
+
+std::mutex sticky_lock;
+char sticky_text[256] = "";
+
+// After these every call of the process fails until it ends: the first one is what explains the others.
+bool ruins_context(cudaError_t error) {
+  switch (error) {
+    case cudaErrorECCUncorrectable:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure: return true;
+    default: return false;
+  }
+}
+
+licorne_status status_of(cudaError_t error) {
+  switch (error) {
+    case cudaErrorMemoryAllocation: return LICORNE_OUT_OF_MEMORY;
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorInvalidPtx:
+    case cudaErrorUnsupportedPtxVersion:
+    case cudaErrorInsufficientDriver:
+    case cudaErrorNoDevice: return LICORNE_UNSUPPORTED;
+    default: return LICORNE_DEVICE_ERROR;
+  }
+}
+
+const char* fault_name(int32_t op) {
+  switch (op) {
+    case kFaultEmbeddingTokens: return "embedding: tokens";
+    case kFaultEmbeddingPositions: return "embedding: positions";
+    case kFaultCrossEntropyTargets: return "cross_entropy: targets";
+    case kFaultAttentionDecodeLengths: return "attention_decode: key_lengths";
+    case kFaultKeyValuePositions: return "key_value_append: positions";
+    case kFaultSampling: return "sample: tokens";
+    default: return "unknown op: indices";
+  }
+}
+
+}  // namespace
+
+void check_cuda(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  const std::lock_guard<std::mutex> lock(sticky_lock);
+  if (ruins_context(error) && sticky_text[0] == 0)
+    snprintf(sticky_text, sizeof sticky_text, "%s: %s: %s", what, cudaGetErrorName(error), cudaGetErrorString(error));
+  if (sticky_text[0] != 0)
+    throw Error(LICORNE_DEVICE_ERROR, "the device cannot be used any more in this process since: %s", sticky_text);
+  throw Error(status_of(error), "%s: %s: %s", what, cudaGetErrorName(error), cudaGetErrorString(error));
+}
+
+int multiprocessors() {
+  constexpr int kDevices = 64;
+  static std::atomic<int> counts[kDevices];
+  int device = 0, count = 0;
+  check_cuda(cudaGetDevice(&device), "asking for the device");
+  if (device < kDevices) count = counts[device].load(std::memory_order_relaxed);
+  if (count > 0) return count;
+  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "asking for the multiprocessors");
+  if (device < kDevices) counts[device].store(count, std::memory_order_relaxed);
+  return count;
+}
+
+}  // namespace licorne
+
+const char* licorne_cuda_sticky_error(void) { return licorne::sticky_text; }
+
+int32_t licorne_cuda_check_fault(const int32_t* fault) {
+  using namespace licorne;
+  return guarded([&] {
+    Fault found;
+    memcpy(&found, fault, sizeof found);
+    if (found.op == kFaultNone) return;
+    const long long place = 0x7fffffffLL - static_cast<long long>(found.first >> 32);
+    throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is outside 0 to %d", fault_name(found.op), place,
+                static_cast<int32_t>(found.first & 0xffffffffu), found.size - 1);
+  });
+}

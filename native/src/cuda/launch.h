@@ -1,0 +1,112 @@
+// Launching kernels, and what every .cu file needs around them: errors, shared memory, the type of a tensor. The emulator
+// of the tests (test/cuda_emulation) gives this file other bodies for the device's own mechanisms.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "common/check.h"
+#include "licorne/cuda.h"
+
+namespace licorne {
+
+// Throws what a call of the runtime returned, unless it is cudaSuccess. The first error that ruins the context is kept for
+// licorne_cuda_sticky_error.
+void check_cuda(cudaError_t error, const char* what);
+
+inline cudaStream_t stream_of(void* stream) { return static_cast<cudaStream_t>(stream); }
+
+// A variable in shared memory: LICORNE_SHARED(float, sums, [32][33]).
+#if defined(LICORNE_CUDA_EMULATION)
+#define LICORNE_SHARED(type, name, extent)                      \
+  using name##_type = type extent;                              \
+  static ::emulation::SharedVariable<name##_type> name##_place; \
+  name##_type& name = name##_place.value()
+#else
+#define LICORNE_SHARED(type, name, extent) __shared__ __align__(16) type name extent
+#endif
+
+// The launch's dynamic shared memory, aligned to 16 bytes (to 1024 if nothing is declared before it).
+template <typename T>
+__device__ __forceinline__ T* dynamic_shared_memory() {
+#if defined(LICORNE_CUDA_EMULATION)
+  return reinterpret_cast<T*>(::emulation::dynamic_shared);
+#else
+  extern __shared__ __align__(1024) unsigned char licorne_dynamic_shared[];
+  return reinterpret_cast<T*>(licorne_dynamic_shared);
+#endif
+}
+
+constexpr int64_t kDefaultSharedBytes = 48 << 10;  // more has to be asked for
+constexpr int kWarp = 32;
+
+// Runs the kernel on the stream. A grid without blocks does nothing, as an op without elements.
+template <typename... Parameters, typename... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, int64_t shared_bytes, void* stream,
+            Arguments... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+#if defined(LICORNE_CUDA_EMULATION)
+  (void)stream;
+  ::emulation::launch(grid, block, static_cast<size_t>(shared_bytes),
+                      [&] { kernel(static_cast<Parameters>(arguments)...); });
+#else
+  if (shared_bytes > kDefaultSharedBytes)
+    check_cuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(shared_bytes)),
+               "shared memory of a kernel");
+  kernel<<<grid, block, static_cast<size_t>(shared_bytes), stream_of(stream)>>>(static_cast<Parameters>(arguments)...);
+#endif
+  check_cuda(cudaGetLastError(), "kernel launch");
+}
+
+__host__ __device__ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Blocks for that many pieces of work in a kernel that goes over them with the stride of its grid: at most so many that the
+// largest device is full several times over.
+constexpr int64_t kMostBlocks = 8192;
+inline dim3 grid_of(int64_t pieces, int64_t pieces_per_block) {
+  const int64_t blocks = ceil_div(pieces, pieces_per_block);
+  return dim3(static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks));
+}
+
+// Of the device that the calling thread uses: kernels that keep sums in registers over many rows fit their grid to it.
+int multiprocessors();
+
+inline bool aligned16(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
+template <typename... Pointers>
+bool aligned16(const void* first, Pointers... others) {
+  return aligned16(first) && aligned16(others...);
+}
+
+// The first index out of its table's range, in 16 bytes that the caller zeroed. The op's number and the table's size are
+// the same from every thread that writes them; of several bad indices the one nearest the start remains.
+struct Fault {
+  int32_t op;
+  int32_t size;
+  unsigned long long first;  // 2^31 - 1 - place, then the index
+};
+static_assert(sizeof(Fault) == 4 * LICORNE_CUDA_FAULT_WORDS, "the header says how large it is");
+
+// Which index of which op; the texts are in device.cu.
+enum FaultOp : int32_t {
+  kFaultNone,
+  kFaultEmbeddingTokens,
+  kFaultEmbeddingPositions,
+  kFaultCrossEntropyTargets,
+  kFaultAttentionDecodeLengths,
+  kFaultKeyValuePositions,
+  kFaultSampling,
+  kFaultCount
+};
+
+__device__ __forceinline__ void report_fault(int32_t* fault, FaultOp op, int64_t place, int32_t index, int64_t size) {
+  if (fault == nullptr) return;
+  Fault* found = reinterpret_cast<Fault*>(fault);
+  if (atomicCAS(&found->op, static_cast<int32_t>(kFaultNone), static_cast<int32_t>(op)) != kFaultNone && found->op != op) return;
+  found->size = static_cast<int32_t>(size);
+  const unsigned long long near_start = 0x7fffffff - (place < 0x7ffffffe ? place : 0x7ffffffe);
+  atomicMax(&found->first, near_start << 32 | static_cast<uint32_t>(index));
+}
+
+}  // namespace licorne

@@ -1,0 +1,22 @@
+// Exponentials and reciprocals at the accuracy of the element type: float gets what float can hold, bfloat16 the fast
+// instructions, whose errors (about 2^-21) are far below its rounding (2^-9).
+#pragma once
+
+#include "cuda/element.h"
+
+namespace licorne {
+
+template <typename T>
+__device__ __forceinline__ float exponential(float x) {
+  if constexpr (sizeof(T) == 4) return expf(x);
+  return __expf(x);
+}
+
+// a / (1 + e) for e >= 0, infinity included.
+template <typename T>
+__device__ __forceinline__ float over_one_plus(float a, float e) {
+  if constexpr (sizeof(T) == 4) return a / (1.0f + e);
+  return __fdividef(a, 1.0f + fminf(e, 1e37f));
+}
+
+}  // namespace licorne

@@ -1,0 +1,3 @@
+// Stands before CUDA's own header in the emulated build.
+#pragma once
+#include "cuda_emulation.h"
