@@ -38,7 +38,7 @@ import picocli.CommandLine.Option;
         },
         mixinStandardHelpOptions = true,
         sortOptions = false,
-        subcommands = {TrainCommand.class, DecodeCommand.class, TableCommand.class},
+        subcommands = {TrainCommand.class, DecodeCommand.class, GrowthCommand.class, TableCommand.class, PlotCommand.class},
         footer = {
             "",
             "Examples:",
@@ -152,7 +152,7 @@ public final class Digest implements Callable<Integer> {
         List<OpResult> ops = peers ? List.of() : timeOps(progress);
         List<PeerResult> engines = peers ? timePeers(kinds, threads, progress) : List.of();
         Peaks peaks = before.orBetter(Peaks.measure());
-        BenchResults results = new BenchResults(machine, peaks, instructionSet, threads, ops, engines);
+        BenchResults results = new BenchResults(machine, peaks, instructionSet, threads, ops, engines, List.of());
         print(ResultTables.text(results));
         if (save || output != null) {
             Path file = output == null ? results.defaultFile() : output;

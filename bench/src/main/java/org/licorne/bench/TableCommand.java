@@ -3,6 +3,8 @@ package org.licorne.bench;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
+import org.licorne.bench.growth.GrowthCharts;
+import org.licorne.bench.growth.GrowthCharts.Picture;
 import org.licorne.bench.result.BenchResults;
 import org.licorne.bench.result.ResultTables;
 import picocli.CommandLine.Command;
@@ -29,14 +31,39 @@ final class TableCommand implements Callable<Integer> {
             description = "Replace what lies between '" + MarkedFile.BEGIN + "' and '" + MarkedFile.END + "' there.")
     private Path into;
 
+    @Option(
+            names = "--brief",
+            description = "Only how ours compares with the fastest peer, and the pictures.")
+    private boolean brief;
+
     @Override
     public Integer call() {
-        String markdown = ResultTables.markdown(files.stream().map(BenchResults::read).toList());
+        StringBuilder markdown = new StringBuilder();
+        for (Path file : files) {
+            BenchResults results = BenchResults.read(file);
+            markdown.append(ResultTables.markdown(results, brief, pictures(results, file)));
+        }
         if (into == null) {
-            Digest.print(markdown);
+            Digest.print(markdown.toString());
         } else {
-            new MarkedFile(into).replace(markdown);
+            new MarkedFile(into).replace(markdown.toString());
         }
         return 0;
+    }
+
+    /** Draws what can be drawn, and links to it. */
+    private String pictures(BenchResults results, Path file) {
+        StringBuilder text = new StringBuilder();
+        List<Picture> pictures = GrowthCharts.draw(results, file);
+        for (Picture picture : pictures) {
+            text.append("![").append(picture.title()).append("](").append(link(picture.file())).append(")\n");
+        }
+        return pictures.isEmpty() ? "" : text.append('\n').toString();
+    }
+
+    /** From the file that the Markdown goes into. */
+    private String link(Path picture) {
+        Path from = into == null ? Path.of("").toAbsolutePath() : into.toAbsolutePath().normalize().getParent();
+        return from.relativize(picture.toAbsolutePath().normalize()).toString().replace('\\', '/');
     }
 }

@@ -6,6 +6,8 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import org.licorne.bench.Machine;
 import org.licorne.bench.Peaks;
@@ -19,6 +21,7 @@ import org.licorne.bench.Peaks;
  * @param threads of every engine
  * @param ops backends side by side
  * @param peers engines side by side
+ * @param growth a training step at ever larger sizes
  */
 public record BenchResults(
         Machine machine,
@@ -26,8 +29,36 @@ public record BenchResults(
         String instructionSet,
         int threads,
         List<OpResult> ops,
-        List<PeerResult> peers) {
+        List<PeerResult> peers,
+        List<GrowthResult> growth) {
     private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+    /** A file may lack what later versions measure. */
+    public BenchResults {
+        ops = ops == null ? List.of() : List.copyOf(ops);
+        peers = peers == null ? List.of() : List.copyOf(peers);
+        growth = growth == null ? List.of() : List.copyOf(growth);
+    }
+
+    /** @throws IllegalArgumentException if results of that machine may not stand beside these */
+    public void requireSame(Machine other, Path file) {
+        if (!machine.name().equals(other.name()) || !machine.commit().equals(other.commit())) {
+            throw new IllegalArgumentException(file + " was measured on " + machine.name() + " at commit "
+                    + machine.commit() + ", but this is " + other.name() + " at " + other.commit()
+                    + ": name another --output");
+        }
+    }
+
+    /** These results with another part of a growth, measured on the same machine; the better peaks count. */
+    public BenchResults withGrowth(BenchResults part) {
+        List<GrowthResult> all = new ArrayList<>(growth);
+        all.removeIf(old -> part.growth.stream().anyMatch(measured -> measured.replaces(old)));
+        all.addAll(part.growth);
+        all.sort(Comparator.comparing(GrowthResult::axis)
+                .thenComparing(GrowthResult::position)
+                .thenComparing(point -> point.spec().precision(), Comparator.reverseOrder()));
+        return new BenchResults(machine, peaks.orBetter(part.peaks), instructionSet, threads, ops, peers, all);
+    }
 
     /** {@code bench/results/<date>-<machine>.json}, with a number where that is taken. */
     public Path defaultFile() {

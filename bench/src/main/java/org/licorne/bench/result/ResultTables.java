@@ -26,23 +26,53 @@ public final class ResultTables {
             text.append(System.lineSeparator()).append(peers(results.peers(), results.peaks()).toText());
             text.append(System.lineSeparator()).append(summary(results.peers(), results.peaks()).toText());
         }
+        if (!results.growth().isEmpty()) {
+            text.append(System.lineSeparator()).append(growth(results.growth(), results.peaks()).toText());
+        }
         return text.toString();
     }
 
-    /** For a README: of every run the machine, then the peers and the ops. */
-    public static String markdown(List<BenchResults> all) {
+    /**
+     * For a README: of a run the machine, then the peers, growth and ops.
+     *
+     * @param brief only how ours compares with the fastest peers, and the pictures
+     * @param pictures Markdown that shows them, or empty
+     */
+    public static String markdown(BenchResults results, boolean brief, String pictures) {
         StringBuilder text = new StringBuilder();
-        for (BenchResults results : all) {
-            text.append(machine(results)).append("\n\n");
-            if (!results.peers().isEmpty()) {
-                text.append(summary(results.peers(), results.peaks()).toMarkdown()).append('\n');
+        text.append(machine(results)).append("\n\n");
+        if (!results.peers().isEmpty()) {
+            text.append(summary(results.peers(), results.peaks()).toMarkdown()).append('\n');
+            if (!brief) {
                 text.append(peers(results.peers(), results.peaks()).toMarkdown()).append('\n');
             }
-            if (!results.ops().isEmpty()) {
-                text.append(ops(results.ops(), results.peaks()).toMarkdown()).append('\n');
-            }
+        }
+        text.append(pictures);
+        if (!results.growth().isEmpty() && !brief) {
+            text.append(growth(results.growth(), results.peaks()).toMarkdown()).append('\n');
+        }
+        if (!results.ops().isEmpty() && !brief) {
+            text.append(ops(results.ops(), results.peaks()).toMarkdown()).append('\n');
         }
         return text.toString();
+    }
+
+    private static Table growth(List<GrowthResult> results, Peaks peaks) {
+        Table table = new Table(
+                3, "growing", "step", "precision", "parameters", "time", "tokens/s", "of peak", "memory");
+        for (GrowthResult result : results) {
+            PeerResult figures = result.figures();
+            table.add(
+                    result.axis().toString(),
+                    result.spec().size() + ", B=" + result.spec().batch() + " T=" + result.spec().context(),
+                    result.spec().precision(),
+                    String.format(Locale.ROOT, "%.0f M", result.parameters() * 1e-6),
+                    figures == null ? "left out: " + result.skipped() : Figures.seconds(figures.medianSeconds()),
+                    figures == null ? "" : Figures.significant(figures.medianTokensPerSecond()),
+                    figures == null ? "" : Figures.percent(figures.percentOfPeak(peaks)),
+                    figures == null ? "" : Figures.gigabytes(figures.peakResidentBytes()));
+        }
+        return table;
     }
 
     /** Each of our results against the fastest peer in the same precision, and in any. */

@@ -10,7 +10,7 @@ import java.util.stream.Stream;
  *
  * @param kind the work
  * @param engine a Licorne backend's name, or one of the constants for its peers
- * @param size preset of {@link org.licorne.model.GptSize} that gives the shapes
+ * @param size preset of {@link org.licorne.model.GptSize} that gives the shapes, or LAYERSxCHANNELSxHEADS
  * @param batch sequences
  * @param context tokens per sequence; for decoding, tokens in the cache when timing starts
  * @param precision {@code fp32} or {@code bf16}

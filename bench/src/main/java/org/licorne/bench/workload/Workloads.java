@@ -1,5 +1,7 @@
 package org.licorne.bench.workload;
 
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
 import org.licorne.bench.pytorch.Precision;
@@ -9,6 +11,11 @@ import org.licorne.model.GptSize;
 
 /** Opens what a {@link WorkloadSpec} describes. */
 public final class Workloads {
+    /** Of models that are no preset. */
+    private static final int OWN_VOCABULARY = 4096;
+
+    private static final Pattern OWN_SHAPE = Pattern.compile("(\\d{1,4})x(\\d{1,6})x(\\d{1,4})");
+
     private Workloads() {}
 
     /** Opens the work on PyTorch, or on a backend that is closed with it. */
@@ -39,10 +46,22 @@ public final class Workloads {
                 .open(Integer.getInteger("licorne.threads", Runtime.getRuntime().availableProcessors()));
     }
 
-    /** The model whose shapes the work has; its context is stretched where the work asks for more. */
+    /**
+     * The model whose shapes the work has: a preset, whose context is stretched where the work asks for more, or {@code
+     * LAYERSxCHANNELSxHEADS} with a vocabulary of {@value #OWN_VOCABULARY} and a context as long as the work's.
+     */
     public static GptConfig config(WorkloadSpec spec) {
+        Matcher own = OWN_SHAPE.matcher(spec.size());
+        if (own.matches()) {
+            return new GptConfig(
+                    OWN_VOCABULARY, spec.context(), number(own, 2), number(own, 1), number(own, 3));
+        }
         GptConfig config = GptSize.named(spec.size()).config();
         return spec.context() > config.contextLength() ? config.withContextLength(spec.context()) : config;
+    }
+
+    private static int number(Matcher shape, int group) {
+        return Integer.parseInt(shape.group(group));
     }
 
     /** Opens the work on a backend that stays the caller's. */

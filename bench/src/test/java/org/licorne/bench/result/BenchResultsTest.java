@@ -30,7 +30,8 @@ class BenchResultsTest {
                     new PeerResult(STEP, 2, 1, 4, 5, 256, 192e9, 0, 3_000_000_000L, 10.9),
                     new PeerResult(STEP.in("bf16"), 1, 1, 1, 5, 256, 192e9, 0, 3_000_000_000L, 10.9),
                     new PeerResult(STEP.on("pytorch"), 3, 3, 3, 5, 256, 192e9, 0, 3_000_000_000L, 10.9),
-                    new PeerResult(STEP.on("pytorch-mkl").in("bf16"), 5, 5, 5, 5, 256, 192e9, 0, 5_000_000_000L, 10.9)));
+                    new PeerResult(STEP.on("pytorch-mkl").in("bf16"), 5, 5, 5, 5, 256, 192e9, 0, 5_000_000_000L, 10.9)),
+            List.of());
 
     @TempDir
     Path folder;
@@ -44,7 +45,7 @@ class BenchResultsTest {
 
     @Test
     void markdownHasRatiosSharesAndTheMachine() {
-        String markdown = ResultTables.markdown(List.of(RESULTS));
+        String markdown = ResultTables.markdown(RESULTS, false, "");
         assertThat(markdown)
                 .contains("| gelu_forward | N=8 | cpu | fp32 | 400 µs | 20.0 GB/s | 80 % | 10.0 × |")
                 .contains("| training step, gpt2, B=4 T=64 | Licorne cpu | fp32 | 2.00 s | 128 | 64.0–256 | 96.0 GFLOP/s"
@@ -56,6 +57,18 @@ class BenchResultsTest {
                 .contains(RESULTS.machine().processor())
                 .contains("200 GFLOP/s fp32");
         assertThat(ResultTables.text(RESULTS)).contains("gelu_forward  N=8");
+        assertThat(ResultTables.markdown(RESULTS, true, "![a](b.svg)\n"))
+                .contains("5.00 × PyTorch, MKL bf16", "![a](b.svg)")
+                .doesNotContain("gelu_forward", "300 ms");
+    }
+
+    @Test
+    void filesFromBeforeGrowthWasMeasuredAreRead() throws IOException {
+        Path file = folder.resolve("old.json");
+        RESULTS.write(file);
+        Files.writeString(file, Files.readString(file).replaceFirst(",\\s*\"growth\" : \\[ \\]", ""));
+        assertThat(file).content().doesNotContain("growth");
+        assertThat(BenchResults.read(file)).isEqualTo(RESULTS);
     }
 
     @Test
