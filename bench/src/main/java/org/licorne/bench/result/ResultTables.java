@@ -28,6 +28,7 @@ public final class ResultTables {
         }
         if (!results.growth().isEmpty()) {
             text.append(System.lineSeparator()).append(growth(results.growth(), results.peaks()).toText());
+            leftOut(results.growth()).forEach(line -> text.append(line).append(System.lineSeparator()));
         }
         return text.toString();
     }
@@ -50,6 +51,8 @@ public final class ResultTables {
         text.append(pictures);
         if (!results.growth().isEmpty() && !brief) {
             text.append(growth(results.growth(), results.peaks()).toMarkdown()).append('\n');
+            leftOut(results.growth()).forEach(line -> text.append("- ").append(line).append('\n'));
+            text.append('\n');
         }
         if (!results.ops().isEmpty() && !brief) {
             text.append(ops(results.ops(), results.peaks()).toMarkdown()).append('\n');
@@ -62,17 +65,31 @@ public final class ResultTables {
                 3, "growing", "step", "precision", "parameters", "time", "tokens/s", "of peak", "memory");
         for (GrowthResult result : results) {
             PeerResult figures = result.figures();
-            table.add(
-                    result.axis().toString(),
-                    result.spec().size() + ", B=" + result.spec().batch() + " T=" + result.spec().context(),
-                    result.spec().precision(),
-                    String.format(Locale.ROOT, "%.0f M", result.parameters() * 1e-6),
-                    figures == null ? "left out: " + result.skipped() : Figures.seconds(figures.medianSeconds()),
-                    figures == null ? "" : Figures.significant(figures.medianTokensPerSecond()),
-                    figures == null ? "" : Figures.percent(figures.percentOfPeak(peaks)),
-                    figures == null ? "" : Figures.gigabytes(figures.peakResidentBytes()));
+            if (figures != null) {
+                table.add(
+                        result.axis().toString(),
+                        step(result),
+                        result.spec().precision(),
+                        String.format(Locale.ROOT, "%,.0f M", result.parameters() * 1e-6),
+                        Figures.seconds(figures.medianSeconds()),
+                        Figures.significant(figures.medianTokensPerSecond()),
+                        Figures.percent(figures.percentOfPeak(peaks)),
+                        Figures.gigabytes(figures.peakResidentBytes()));
+            }
         }
         return table;
+    }
+
+    private static List<String> leftOut(List<GrowthResult> results) {
+        return results.stream()
+                .filter(result -> result.skipped() != null)
+                .map(result -> "Left out: " + step(result) + " " + result.spec().precision() + ", since "
+                        + result.skipped().lines().findFirst().orElse("it failed"))
+                .toList();
+    }
+
+    private static String step(GrowthResult result) {
+        return result.spec().size() + ", B=" + result.spec().batch() + " T=" + result.spec().context();
     }
 
     /** Each of our results against the fastest peer in the same precision, and in any. */

@@ -107,7 +107,7 @@ class GrowthTest {
         assertThat(GrowthCharts.label(13)).isEqualTo("8,192");
         assertThat(GrowthCharts.label(-2)).isEqualTo("1/4");
         assertThat(GrowthCharts.label(0.5)).isEmpty();
-        assertThat(ResultTables.text(results)).contains("left out: it takes 99 GB", "growing");
+        assertThat(ResultTables.text(results)).contains("since it takes 99 GB of memory", "growing");
     }
 
     private static BenchResults results(GrowthResult... points) {

@@ -74,6 +74,10 @@ final class BackendOptions {
         }
         Backend opened = backend == null ? Backends.open() : Backends.open(backend);
         try {
+            if (instructionSet != null && opened.instructionSet().isEmpty()) {
+                throw new IllegalArgumentException("--isa chooses what the cpu backend computes with; backend '"
+                        + opened.name() + "' has no instruction sets to choose from");
+            }
             opened.require(precision(opened));
             return opened;
         } catch (RuntimeException e) {

@@ -86,10 +86,14 @@ final class PretrainCommand implements Callable<Integer> {
         }
         options.requireSensible(output);
         TrainerConfig config = options.trainerConfig(output).withPrecision(backendOptions.askedPrecision());
-        TokenizedText text = text();
         try (Backend backend = backendOptions.open()) {
+            if (!resume) { // before anything is written: what does not fit with the least vocabulary will not with another
+                Trainer.requireMemory(backend, options.modelConfig(1), config);
+            }
+            TokenizedText text = text();
             GptConfig shape = options.modelConfig(text.tokenizer().vocabularySize());
             show(shape, config, text, backend);
+            Trainer.requireMemory(backend, shape, config); // before minutes go into initial weights
             if (!resume) {
                 RunFile.write(output, options.given(command.getParseResult()));
             }
@@ -118,7 +122,6 @@ final class PretrainCommand implements Callable<Integer> {
 
     private void train(GptConfig shape, TrainerConfig config, TokenizedText text, Backend backend) throws IOException {
         PrintWriter out = spec.commandLine().getOut();
-        Trainer.requireMemory(backend, shape, config); // before minutes go into initial weights
         try (Gpt gpt = resume ? ModelDirectory.load(backend, output) : Gpt.initialise(backend, shape, config.seed())) {
             if (!resume) {
                 ModelDirectory.save(gpt, text.tokenizer(), output); // a resumed run finds its shape and tokenizer here

@@ -126,6 +126,13 @@ class HelpTest {
     }
 
     @Test
+    void anInstructionSetIsForTheCpuBackend() {
+        Outcome outcome = run("demo", "--backend", "reference", "--isa", "avx2", "--output", "target/never");
+        assertThat(outcome.status()).isEqualTo(1);
+        assertThat(outcome.error()).contains("--isa", "reference");
+    }
+
+    @Test
     void anImpossibleBackendSaysWhichThereAre() {
         Outcome outcome = run("demo", "--backend", "abacus", "--output", "target/never");
         assertThat(outcome.status()).isEqualTo(1);

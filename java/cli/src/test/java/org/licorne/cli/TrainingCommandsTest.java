@@ -148,6 +148,15 @@ class TrainingCommandsTest {
     }
 
     @Test
+    void whatDoesNotFitIsRefusedBeforeAnythingIsWritten() {
+        Path output = temporary.resolve("huge");
+        Outcome outcome = run("pretrain", "--data", text, "--output", output, "--size", "gpt3-175b", "--tokenizer", "chars");
+        assertThat(outcome.status()).isEqualTo(1);
+        assertThat(outcome.error()).contains("MiB");
+        assertThat(output).doesNotExist();
+    }
+
+    @Test
     void thereMustBeSomethingToResume() {
         Outcome outcome = run("pretrain", "--output", temporary.resolve("none"), "--resume");
         assertThat(outcome.status()).isEqualTo(1);

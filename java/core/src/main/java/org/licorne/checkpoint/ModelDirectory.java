@@ -157,8 +157,9 @@ public final class ModelDirectory {
     }
 
     /**
-     * Saves a model. The files are written aside and forced to the disk; only then do they take the place of older
-     * ones, one after the other, the weights last. What else is in the directory stays.
+     * Saves a model. The files are written aside and forced to the disk. Only then do they get their place: a new
+     * directory appears as a whole; in one that is there already they replace older ones, one after the other, the
+     * weights last, and what else is in it stays.
      *
      * @param tokenizer or null: then the directory keeps the tokenizer it has
      * @param type F32, or BF16 for half the size at three significant digits, which is F32 again when it is loaded
@@ -183,14 +184,19 @@ public final class ModelDirectory {
                     + " ids, more than the model's vocabulary of " + gpt.config().vocabularySize());
         }
         gpt.backend().synchronize();
-        Path aside = directory.resolve(WRITING);
+        boolean whole = Files.notExists(directory);
+        Path target = directory.toAbsolutePath().normalize();
+        Path aside = whole ? target.resolveSibling("." + target.getFileName() + ".writing") : directory.resolve(WRITING);
         try {
-            storage.createDirectories(directory);
             try {
                 storage.delete(aside);
                 storage.createDirectories(aside);
                 writeAll(storage, gpt, tokenizer, aside, type);
-                moveAll(storage, aside, directory);
+                if (whole) {
+                    storage.move(aside, target);
+                } else {
+                    moveAll(storage, aside, directory);
+                }
             } catch (IOException | RuntimeException e) {
                 try {
                     storage.delete(aside);
@@ -200,7 +206,7 @@ public final class ModelDirectory {
                 throw e;
             }
             storage.delete(aside);
-            storage.forceDirectory(directory);
+            storage.forceDirectory(whole ? target.getParent() : directory);
         } catch (IOException e) {
             throw Storage.failure(directory, "the model was not saved", e);
         }

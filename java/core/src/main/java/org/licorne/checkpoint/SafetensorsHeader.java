@@ -150,7 +150,7 @@ final class SafetensorsHeader {
         } catch (JsonProcessingException e) {
             long offset = e.getLocation() == null ? 0 : Math.max(0, e.getLocation().getByteOffset());
             throw new CheckpointException(
-                    file, null, LENGTH_BYTES + offset, "the header is not JSON: " + e.getOriginalMessage(), DAMAGED, e);
+                    file, null, LENGTH_BYTES + offset, "the header is not JSON: " + StrictJson.reason(e), DAMAGED, e);
         }
     }
 

@@ -37,11 +37,21 @@ final class StrictJson {
             return node;
         } catch (JsonProcessingException e) {
             long offset = e.getLocation() == null ? -1 : e.getLocation().getByteOffset();
-            throw new CheckpointException(file, null, offset, "the file is not valid JSON: " + e.getOriginalMessage(),
+            throw new CheckpointException(file, null, offset, "the file is not valid JSON: " + reason(e),
                     "Mend it or get it again", e);
         } catch (IOException e) {
             throw Storage.failure(file, "cannot be read", e);
         }
+    }
+
+    /** What the parser says, without what only its programmers need. */
+    static String reason(JsonProcessingException e) {
+        String message = e.getOriginalMessage();
+        if (message.startsWith("Trailing token")) {
+            return "something follows its end";
+        }
+        int aside = message.indexOf(" (start marker at ");
+        return aside < 0 ? message : message.substring(0, aside);
     }
 
     /** The value as indented JSON in UTF-8, with a newline at the end. */

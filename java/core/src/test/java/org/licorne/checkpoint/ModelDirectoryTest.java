@@ -11,6 +11,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -305,6 +306,38 @@ class ModelDirectoryTest {
         assertThatThrownBy(() -> ModelDirectory.save(gpt, new LetterTokenizer(12), directory))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("12 ids");
+    }
+
+    @Test
+    void aNewDirectoryAppearsAsAWhole() throws IOException {
+        Path fresh = directory.resolve("models/new");
+        for (int failAt = 0; ; failAt++) {
+            new Storage().delete(directory.resolve("models"));
+            FailingStorage storage = new FailingStorage(failAt, true);
+            try {
+                ModelDirectory.save(storage, gpt, null, fresh, ElementType.F32);
+            } catch (CheckpointException e) {
+                assertThat(e).hasMessageContaining("the disk is full");
+                if (Files.exists(fresh)) {
+                    ModelDirectory.load(backend, fresh).close();
+                }
+                continue;
+            }
+            ModelDirectory.load(backend, fresh).close();
+            assertThat(fresh.getParent().toFile().list()).containsExactly("new");
+            return;
+        }
+    }
+
+    @Test
+    void whatIsWrongWithTheJsonIsSaidInAFewWords() throws IOException {
+        for (String broken : List.of("[1", "{}{", "{\"a\": {")) {
+            Files.writeString(directory.resolve("config.json"), broken);
+            assertThatThrownBy(() -> ModelDirectory.readConfig(directory))
+                    .isInstanceOf(CheckpointException.class)
+                    .hasMessageContaining("not valid JSON")
+                    .hasMessageNotContainingAny("REDACTED", "DeserializationFeature");
+        }
     }
 
     @Test
