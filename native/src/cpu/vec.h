@@ -41,6 +41,11 @@ inline vf round(vf a) { return _mm512_roundscale_ps(a, 8); }
 inline vf scale(vf a, vf n) { return _mm512_scalef_ps(a, n); }
 inline float sum(vf a) { return _mm512_reduce_add_ps(a); }
 inline float largest(vf a) { return _mm512_reduce_max_ps(a); }
+using lanes = __mmask16;
+inline lanes at_least(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+inline lanes both(lanes a, lanes b) { return a & b; }
+inline vf choose(lanes which, vf yes, vf no) { return _mm512_mask_mov_ps(no, which, yes); }
+inline bool any_above(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
 inline double sum_of_squares(vf a) {
   const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(a));
   const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1));
@@ -91,6 +96,11 @@ inline float largest(vf a) {
   s = _mm_max_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
 }
+using lanes = vf;
+inline lanes at_least(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GE_OQ); }
+inline lanes both(lanes a, lanes b) { return _mm256_and_ps(a, b); }
+inline vf choose(lanes which, vf yes, vf no) { return _mm256_blendv_ps(no, yes, which); }
+inline bool any_above(vf a, vf b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0; }
 inline double sum_of_squares(vf a) {
   const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(a));
   const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1));
@@ -145,6 +155,14 @@ inline float largest(vf a) {
   const float x = a[0] > a[1] ? a[0] : a[1], y = a[2] > a[3] ? a[2] : a[3];
   return x > y ? x : y;
 }
+using lanes = vi;
+inline lanes at_least(vf a, vf b) { return a >= b; }
+inline lanes both(lanes a, lanes b) { return a & b; }
+inline vf choose(lanes which, vf yes, vf no) { return (vf)(((vi)yes & which) | ((vi)no & ~which)); }
+inline bool any_above(vf a, vf b) {
+  const vi above = a > b;
+  return (above[0] | above[1] | above[2] | above[3]) != 0;
+}
 inline double sum_of_squares(vf a) {
   const double w = a[0], x = a[1], y = a[2], z = a[3];
   return (w * w + x * x) + (y * y + z * z);
@@ -153,6 +171,12 @@ inline double sum_of_squares(vf a) {
 #endif
 
 inline vf zero() { return all(0.0f); }
+
+// Number of each lane.
+inline vf lane_numbers() {
+  alignas(64) static const float numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return load(numbers);
+}
 constexpr float kInfinity = __builtin_inff();
 
 // 2^f for |f| <= 1/2: minimax polynomial of degree 5, relative error 7.5e-8.

@@ -1,9 +1,11 @@
 // Attention: checks, masks as intervals, workspace, and how the work is cut.
 //
-// Forward: first keys and values of every (sequence, key head) are packed, then every (sequence, head, tile of queries) is
-// a task, the longest first. Backward: every (sequence, key head, split of its key blocks) is a task that owns dk and dv
-// of its blocks and a buffer for its share of dq; a second pass sums the shares in order. The number of splits depends on
-// the sizes only, so the bits do not depend on the number of threads.
+// Forward: where there are enough pairs of a sequence and a key head, each is one task: a thread packs keys and values into
+// its own scratch, where its second-level cache keeps them, and goes through all queries. Otherwise keys and values are
+// packed first, and every (sequence, head, tile of queries) is a task, the longest first. A row's bits are the same.
+// Backward: every (sequence, key head, split of its key blocks) is a task that owns dk and dv of its blocks; with one split
+// it owns dq too, with more a second pass sums their shares in order. The number of splits depends on the sizes only, so
+// the bits do not depend on the number of threads.
 #include "licorne/attention.h"
 
 #include <algorithm>
@@ -71,22 +73,34 @@ void* aligned(void* workspace) {
   return reinterpret_cast<void*>(round_up(reinterpret_cast<intptr_t>(workspace), kAlignment));
 }
 
+// Whether so many pieces of equal work keep the threads busy, but for an eighth of the time.
+bool fill_threads(int64_t pieces) {
+  const int64_t threads = pool_threads(), rounds = (pieces + threads - 1) / threads;
+  return rounds * threads * 8 <= pieces * 9;
+}
+
 struct ForwardWorkspace {
   ForwardWorkspace(void* base, int64_t B, int64_t T, int64_t S, int64_t G, int64_t D) {
     Carver carver(base);
-    S_padded = round_up(S, kKeyTile);
+    S_padded = round_up(S, kPanel);
     D_padded = round_up(D, kHeadPad);
     low = carver.take<int32_t>(B * T);
     high = carver.take<int32_t>(B * T);
-    key_panels = carver.take<float>(B * G * S_padded * D_padded);
-    value_pairs = carver.take<float>(B * G * S_padded * D_padded);
-    scratch_floats = round_up(std::max(forward_scratch_floats(D_padded), kPanel * D_padded), 16);
+    head_floats = packed_keys_floats(S_padded, D_padded);
+    head_tasks = fill_threads(B * G);
+    packed = carver.take<float>(head_floats * (head_tasks ? pool_threads() : B * G));
+    scratch_floats = round_up(forward_scratch_floats(D_padded), 16);
     scratch = carver.take<float>(scratch_floats * pool_threads());
     bytes = carver.used() + kAlignment;
   }
-  int64_t S_padded, D_padded, scratch_floats, bytes;
+  PackedKeys packed_keys(int64_t index) const {
+    float* keys = packed + index * head_floats;
+    return {keys, keys + head_floats / 2, S_padded};
+  }
+  int64_t S_padded, D_padded, head_floats, scratch_floats, bytes;
+  bool head_tasks;
   int32_t *low, *high;
-  float *key_panels, *value_pairs, *scratch;
+  float *packed, *scratch;
 };
 
 struct BackwardWorkspace {
@@ -96,20 +110,31 @@ struct BackwardWorkspace {
     const int64_t blocks = (S + kPanel - 1) / kPanel;
     const int64_t heads = std::max<int64_t>(1, B * G);
     splits = std::max<int64_t>(1, std::min(blocks, (kWantedTasks + heads - 1) / heads));
-    tile_floats = round_up(T, kPanel) * D_padded;
+    share_floats = T * D_padded;
     low = carver.take<int32_t>(B * T);
     high = carver.take<int32_t>(B * T);
     first_query = carver.take<int32_t>(B * S);
     last_query = carver.take<int32_t>(B * S);
-    dq_tiles = carver.take<float>(B * H * splits * tile_floats);
+    dq_shares = carver.take<float>(share_floats * (splits == 1 ? pool_threads() : B * H * splits));
     scratch_floats = round_up(backward_scratch_floats(T, D_padded), 16);
     scratch = carver.take<float>(scratch_floats * pool_threads());
     bytes = carver.used() + kAlignment;
   }
-  int64_t D_padded, splits, tile_floats, scratch_floats, bytes;
+  int64_t D_padded, splits, share_floats, scratch_floats, bytes;
   int32_t *low, *high, *first_query, *last_query;
-  float *dq_tiles, *scratch;
+  float *dq_shares, *scratch;
 };
+
+// Sequences of few tokens are quicker done than handed out.
+template <typename Body>
+void for_each_sequence(int64_t B, int64_t tokens, Body&& body) {
+  constexpr int64_t kFewTokens = 4096;
+  if (B * tokens > kFewTokens) {
+    parallel_for(B, body);
+  } else {
+    for (int64_t b = 0; b < B; b++) body(b, 0);
+  }
+}
 
 void check_sizes(const char* op, float scale, int64_t B, int64_t T, int64_t S, int64_t H, int64_t G, int64_t D, int64_t q_token,
                  int64_t q_batch, int64_t k_token, int64_t k_batch, int64_t out_token, int64_t out_batch) {
@@ -151,13 +176,11 @@ int32_t licorne_cpu_attention_forward(float* out, float* lse, const float* q, co
     check_pointer(op, "v", v, S);
     check_pointer(op, "workspace", static_cast<char*>(workspace), 1);
     const ForwardWorkspace w(aligned(workspace), B, T, S, G, D);
-    parallel_for(B, [&](int64_t b, int) { key_intervals(rule, b, T, S, w.low + b * T, w.high + b * T); });
-    const int64_t head_floats = w.S_padded * w.D_padded;
-    parallel_for(B * G, [&](int64_t index, int worker) {
+    for_each_sequence(B, T, [&](int64_t b, int) { key_intervals(rule, b, T, S, w.low + b * T, w.high + b * T); });
+    const auto pack = [&](int64_t index, int64_t slot, int64_t first_panel, int64_t last_panel) {
       const int64_t b = index / G, g = index % G;
       PackTask task;
-      task.key_panels = w.key_panels + index * head_floats;
-      task.value_pairs = w.value_pairs + index * head_floats;
+      task.packed = w.packed_keys(slot);
       task.k = k + b * key_batch_stride + g * D;
       task.v = v + b * key_batch_stride + g * D;
       task.token_stride = key_token_stride;
@@ -168,32 +191,47 @@ int32_t licorne_cpu_attention_forward(float* out, float* lse, const float* q, co
         task.begin = std::min<int64_t>(task.begin, w.low[i]);
         task.end = std::max<int64_t>(task.end, w.high[i]);
       }
-      task.S_padded = w.S_padded;
-      task.scratch = w.scratch + worker * w.scratch_floats;
+      task.first_panel = first_panel;
+      task.last_panel = last_panel;
       task.D = D;
       task.D_padded = w.D_padded;
       kernels.pack(task);
-    });
-    const int64_t tiles = (T + kQueryTile - 1) / kQueryTile;
-    parallel_for(B * H * tiles, [&](int64_t index, int worker) {
-      const int64_t tile = tiles - 1 - index / (B * H), b = index / H % B, h = index % H;
-      const int64_t begin = tile * kQueryTile, kv_head = b * G + h / (H / G);
+    };
+    const auto meet = [&](int64_t b, int64_t h, int64_t slot, int64_t begin, int64_t rows, int worker) {
       ForwardTask task;
       task.out = out + b * out_batch_stride + begin * out_token_stride + h * D;
       task.lse = lse + (b * H + h) * T + begin;
       task.q = q + b * query_batch_stride + begin * query_token_stride + h * D;
       task.out_stride = out_token_stride;
       task.q_stride = query_token_stride;
-      task.rows = std::min(kQueryTile, T - begin);
+      task.rows = rows;
       task.low = w.low + b * T + begin;
       task.high = w.high + b * T + begin;
-      task.key_panels = w.key_panels + kv_head * head_floats;
-      task.value_pairs = w.value_pairs + kv_head * head_floats;
+      task.packed = w.packed_keys(slot);
       task.D = D;
       task.D_padded = w.D_padded;
       task.scale = scale;
       task.scratch = w.scratch + worker * w.scratch_floats;
       kernels.forward(task);
+    };
+    const int64_t panels = w.S_padded / kPanel;
+    if (w.head_tasks) {
+      parallel_for(B * G, [&](int64_t index, int worker) {
+        pack(index, worker, 0, panels);
+        for (int64_t h = index % G * (H / G); h < (index % G + 1) * (H / G); h++) meet(index / G, h, worker, 0, T, worker);
+      });
+      return;
+    }
+    constexpr int64_t kPackedPanels = 16;
+    const int64_t chunks = (panels + kPackedPanels - 1) / kPackedPanels;
+    parallel_for(B * G * chunks, [&](int64_t index, int) {
+      const int64_t first = index % chunks * kPackedPanels;
+      pack(index / chunks, index / chunks, first, std::min(first + kPackedPanels, panels));
+    });
+    const int64_t tiles = (T + kQueryTile - 1) / kQueryTile;
+    parallel_for(B * H * tiles, [&](int64_t index, int worker) {
+      const int64_t begin = (tiles - 1 - index / (B * H)) * kQueryTile, b = index / H % B, h = index % H;
+      meet(b, h, b * G + h / (H / G), begin, std::min(kQueryTile, T - begin), worker);
     });
   });
 }
@@ -226,7 +264,7 @@ int32_t licorne_cpu_attention_backward(float* dq, float* dk, float* dv, const fl
     check_pointer(op, "v", v, S);
     check_pointer(op, "workspace", static_cast<char*>(workspace), 1);
     const BackwardWorkspace w(aligned(workspace), B, T, S, H, G, D);
-    parallel_for(B, [&](int64_t b, int) {
+    for_each_sequence(B, T + S, [&](int64_t b, int) {
       key_intervals(rule, b, T, S, w.low + b * T, w.high + b * T);
       query_intervals(w.low + b * T, w.high + b * T, T, S, w.first_query + b * S, w.last_query + b * S);
     });
@@ -237,7 +275,8 @@ int32_t licorne_cpu_attention_backward(float* dq, float* dk, float* dv, const fl
         task.dk = dk + b * key_batch_stride + g * D;
         task.dv = dv + b * key_batch_stride + g * D;
         task.add = h > g * (H / G);
-        task.dq_tiles = w.dq_tiles + ((b * H + h) * w.splits + split) * w.tile_floats;
+        task.dq = w.splits == 1 ? dq + b * query_batch_stride + h * D : nullptr;
+        task.dq_share = w.dq_shares + (w.splits == 1 ? worker : (b * H + h) * w.splits + split) * w.share_floats;
         task.dout = dout + b * out_batch_stride + h * D;
         task.out = out + b * out_batch_stride + h * D;
         task.lse = lse + (b * H + h) * T;
@@ -251,6 +290,8 @@ int32_t licorne_cpu_attention_backward(float* dq, float* dk, float* dv, const fl
         task.S = S;
         task.D = D;
         task.D_padded = w.D_padded;
+        task.low = w.low + b * T;
+        task.high = w.high + b * T;
         task.first_query = w.first_query + b * S;
         task.last_query = w.last_query + b * S;
         task.first_block = split;
@@ -260,14 +301,15 @@ int32_t licorne_cpu_attention_backward(float* dq, float* dk, float* dv, const fl
         kernels.backward(task);
       }
     });
+    if (w.splits == 1) return;
     const int64_t tiles = (T + kPanel - 1) / kPanel;
     parallel_for(B * H * tiles, [&](int64_t index, int) {
       const int64_t head = index / tiles, begin = index % tiles * kPanel;
       GatherTask task;
       task.dq = dq + head / H * query_batch_stride + head % H * D;
-      task.dq_tiles = w.dq_tiles + head * w.splits * w.tile_floats;
-      task.split_stride = w.tile_floats;
-      task.splits = w.splits;
+      task.dq_shares = w.dq_shares + head * w.splits * w.share_floats;
+      task.share_stride = w.share_floats;
+      task.shares = w.splits;
       task.q_stride = query_token_stride;
       task.begin = begin;
       task.end = std::min(begin + kPanel, T);
