@@ -25,7 +25,7 @@ final class LicorneDecoding implements Workload {
         this.config = config;
         boolean small = precision.equals("bf16");
         plan = new DecodingPlan(config, prompt, small ? Short.BYTES : Float.BYTES, Float.BYTES);
-        Gpt original = LicorneModel.create(backend, config);
+        Gpt original = Gpt.initialise(backend, config, TrainingData.SEED);
         gpt = small ? quantized(original) : original;
         pass = gpt.decodingPass(B, plan.capacity());
         tokens = new int[B];

@@ -21,7 +21,7 @@ final class LicorneTrainingStep implements Workload {
     LicorneTrainingStep(Backend backend, GptConfig config, int B, int T) {
         this.backend = backend;
         data = new TrainingData(config, B, T);
-        gpt = LicorneModel.create(backend, config);
+        gpt = Gpt.initialise(backend, config, TrainingData.SEED);
         gpt.allocateGradients();
         memory = new MemoryScope(backend, "optimiser");
         optimiser = new AdamW(backend, gpt.memory(), memory);

@@ -139,7 +139,7 @@ final class PretrainOptions {
     @Option(
             names = "--recompute",
             paramLabel = "WHAT",
-            defaultValue = "none",
+            defaultValue = "gelu",
             description = "What is computed twice to save memory: none, gelu (a quarter of the activations, almost free),"
                     + " block (most of them, a third more time). The model comes out the same (default: ${DEFAULT-VALUE}).")
     Recomputation recompute;

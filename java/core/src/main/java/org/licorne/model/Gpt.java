@@ -3,14 +3,12 @@ package org.licorne.model;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.stream.IntStream;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Precision;
 import org.licorne.nn.Parameter;
 import org.licorne.nn.Parameters;
 import org.licorne.nn.Recomputation;
-import org.licorne.random.Philox;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
@@ -22,9 +20,6 @@ import org.licorne.tensor.Tensor;
 public final class Gpt implements AutoCloseable {
     /** GPT-2's standard deviation of the initial weights. */
     public static final double INITIAL_DEVIATION = 0.02;
-
-    private static final int INITIALISATION_CHUNK = 1 << 20;
-    private static final int PART = 1 << 14; // per task; even
 
     private final Backend backend;
     private final GptConfig config;
@@ -72,45 +67,15 @@ public final class Gpt implements AutoCloseable {
      * from about 1/sqrt(channels).
      */
     public static Gpt initialise(Backend backend, GptConfig config, long seed, double deviation) {
-        if (!(deviation > 0)) {
-            throw new IllegalArgumentException("the deviation of the initial weights must be positive, not " + deviation);
-        }
+        Initialisation initialisation = new Initialisation(config, seed, deviation);
         Gpt gpt = empty(backend, config);
         try {
-            int stream = 0;
-            for (Parameter parameter : gpt.parameters()) {
-                gpt.initialise(parameter, seed, stream++, deviation);
-            }
+            initialisation.fill(gpt.parameters());
         } catch (RuntimeException e) {
             gpt.close();
             throw e;
         }
         return gpt;
-    }
-
-    private void initialise(Parameter parameter, long seed, int stream, double general) {
-        String name = parameter.name();
-        Tensor tensor = parameter.tensor();
-        if (name.endsWith(".bias")) {
-            return; // memory comes zero-filled
-        }
-        if (!parameter.decays()) {
-            backend.kernels().fill(tensor, 1);
-            return;
-        }
-        boolean residual = name.endsWith("c_proj.weight");
-        double deviation = general / (residual ? Math.sqrt(2.0 * config.layers()) : 1);
-        float[] values = new float[(int) Math.min(INITIALISATION_CHUNK, tensor.elements())];
-        for (long first = 0; first < tensor.elements(); first += values.length) {
-            long start = first;
-            int count = (int) Math.min(values.length, tensor.elements() - first);
-            IntStream.range(0, (count + PART - 1) / PART).parallel().forEach(part -> {
-                int from = part * PART;
-                int size = Math.min(PART, count - from);
-                Philox.fillNormal(values, from, size, deviation, seed, stream, start + from);
-            });
-            tensor.write(first, values, 0, count);
-        }
     }
 
     public Backend backend() {
@@ -183,10 +148,10 @@ public final class Gpt implements AutoCloseable {
 
     /** The same with a limit for the logits held at a time. */
     public TrainingPass trainingPass(int B, int T, long logitsBytes) {
-        return trainingPass(B, T, logitsBytes, Recomputation.NONE);
+        return trainingPass(B, T, logitsBytes, TrainingPass.DEFAULT_RECOMPUTATION);
     }
 
-    /** The same keeping less of the forward pass. */
+    /** The same keeping more or less of the forward pass. */
     public TrainingPass trainingPass(int B, int T, long logitsBytes, Recomputation recomputation) {
         return new TrainingPass(this, B, T, true, logitsBytes, recomputation);
     }

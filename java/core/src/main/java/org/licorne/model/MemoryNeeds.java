@@ -14,7 +14,7 @@ import org.licorne.nn.Recomputation;
 public record MemoryNeeds(long parameters, long gradients, long optimiser, long activations) {
     /** To train with batches of B sequences of T tokens, without the workspace that a backend may want. */
     public static MemoryNeeds toTrain(GptConfig config, int B, int T) {
-        return toTrain(config, null, B, T, TrainingPass.DEFAULT_LOGITS_BYTES, Recomputation.NONE);
+        return toTrain(config, null, B, T, TrainingPass.DEFAULT_LOGITS_BYTES, TrainingPass.DEFAULT_RECOMPUTATION);
     }
 
     /**

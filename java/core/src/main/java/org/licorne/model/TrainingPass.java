@@ -19,6 +19,9 @@ public final class TrainingPass implements AutoCloseable {
     /** How large the logits of one chunk of rows may get, unless told otherwise. */
     public static final long DEFAULT_LOGITS_BYTES = 64L << 20;
 
+    /** What is computed once more in the backward pass, unless told otherwise. */
+    public static final Recomputation DEFAULT_RECOMPUTATION = Recomputation.GELU;
+
     private final Gpt gpt;
     private final Kernels kernels;
     private final MemoryScope scope;
@@ -108,24 +111,33 @@ public final class TrainingPass implements AutoCloseable {
             places = slab.ints("places", N);
             documents = slab.ints("documents", B, T);
             packed = Mask.causal().withDocuments(documents);
-            gradients = backward ? new Transformer.Gradients(slab, N, C, config.hiddenChannels()) : null;
+            Tensor dhidden = backward ? slab.floats("dhidden_states", N, C) : null;
+            // The head runs between the transformer's two passes, so its logits and their scratch share memory.
+            long shared = slab.bytes();
+            Tensor logits =
+                    LanguageModelHead.Activations.logits(slab, N, config.paddedVocabularySize(), logitsBytes);
+            slab.rewind(shared);
+            gradients =
+                    backward ? new Transformer.Gradients(slab, dhidden, N, C, config.hiddenChannels()) : null;
+            workspace = slab.workspace("workspace", workspaceBytes(kernels, shape, backward));
+            slab.advance();
             transformer = new Transformer.Activations(
                     slab, config.layers(), shape, config.hiddenChannels(), gradients, recomputation);
-            head = new LanguageModelHead.Activations(
-                    slab,
-                    config.paddedVocabularySize(),
-                    transformer.hidden,
-                    backward ? gradients.hidden : null,
-                    logitsBytes);
+            head = new LanguageModelHead.Activations(slab, transformer.hidden, dhidden, logits);
+        }
+
+        private static long workspaceBytes(Kernels kernels, AttentionShape shape, boolean backward) {
             long bytes = 0;
             if (kernels != null) {
                 bytes = kernels.attentionForwardWorkspaceBytes(shape);
                 if (backward) {
                     bytes = Math.max(bytes, kernels.attentionBackwardWorkspaceBytes(shape));
-                    bytes = Math.max(bytes, kernels.layerNormBackwardWorkspaceBytes(N, C));
+                    bytes = Math.max(
+                            bytes,
+                            kernels.layerNormBackwardWorkspaceBytes(shape.B() * shape.T(), shape.H() * shape.D()));
                 }
             }
-            workspace = slab.workspace("workspace", bytes);
+            return bytes;
         }
     }
 

@@ -46,16 +46,20 @@ public final class Block {
         private final long N;
 
         /** Without a backward pass; the stream is updated in place. */
-        public Activations(Slab slab, String name, AttentionShape shape, long hidden) {
-            this(slab, name, shape, hidden, null, Recomputation.NONE);
+        public Activations(Slab slab, String name, AttentionShape shape, long hidden, Tensor normalised) {
+            this(slab, name, shape, hidden, normalised, null, Recomputation.NONE);
         }
 
-        /** @param scratch of the backward pass, where GELU's output goes if it is not kept; null: no such pass */
+        /**
+         * @param normalised (B·T, C), shared by all norms
+         * @param scratch of the backward pass, where GELU's output goes if it is not kept; null: no such pass
+         */
         public Activations(
                 Slab slab,
                 String name,
                 AttentionShape shape,
                 long hidden,
+                Tensor normalised,
                 Gradients scratch,
                 Recomputation recomputation) {
             boolean forwardOnly = scratch == null;
@@ -63,9 +67,9 @@ public final class Block {
             N = shape.B() * shape.T();
             input = slab.floats(name + ".input", N, C);
             middle = forwardOnly ? input : slab.floats(name + ".middle", N, C);
-            norm1 = new LayerNorm.Activations(slab, name + ".ln_1", N, C);
+            norm1 = new LayerNorm.Activations(slab, name + ".ln_1", normalised, N);
             attention = new Attention.Activations(slab, name + ".attn", shape);
-            norm2 = forwardOnly ? norm1 : new LayerNorm.Activations(slab, name + ".ln_2", N, C);
+            norm2 = forwardOnly ? norm1 : new LayerNorm.Activations(slab, name + ".ln_2", normalised, N);
             if (forwardOnly) {
                 mlp = Mlp.Activations.forwardOnly(slab, name + ".mlp", N, hidden);
             } else if (recomputation == Recomputation.NONE) {
@@ -93,10 +97,11 @@ public final class Block {
         private final Tensor dnorm; // (N, C)
         private final Attention.Gradients attention;
 
-        public Gradients(Slab slab, long N, long C, long hidden) {
+        /** @param dnorm (N, C) */
+        public Gradients(Slab slab, Tensor dnorm, long N, long C, long hidden) {
+            this.dnorm = dnorm;
             Tensor shared = slab.floats("dhidden", N * Math.max(hidden, 3 * C));
             dhidden = shared.part("dhidden", 0, N, hidden);
-            dnorm = slab.floats("dnorm", N, C);
             attention = new Attention.Gradients(shared, slab.floats("dmixed", N, C), N, C);
         }
     }
@@ -136,8 +141,10 @@ public final class Block {
     public void backward(
             Kernels kernels, Activations kept, Gradients scratch, Tensor dstream, Mask mask, Tensor workspace) {
         long N = kept.N;
+        norm2.rebuild(kernels, kept.norm2, kept.middle, N);
         mlp.backward(kernels, kept.mlp, scratch.dnorm, dstream, kept.norm2.out, scratch.dhidden, N);
         norm2.backward(kernels, kept.norm2, dstream, scratch.dnorm, kept.middle, dstream, workspace, N);
+        norm1.rebuild(kernels, kept.norm1, kept.input, N);
         attention.backward(
                 kernels,
                 kept.attention,

@@ -36,17 +36,15 @@ public final class LanguageModelHead {
         /**
          * @param hidden (N, C)
          * @param dhidden (N, C), or null if there will be no backward pass
-         * @param limitBytes how large the logits may get; at least one row is always held
+         * @param logits what {@link #logits} made
          */
-        public Activations(Slab slab, long Vp, Tensor hidden, Tensor dhidden, long limitBytes) {
+        public Activations(Slab slab, Tensor hidden, Tensor dhidden, Tensor logits) {
             long N = hidden.size(0);
             long C = hidden.size(1);
             losses = slab.floats("losses", N);
             targets = slab.ints("targets", N);
-            long most = Math.max(1, Math.min(N, limitBytes / (Vp * Float.BYTES)));
-            long count = Math.max(1, (N + most - 1) / most);
-            long rows = (N + count - 1) / count; // chunks of even size
-            Tensor logits = slab.floats("logits", rows, Vp);
+            long rows = logits.size(0);
+            long Vp = logits.size(1);
             for (long first = 0; first < N; first += rows) {
                 long n = Math.min(rows, N - first);
                 chunks.add(new Chunk(
@@ -57,6 +55,17 @@ public final class LanguageModelHead {
                         losses.part("losses", first, n),
                         targets.part("targets", first, n)));
             }
+        }
+
+        /**
+         * Memory for the logits of one chunk of the N rows. It is in use only while the head is.
+         *
+         * @param limitBytes how large the logits may get; at least one row is always held
+         */
+        public static Tensor logits(Slab slab, long N, long Vp, long limitBytes) {
+            long most = Math.max(1, Math.min(N, limitBytes / (Vp * Float.BYTES)));
+            long count = Math.max(1, (N + most - 1) / most);
+            return slab.floats("logits", (N + count - 1) / count, Vp); // chunks of even size
         }
 
         /** Number of chunks that the rows are cut into. */

@@ -36,8 +36,9 @@ public final class LayerNorm {
         private final Tensor mean; // (N)
         private final Tensor rstd; // (N)
 
-        public Activations(Slab slab, String name, long N, long C) {
-            out = slab.floats(name + ".out", N, C);
+        /** @param out where the normalised rows go, (N, C); norms may share it, see {@link LayerNorm#rebuild} */
+        public Activations(Slab slab, String name, Tensor out, long N) {
+            this.out = out;
             mean = slab.floats(name + ".mean", N);
             rstd = slab.floats(name + ".rstd", N);
         }
@@ -62,6 +63,16 @@ public final class LayerNorm {
                 N,
                 channels,
                 epsilon);
+    }
+
+    /**
+     * Writes {@link Activations#out} again, the same bits, where another norm has used its memory meanwhile: a pass over
+     * memory costs less than keeping the rows.
+     *
+     * @param x what was normalised: the sum if there was a branch
+     */
+    public void rebuild(Kernels kernels, Activations kept, Tensor x, long N) {
+        forward(kernels, kept, null, x, null, N);
     }
 
     /**

@@ -5,10 +5,10 @@ package org.licorne.nn;
  * gradients have the same bits in any case.
  */
 public enum Recomputation {
-    /** Nothing: every activation is kept, 16 values per token, channel and block. */
+    /** Nothing but what the layer normalisations wrote: 14 values are kept per token, channel and block. */
     NONE,
-    /** GELU's output, for a pass over memory per block: 12 values are kept. */
+    /** GELU's output too, for a pass over memory per block: 10 values are kept. */
     GELU,
-    /** Everything but each block's input, for about a third more time: 1 value is kept, and 11 for one block. */
+    /** Everything but each block's input, for about a third more time: 1 value is kept, and 9 for one block. */
     BLOCK
 }

@@ -19,6 +19,7 @@ public final class Slab {
 
     private final Buffer buffer;
     private long used;
+    private long extent;
 
     private Slab(Buffer buffer) {
         this.buffer = buffer;
@@ -28,6 +29,7 @@ public final class Slab {
     public static long measure(Function<Slab, ?> layout) {
         Slab slab = new Slab(new NoMemory());
         layout.apply(slab);
+        slab.advance();
         return slab.used;
     }
 
@@ -62,9 +64,23 @@ public final class Slab {
         return bytes == 0 ? null : tensor(name, DType.U8, bytes);
     }
 
-    /** Bytes laid out so far. */
+    /** Where the next tensor will lie, in bytes from the start. */
     public long bytes() {
         return used;
+    }
+
+    /**
+     * Lays out over what came after that place, for tensors that are never in use at the same time as those; {@link
+     * #advance} ends it.
+     */
+    public void rewind(long place) {
+        extent = Math.max(extent, used);
+        used = place;
+    }
+
+    /** Goes on behind everything that was laid out so far. */
+    public void advance() {
+        used = Math.max(extent, used);
     }
 
     /** The next multiple of {@link #ALIGNMENT}. */

@@ -58,8 +58,9 @@ public final class Transformer {
             long C = shape.H() * shape.D();
             N = shape.B() * shape.T();
             sharesBlocks = recomputation == Recomputation.BLOCK;
+            hidden = slab.floats("normalised", N, C); // the last norm is the last to write it before the head reads it
             if (scratch == null) {
-                Block.Activations shared = new Block.Activations(slab, "h", shape, hiddenChannels);
+                Block.Activations shared = new Block.Activations(slab, "h", shape, hiddenChannels, hidden);
                 for (int layer = 0; layer < layers; layer++) {
                     blocks.add(shared);
                 }
@@ -71,31 +72,37 @@ public final class Transformer {
                     blocks.add(sharesBlocks && layer > 0
                             ? new Block.Activations(slab, name, blocks.get(0))
                             : new Block.Activations(
-                                    slab, name, shape, hiddenChannels, scratch.blocks, recomputation));
+                                    slab, name, shape, hiddenChannels, hidden, scratch.blocks, recomputation));
                 }
                 input = layers == 0 ? slab.floats("input", N, C) : blocks.get(0).input;
                 last = layers == 0 ? input : slab.floats("last", N, C);
             }
-            branch = slab.floats("branch", N, C);
-            finalNorm = new LayerNorm.Activations(slab, "ln_f", N, C);
-            hidden = finalNorm.out;
+            branch = scratch == null ? slab.floats("branch", N, C) : scratch.branch;
+            finalNorm = new LayerNorm.Activations(slab, "ln_f", hidden, N);
         }
     }
 
-    /** Scratch of the backward pass. */
+    /** Scratch of a forward and a backward pass. */
     public static final class Gradients {
-        /** Gradient of the hidden states, (B·T, C); to be written before the backward pass. */
+        /** Gradient of the hidden states, (B·T, C); to be written before the backward pass, which uses it up. */
         public final Tensor hidden;
 
         /** Gradient of the embeddings, (B·T, C), after it. */
         public final Tensor input;
 
+        private final Tensor branch; // (B·T, C)
         private final Block.Gradients blocks;
 
-        public Gradients(Slab slab, long N, long C, long hiddenChannels) {
-            hidden = slab.floats("dhidden_states", N, C);
+        /**
+         * What is taken from the slab is not in use between the two passes, when the head is.
+         *
+         * @param hidden (B·T, C)
+         */
+        public Gradients(Slab slab, Tensor hidden, long N, long C, long hiddenChannels) {
+            this.hidden = hidden;
             input = slab.floats("dstream", N, C);
-            blocks = new Block.Gradients(slab, N, C, hiddenChannels);
+            branch = slab.floats("branch", N, C);
+            blocks = new Block.Gradients(slab, hidden, N, C, hiddenChannels);
         }
     }
 

@@ -51,37 +51,51 @@ public final class Philox {
         return (bits(seed, stream, index) >>> 11) * DOUBLE_UNIT;
     }
 
-    /** Standard normal; numbers 2i and 2i + 1 are a pair of Box and Muller 1958 made of 64 bits. */
+    /** Standard normal, by Marsaglia and Tsang 2000, "The ziggurat method for generating random variables". */
     public static double normal(long seed, long stream, long index) {
-        long bits = bits(seed, stream, index >>> 1);
-        return (index & 1) == 0 ? radius(bits) * Math.cos(angle(bits)) : radius(bits) * Math.sin(angle(bits));
+        long half = bits(seed, stream, index >>> 1);
+        return Ziggurat.normal((int) ((index & 1) == 0 ? half : half >>> 32), seed, stream, index);
     }
 
-    /**
-     * Writes {@code deviation · normal(seed, stream, first + i)} for each i below count; at half the cost.
-     *
-     * @param first an even number
-     */
+    /** Writes {@code deviation · normal(seed, stream, first + i)} for each i below count, several times as fast. */
     public static void fillNormal(
             float[] out, int from, int count, double deviation, long seed, long stream, long first) {
-        for (int i = 0; i < count; i += 2) {
-            long bits = bits(seed, stream, (first + i) >>> 1);
-            double radius = deviation * radius(bits);
-            double angle = angle(bits);
-            out[from + i] = (float) (radius * Math.cos(angle));
-            if (i + 1 < count) {
-                out[from + i + 1] = (float) (radius * Math.sin(angle));
-            }
+        int done = 0;
+        while (done < count && (first + done & 3) != 0) {
+            out[from + done] = (float) (deviation * normal(seed, stream, first + done));
+            done++;
+        }
+        for (; done + 4 <= count; done += 4) {
+            fillBlock(out, from + done, deviation, seed, stream, first + done);
+        }
+        for (; done < count; done++) {
+            out[from + done] = (float) (deviation * normal(seed, stream, first + done));
         }
     }
 
-    private static double radius(long bits) {
-        double uniform = ((bits & LOW) + 0.5) * 0x1p-32; // never 0, so that its logarithm is finite
-        return Math.sqrt(-2 * Math.log(uniform));
-    }
-
-    private static double angle(long bits) {
-        return 2 * Math.PI * (bits >>> 32) * 0x1p-32;
+    /** The four numbers of a block, so that its rounds are computed once. */
+    private static void fillBlock(float[] out, int from, double deviation, long seed, long stream, long index) {
+        long block = index >>> 2;
+        int c0 = (int) block;
+        int c1 = (int) (block >>> 32);
+        int c2 = (int) stream;
+        int c3 = (int) (stream >>> 32);
+        int k0 = (int) seed;
+        int k1 = (int) (seed >>> 32);
+        for (int round = 0; round < ROUNDS; round++) {
+            long product0 = MULTIPLIER_0 * (c0 & LOW);
+            long product1 = MULTIPLIER_1 * (c2 & LOW);
+            c0 = (int) (product1 >>> 32) ^ c1 ^ k0;
+            c2 = (int) (product0 >>> 32) ^ c3 ^ k1;
+            c1 = (int) product1;
+            c3 = (int) product0;
+            k0 += WEYL_0;
+            k1 += WEYL_1;
+        }
+        out[from] = (float) (deviation * Ziggurat.normal(c0, seed, stream, index));
+        out[from + 1] = (float) (deviation * Ziggurat.normal(c1, seed, stream, index + 1));
+        out[from + 2] = (float) (deviation * Ziggurat.normal(c2, seed, stream, index + 2));
+        out[from + 3] = (float) (deviation * Ziggurat.normal(c3, seed, stream, index + 3));
     }
 
     private static long half(int half, int counter0, int counter1, int counter2, int counter3, int key0, int key1) {

@@ -2,6 +2,7 @@ package org.licorne.tensor;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.util.Objects;
 
 /**
@@ -10,6 +11,7 @@ import java.util.Objects;
  */
 public final class Tensor {
     private static final int COPY_BYTES = 1 << 22;
+    private static final int VIEW_ELEMENTS = 1 << 28; // a view counts its bytes in int
 
     private final String name;
     private final Buffer buffer;
@@ -115,6 +117,10 @@ public final class Tensor {
     /** Reads {@code count} F32 or BF16 elements from {@code firstElement} on as floats. */
     public void read(long firstElement, float[] destination, int from, int count) {
         Objects.checkFromIndexSize(firstElement, count, elements);
+        if (dtype == DType.F32 && buffer.hostAccessible()) {
+            inPlace(firstElement, count, (view, done) -> view.get(destination, from + done, view.remaining()));
+            return;
+        }
         int chunk = Math.max(1, Math.min(count, COPY_BYTES / dtype.bytes()));
         ByteBuffer bytes = ByteBuffer.allocate(chunk * dtype.bytes()).order(ByteOrder.LITTLE_ENDIAN);
         for (int done = 0; done < count; done += chunk) {
@@ -146,6 +152,10 @@ public final class Tensor {
     /** Writes {@code count} floats from {@code firstElement} on, rounded to nearest-even where this is BF16. */
     public void write(long firstElement, float[] source, int from, int count) {
         Objects.checkFromIndexSize(firstElement, count, elements);
+        if (dtype == DType.F32 && buffer.hostAccessible()) {
+            inPlace(firstElement, count, (view, done) -> view.put(source, from + done, view.remaining()));
+            return;
+        }
         int chunk = Math.max(1, Math.min(count, COPY_BYTES / dtype.bytes()));
         ByteBuffer bytes = ByteBuffer.allocate(chunk * dtype.bytes()).order(ByteOrder.LITTLE_ENDIAN);
         for (int done = 0; done < count; done += chunk) {
@@ -162,6 +172,24 @@ public final class Tensor {
             }
             bytes.limit(now * dtype.bytes());
             buffer.write(byteOffset + (firstElement + done) * dtype.bytes(), bytes);
+        }
+    }
+
+    private interface Piece {
+        void copy(FloatBuffer view, int done);
+    }
+
+    /** Without a copy in the Java heap on the way. */
+    private void inPlace(long firstElement, int count, Piece piece) {
+        buffer.acquire();
+        try {
+            for (int done = 0; done < count; done += VIEW_ELEMENTS) {
+                int now = Math.min(VIEW_ELEMENTS, count - done);
+                long offset = byteOffset + (firstElement + done) * Float.BYTES;
+                piece.copy(buffer.view(offset, now * Float.BYTES).asFloatBuffer(), done);
+            }
+        } finally {
+            buffer.release();
         }
     }
 

@@ -215,7 +215,7 @@ public record TrainerConfig(
         private double clipNorm = 1;
         private double labelSmoothing = 0;
         private double zLoss = 0;
-        private Recomputation recomputation = Recomputation.NONE;
+        private Recomputation recomputation = TrainingPass.DEFAULT_RECOMPUTATION;
         private double outlierFactor = 0;
         private long seed = 1;
         private long evaluateEvery = 0;

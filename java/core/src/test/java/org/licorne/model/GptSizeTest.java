@@ -50,7 +50,7 @@ class GptSizeTest {
         assertThat(gpt2.inferenceFlopsPerToken(512) * 3).isCloseTo(gpt2.trainingFlopsPerToken(512), within(1.0));
     }
 
-    /** Per token and channel: GELU's output is 4 values of 16 per block, and a block's input is 1. */
+    /** Per token and channel: GELU's output is 4 values of 14 per block, and a block's input is 1. */
     @Test
     void recomputationTakesLessMemory() {
         GptConfig gpt2 = GptSize.named("gpt2").config();
@@ -59,8 +59,8 @@ class GptSizeTest {
         long gelu = trainingActivations(gpt2, Recomputation.GELU);
         long block = trainingActivations(gpt2, Recomputation.BLOCK);
         assertThat(none - gelu).isEqualTo(12 * 4 * values);
-        assertThat(gelu - block).isBetween(11 * 11 * values, 11 * 11 * values + 11 * values / 10);
-        // 2.0, 1.5 and 0.5 GiB + scratch and logits
+        assertThat(gelu - block).isBetween(11 * 9 * values, 11 * 9 * values + 11 * values / 10);
+        // 2.0, 1.5 and 0.3 GiB + scratch, or the logits where they take more
         assertThat(none / (double) block).isGreaterThan(4);
     }
 

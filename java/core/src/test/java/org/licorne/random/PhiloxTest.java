@@ -42,13 +42,13 @@ class PhiloxTest {
 
     @Property(tries = 100)
     void fillingGivesTheSameNumbers(
-            @ForAll long seed, @ForAll @LongRange(min = 0, max = 1L << 40) long half, @ForAll @IntRange(max = 9) int count) {
+            @ForAll long seed, @ForAll @LongRange(min = 0, max = 1L << 40) long first, @ForAll @IntRange(max = 19) int count) {
         float[] filled = new float[count + 2];
-        Philox.fillNormal(filled, 1, count, 0.5, seed, 3, 2 * half);
+        Philox.fillNormal(filled, 1, count, 0.5, seed, 3, first);
         assertThat(filled[0]).isZero();
         assertThat(filled[count + 1]).isZero();
         for (int i = 0; i < count; i++) {
-            assertThat(filled[i + 1]).isCloseTo((float) (0.5 * Philox.normal(seed, 3, 2 * half + i)), within(1e-6f));
+            assertThat(filled[i + 1]).isEqualTo((float) (0.5 * Philox.normal(seed, 3, first + i)));
         }
     }
 
@@ -71,5 +71,40 @@ class PhiloxTest {
         assertThat(products / count).isCloseTo(0, within(4 / Math.sqrt(count)));
         assertThat(squares / count).isCloseTo(1, within(4 * Math.sqrt(2.0 / count)));
         assertThat(fourth / count).isCloseTo(3, within(4 * Math.sqrt(96.0 / count)));
+    }
+
+    /** How many fall between the marks, against the normal distribution: the layers, their wedges and the tail. */
+    @Test
+    void normalHasItsQuantiles() {
+        double[] marks = {-3.6541528853610088, -3, -2, -1, -0.5, 0, 0.1, 0.5, 1, 2, 3, 3.6541528853610088};
+        double[] below = {
+            1.2904e-4, 1.3499e-3, 0.0227501, 0.1586553, 0.3085375, 0.5, 0.5398278, 0.6914625, 0.8413447, 0.9772499,
+            0.9986501, 0.99987096
+        };
+        int count = 2_000_000;
+        float[] drawn = new float[count];
+        Philox.fillNormal(drawn, 0, count, 1, 11, 7, 0);
+        int[] found = new int[marks.length];
+        for (float x : drawn) {
+            for (int i = 0; i < marks.length; i++) {
+                found[i] += x < marks[i] ? 1 : 0;
+            }
+        }
+        for (int i = 0; i < marks.length; i++) {
+            double error = Math.sqrt(below[i] * (1 - below[i]) / count);
+            assertThat(found[i] / (double) count).as("below %f", marks[i]).isCloseTo(below[i], within(4 * error));
+        }
+    }
+
+    /** The same on every machine: what the first numbers are must never change, or a seed would mean other weights. */
+    @Test
+    void normalIsPinned() {
+        assertThat(new double[] {Philox.normal(1, 2, 0), Philox.normal(1, 2, 1), Philox.normal(-1, -2, 1L << 40)})
+                .containsExactly(-0.1896093909035422, -0.8496018886639144, -2.6298189038328896);
+        double furthest = 0;
+        for (int i = 0; i < 100_000; i++) {
+            furthest = Math.max(furthest, Math.abs(Philox.normal(0, 0, i)));
+        }
+        assertThat(furthest).isEqualTo(4.531686630665752);
     }
 }

@@ -9,11 +9,20 @@ import org.licorne.tensor.Tensor;
 
 /** Memory of the native allocator: no JavaCPP deallocator, no account in the Java heap. */
 final class CpuBuffer extends Buffer {
+    /** Bytes of a window: a ByteBuffer counts in int. */
+    private static final int WINDOW_BYTES = 1 << 30;
+
     private final long address;
+    private final ByteBuffer[] windows; // over all of it, made once, so that copying allocates nothing
 
     CpuBuffer(String name, long address, long bytes) {
         super(name, bytes);
         this.address = address;
+        windows = new ByteBuffer[(int) ((bytes + WINDOW_BYTES - 1) / WINDOW_BYTES)];
+        for (int i = 0; i < windows.length; i++) {
+            long offset = (long) i * WINDOW_BYTES;
+            windows[i] = map(offset, (int) Math.min(WINDOW_BYTES, bytes - offset));
+        }
     }
 
     /** The buffer of a tensor of this backend. */
@@ -33,7 +42,15 @@ final class CpuBuffer extends Buffer {
     public void read(long offset, ByteBuffer destination) {
         acquire();
         try {
-            destination.put(map(offset, destination.remaining()));
+            checkRange(offset, destination.remaining());
+            for (long at = offset; destination.hasRemaining(); ) {
+                ByteBuffer window = windows[(int) (at / WINDOW_BYTES)];
+                int from = (int) (at % WINDOW_BYTES);
+                int count = Math.min(destination.remaining(), window.capacity() - from);
+                destination.put(destination.position(), window, from, count);
+                destination.position(destination.position() + count);
+                at += count;
+            }
         } finally {
             release();
         }
@@ -43,7 +60,15 @@ final class CpuBuffer extends Buffer {
     public void write(long offset, ByteBuffer source) {
         acquire();
         try {
-            map(offset, source.remaining()).put(source);
+            checkRange(offset, source.remaining());
+            for (long at = offset; source.hasRemaining(); ) {
+                ByteBuffer window = windows[(int) (at / WINDOW_BYTES)];
+                int from = (int) (at % WINDOW_BYTES);
+                int count = Math.min(source.remaining(), window.capacity() - from);
+                window.put(from, source, source.position(), count);
+                source.position(source.position() + count);
+                at += count;
+            }
         } finally {
             release();
         }
