@@ -54,6 +54,11 @@ public record Machine(
         return kilobytes(firstValue(Path.of("/proc/self/status"), "VmHWM", "0"));
     }
 
+    /** The memory this process holds now (VmRSS), in bytes; 0 where the system does not say. */
+    public static long residentBytes() {
+        return kilobytes(firstValue(Path.of("/proc/self/status"), "VmRSS", "0"));
+    }
+
     /** Main memory that may be taken now, in bytes; twice this heap where the system does not say. */
     public static long availableBytes() {
         long available = kilobytes(firstValue(Path.of("/proc/meminfo"), "MemAvailable", "0"));

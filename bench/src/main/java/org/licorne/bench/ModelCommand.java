@@ -2,6 +2,7 @@ package org.licorne.bench;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import java.lang.management.ManagementFactory;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -49,7 +50,6 @@ abstract class ModelCommand implements Callable<Integer> {
             throw new IllegalArgumentException("--steps must be at least 1, not " + steps);
         }
         prepare(spec);
-        Peaks before = Peaks.measure();
         String instructionSet;
         int threads;
         try (Backend cpu = Backends.open("cpu")) {
@@ -61,14 +61,25 @@ abstract class ModelCommand implements Callable<Integer> {
         }
         try (Workload workload = Workloads.open(spec)) {
             WorkloadTimer timer = new WorkloadTimer(workload);
+            timer.time(); // before the machine is measured, so that only what a user waits for comes before it
+            double secondsToFirstStep = secondsSinceStart();
+            long residentBytes = Machine.peakResidentBytes();
+            Peaks before = Peaks.measure();
             timer.warmUp();
             Samples samples = new Samples(timer.time(steps));
+            residentBytes = Math.max(residentBytes, Machine.residentBytes()); // what the probe held is not counted
             Map<String, Object> figures = figures(spec, workload, samples, before.orBetter(Peaks.measure()));
+            figures.put("secondsToFirstStep", secondsToFirstStep);
+            figures.put("peakResidentBytes", residentBytes);
             figures.put("threads", threads);
             figures.put("isa", instructionSet);
             show(figures);
         }
         return 0;
+    }
+
+    private static double secondsSinceStart() {
+        return (System.currentTimeMillis() - ManagementFactory.getRuntimeMXBean().getStartTime()) * 1e-3;
     }
 
     /** The BLAS is chosen when PyTorch loads, so before anything touches it. */
@@ -95,7 +106,6 @@ abstract class ModelCommand implements Callable<Integer> {
                 peaks.percent(workload.flops(), workload.bytes(), samples.median(), spec.precision()));
         figures.put("peakFlopsPerSecond", peaks.flops(spec.precision()));
         figures.put("peakReadBytesPerSecond", peaks.readBytes());
-        figures.put("peakResidentBytes", Machine.peakResidentBytes());
         figures.put("machine", Machine.here());
         return figures;
     }

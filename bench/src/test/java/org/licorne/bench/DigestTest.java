@@ -48,6 +48,7 @@ class DigestTest {
         assertThat(figures.get("model").asText()).isEqualTo("nano");
         assertThat(figures.get("precision").asText()).isEqualTo("fp32");
         assertThat(figures.has("peakResidentBytes")).isTrue();
+        assertThat(figures.get("secondsToFirstStep").asDouble()).isPositive();
     }
 
     @Test
