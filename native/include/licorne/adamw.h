@@ -13,6 +13,12 @@ LICORNE_EXPORT int32_t licorne_cpu_adamw(float* parameters, float* m, float* v, 
                                          const float* norm, int64_t count, float learning_rate, float beta1,
                                          float beta2, float epsilon, float weight_decay, float max_norm, int64_t step);
 
+/* weights (bfloat16) = the new parameters rounded, unless null */
+LICORNE_EXPORT int32_t licorne_cuda_adamw(float* parameters, void* weights, float* m, float* v, const float* gradients,
+                                          const float* norm, int64_t count, float learning_rate, float beta1,
+                                          float beta2, float epsilon, float weight_decay, float max_norm, int64_t step,
+                                          void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,6 +18,14 @@ LICORNE_EXPORT int32_t licorne_cpu_cross_entropy_backward(float* losses, float* 
                                                           const int32_t* targets, int64_t N, int64_t V, int64_t Vp,
                                                           float scale, float label_smoothing, float z_loss);
 
+LICORNE_EXPORT int32_t licorne_cuda_cross_entropy_forward(float* losses, const void* logits, const int32_t* targets,
+                                                          int64_t N, int64_t V, int64_t Vp, float label_smoothing,
+                                                          float z_loss, int32_t* fault, int32_t type, void* stream);
+LICORNE_EXPORT int32_t licorne_cuda_cross_entropy_backward(float* losses, void* dlogits, const void* logits,
+                                                           const int32_t* targets, int64_t N, int64_t V, int64_t Vp,
+                                                           float scale, float label_smoothing, float z_loss,
+                                                           int32_t* fault, int32_t type, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,6 +17,15 @@ LICORNE_EXPORT int32_t licorne_cpu_embedding_backward(float* dtoken_table, float
                                                       const int32_t* tokens, const int32_t* positions, int64_t N,
                                                       int64_t C, int64_t Vp, int64_t P);
 
+LICORNE_EXPORT int32_t licorne_cuda_embedding_forward(void* out, const void* token_table, const void* position_table,
+                                                      const int32_t* tokens, const int32_t* positions, int64_t N,
+                                                      int64_t C, int64_t Vp, int64_t P, int32_t* fault, int32_t type,
+                                                      void* stream);
+LICORNE_EXPORT int32_t licorne_cuda_embedding_backward(float* dtoken_table, float* dposition_table, const void* dout,
+                                                       const int32_t* tokens, const int32_t* positions, int64_t N,
+                                                       int64_t C, int64_t Vp, int64_t P, int32_t* fault, int32_t type,
+                                                       void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -12,6 +12,9 @@ extern "C" {
 LICORNE_EXPORT int32_t licorne_cpu_global_norm(float* out, const float* x, void* workspace, int64_t count);
 LICORNE_EXPORT int64_t licorne_cpu_global_norm_workspace_bytes(int64_t count);
 
+LICORNE_EXPORT int32_t licorne_cuda_global_norm(float* out, const float* x, void* workspace, int64_t count, void* stream);
+LICORNE_EXPORT int64_t licorne_cuda_global_norm_workspace_bytes(int64_t count);
+
 #ifdef __cplusplus
 }
 #endif

@@ -21,6 +21,11 @@ LICORNE_EXPORT int32_t licorne_cpu_linear_backward_input(float* dx, const float*
 LICORNE_EXPORT int32_t licorne_cpu_linear_backward_weight(float* dweight, float* dbias, const float* dout,
                                                           const float* x, int64_t N, int64_t C, int64_t OC, int32_t precision);
 
+/* dbias (OC) += column sums of dout (N,OC); the products themselves are the caller's on CUDA */
+LICORNE_EXPORT int32_t licorne_cuda_linear_backward_bias(float* dbias, const void* dout, void* workspace, int64_t N,
+                                                         int64_t OC, int32_t type, void* stream);
+LICORNE_EXPORT int64_t licorne_cuda_linear_backward_bias_workspace_bytes(int64_t N, int64_t OC);
+
 #ifdef __cplusplus
 }
 #endif

@@ -14,6 +14,13 @@ LICORNE_EXPORT int32_t licorne_cpu_fill_i32(int32_t* out, int64_t count, int32_t
 /* out = x, byte by byte; no overlap */
 LICORNE_EXPORT int32_t licorne_cpu_copy(void* out, const void* x, int64_t bytes);
 
+LICORNE_EXPORT int32_t licorne_cuda_fill(void* out, int64_t count, float value, int32_t type, void* stream);
+LICORNE_EXPORT int32_t licorne_cuda_fill_i32(int32_t* out, int64_t count, int32_t value, void* stream);
+LICORNE_EXPORT int32_t licorne_cuda_copy(void* out, const void* x, int64_t bytes, void* stream);
+/* out, of out_type, = x, of type, rounded to nearest even */
+LICORNE_EXPORT int32_t licorne_cuda_convert(void* out, const void* x, int64_t count, int32_t out_type, int32_t type,
+                                            void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -25,6 +25,9 @@ typedef enum licorne_weight_type {
 /* out, of that type, = x (OC,C) rounded */
 LICORNE_EXPORT int32_t licorne_cpu_quantize(void* out, const float* x, int64_t OC, int64_t C, int32_t type);
 
+LICORNE_EXPORT int32_t licorne_cuda_quantize(void* out, const float* x, int64_t OC, int64_t C, int32_t weight_type,
+                                             void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -14,6 +14,12 @@ LICORNE_EXPORT int32_t licorne_cpu_quantized_embedding_forward(float* out, const
                                                                const int32_t* positions, int64_t N, int64_t C, int64_t Vp,
                                                                int64_t P, int32_t type);
 
+LICORNE_EXPORT int32_t licorne_cuda_quantized_embedding_forward(void* out, const void* token_table,
+                                                                const void* position_table, const int32_t* tokens,
+                                                                const int32_t* positions, int64_t N, int64_t C, int64_t Vp,
+                                                                int64_t P, int32_t weight_type, int32_t* fault,
+                                                                int32_t type, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

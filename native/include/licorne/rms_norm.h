@@ -19,6 +19,14 @@ LICORNE_EXPORT int32_t licorne_cpu_rms_norm_backward(float* dx, float* dgamma, c
                                                      void* workspace, int64_t N, int64_t C);
 LICORNE_EXPORT int64_t licorne_cpu_rms_norm_backward_workspace_bytes(int64_t N, int64_t C);
 
+LICORNE_EXPORT int32_t licorne_cuda_rms_norm_forward(void* out, void* sum, float* rstd, const void* x,
+                                                     const void* residual, const void* gamma, int64_t N, int64_t C,
+                                                     float epsilon, int32_t type, void* stream);
+LICORNE_EXPORT int32_t licorne_cuda_rms_norm_backward(void* dx, float* dgamma, const void* dout, const void* x,
+                                                      const void* gamma, const float* rstd, const void* dresidual,
+                                                      void* workspace, int64_t N, int64_t C, int32_t type, void* stream);
+LICORNE_EXPORT int64_t licorne_cuda_rms_norm_backward_workspace_bytes(int64_t N, int64_t C);
+
 #ifdef __cplusplus
 }
 #endif

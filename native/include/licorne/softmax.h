@@ -13,6 +13,11 @@ LICORNE_EXPORT int32_t licorne_cpu_softmax_forward(float* out, const float* x, i
 LICORNE_EXPORT int32_t licorne_cpu_softmax_backward(float* dx, const float* dout, const float* out, int64_t N, int64_t V,
                                                     int64_t Vp);
 
+LICORNE_EXPORT int32_t licorne_cuda_softmax_forward(void* out, const void* x, int64_t N, int64_t V, int64_t Vp,
+                                                    int32_t type, void* stream);
+LICORNE_EXPORT int32_t licorne_cuda_softmax_backward(void* dx, const void* dout, const void* out, int64_t N, int64_t V,
+                                                     int64_t Vp, int32_t type, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,6 +11,7 @@ namespace {
 
 std::mutex sticky_lock;
 char sticky_text[256] = "";
+constexpr int kDevices = 64;
 
 // After these every call of the process fails until it ends: the first one is what explains the others.
 bool ruins_context(cudaError_t error) {
@@ -65,16 +66,29 @@ void check_cuda(cudaError_t error, const char* what) {
   throw Error(status_of(error), "%s: %s: %s", what, cudaGetErrorName(error), cudaGetErrorString(error));
 }
 
-int multiprocessors() {
-  constexpr int kDevices = 64;
-  static std::atomic<int> counts[kDevices];
-  int device = 0, count = 0;
+namespace {
+
+// An attribute of the thread's device, asked for once per device.
+int device_attribute(cudaDeviceAttr attribute, std::atomic<int> (&known)[kDevices]) {
+  int device = 0, value = 0;
   check_cuda(cudaGetDevice(&device), "asking for the device");
-  if (device < kDevices) count = counts[device].load(std::memory_order_relaxed);
-  if (count > 0) return count;
-  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "asking for the multiprocessors");
-  if (device < kDevices) counts[device].store(count, std::memory_order_relaxed);
-  return count;
+  if (device < kDevices) value = known[device].load(std::memory_order_relaxed);
+  if (value > 0) return value;
+  check_cuda(cudaDeviceGetAttribute(&value, attribute, device), "asking for what the device has");
+  if (device < kDevices) known[device].store(value, std::memory_order_relaxed);
+  return value;
+}
+
+}  // namespace
+
+int multiprocessors() {
+  static std::atomic<int> known[kDevices];
+  return device_attribute(cudaDevAttrMultiProcessorCount, known);
+}
+
+int64_t most_shared_bytes() {
+  static std::atomic<int> known[kDevices];
+  return device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, known);
 }
 
 }  // namespace licorne

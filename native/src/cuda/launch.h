@@ -73,6 +73,9 @@ inline dim3 grid_of(int64_t pieces, int64_t pieces_per_block) {
 // Of the device that the calling thread uses: kernels that keep sums in registers over many rows fit their grid to it.
 int multiprocessors();
 
+// Bytes of shared memory that one block may have on it.
+int64_t most_shared_bytes();
+
 inline bool aligned16(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
 template <typename... Pointers>
 bool aligned16(const void* first, Pointers... others) {

@@ -274,7 +274,8 @@ int main() {
   copies_arrive_when_they_are_waited_for();
   bfloat16_rounds_to_nearest_even();
   failures_of_the_device_have_statuses();
-  test_ops();
+  test_row_ops();
+  test_table_ops();
   the_first_ruinous_error_is_kept();
   return test::failures == 0 ? 0 : 1;
 }

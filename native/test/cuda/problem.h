@@ -30,6 +30,17 @@ inline Floats as_type(Floats values, int32_t type) {
   return values;
 }
 
+inline std::string label(const std::string& op, int32_t type, std::initializer_list<int64_t> sizes, bool misaligned = false) {
+  std::string text = op + (type == LICORNE_BF16 ? " bf16" : " f32");
+  for (int64_t size : sizes) text += " " + std::to_string(size);
+  return misaligned ? text + " misaligned" : text;
+}
+
+template <typename Body>
+void for_types(Body body) {
+  for (int32_t type : {LICORNE_F32, LICORNE_BF16}) body(type);
+}
+
 // Bytes between two guard zones. Under the address sanitizer there are none: it sees reads beyond the end too.
 class Memory {
  public:

@@ -1,4 +1,5 @@
 // The parts of the test of the CUDA kernels.
 #pragma once
 
-void test_ops();
+void test_row_ops();
+void test_table_ops();

@@ -460,6 +460,11 @@ cudaError_t cudaGetDevice(int* device) {
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrMultiProcessorCount ? 3 : attribute == cudaDevAttrComputeCapabilityMajor ? 8 : 0;
+  switch (attribute) {
+    case cudaDevAttrMultiProcessorCount: *value = 3; break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = 99 << 10; break;
+    case cudaDevAttrComputeCapabilityMajor: *value = 8; break;
+    case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
+  }
   return cudaSuccess;
 }

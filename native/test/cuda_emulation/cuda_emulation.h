@@ -92,6 +92,7 @@ inline cudaError_t cudaMemcpyAsync(void* out, const void* x, size_t bytes, cudaM
 // The emulated device is small, so that kernels that fit their grid to it make several rounds.
 enum cudaDeviceAttr {
   cudaDevAttrMultiProcessorCount = 16,
+  cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
   cudaDevAttrComputeCapabilityMajor = 75,
   cudaDevAttrComputeCapabilityMinor = 76
 };

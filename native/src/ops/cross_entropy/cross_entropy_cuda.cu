@@ -1,0 +1,133 @@
+// Cross-entropy fused with softmax on the GPU, loss and gradient in place. A block per row: 512 threads read it once, 16
+// bytes at a time, into shared memory (cuda/row.h), so that a logit costs memory one read and, with a gradient, one write:
+// 50,304 bfloat16 logits are 98 KB, two blocks per Hopper multiprocessor, of which one reads while the other reduces; rows
+// of up to 110,000 fit a block alone, and only what goes beyond is read again. Per logit: a maximum; an exponential and two
+// additions; another exponential, a multiply-add and the rounding: about a third of what the multiprocessor can issue in
+// the time that memory takes. Probabilities are never stored. What label smoothing needs is gathered as distances from the
+// maximum: a sum of large logits would lose the digits that the loss is made of.
+// Vp no multiple of 16 bytes, or a pointer that is not aligned: element by element.
+#include "cuda/row.h"
+#include "licorne/cross_entropy.h"
+
+namespace licorne {
+namespace {
+
+struct Scalars {
+  float scale, label_smoothing, z_loss;
+};
+
+// dlogits is null for the loss alone.
+template <typename T, int n>
+__global__ void __launch_bounds__(kRowThreads)
+    cross_entropy_kernel(float* losses, T* dlogits, const T* logits, const int32_t* targets, int64_t held, int64_t N,
+                         int64_t V, int64_t Vp, Scalars s, int32_t* fault) {
+  Pack<T, n>* kept = dynamic_shared_memory<Pack<T, n>>();
+  // The product that made the logits wrote the last rows last: they are still in the second-level cache.
+  for (int64_t row = N - 1 - blockIdx.x; row >= 0; row -= gridDim.x) {
+    const T* source = logits + row * Vp;
+    T* gradient = dlogits == nullptr ? nullptr : dlogits + row * Vp;
+    const int32_t target = targets[row];
+    if (target < 0 || target >= V) {
+      if (threadIdx.x == 0) {
+        losses[row] = 0.0f;
+        if (target != -1) report_fault(fault, kFaultCrossEntropyTargets, row, target, V);
+      }
+      if (gradient != nullptr)
+        for (int64_t p = threadIdx.x; p < Vp / n; p += blockDim.x) stream_store(gradient + p * n, zero_pack<T, n>());
+      continue;
+    }
+    const float target_logit = to_float(source[target]);  // before anyone writes over it: there are barriers below
+    const float top = hold_row(kept, held, source, V);
+    float sums[2];
+    sum_row(sums, kept, held, source, V, top);
+    const float log_sum = logf(sums[0]), lse = log_sum + top;
+    if (threadIdx.x == 0) {
+      float loss = log_sum + (1.0f - s.label_smoothing) * (top - target_logit);
+      if (s.label_smoothing != 0.0f) loss -= s.label_smoothing * (sums[1] / static_cast<float>(V));
+      if (s.z_loss != 0.0f) loss += s.z_loss * lse * lse;
+      losses[row] = loss;
+    }
+    if (gradient == nullptr) continue;
+    const float z_factor = s.z_loss == 0.0f ? 1.0f : 1.0f + 2.0f * s.z_loss * lse;
+    const float factor = s.scale * z_factor / sums[0];
+    const float shared = s.label_smoothing / static_cast<float>(V);
+    const float offset = -shared * s.scale;
+    const float at_target =
+        (expf(target_logit - top) / sums[0] * z_factor - (1.0f - s.label_smoothing) - shared) * s.scale;
+#pragma unroll 2
+    for (int64_t p = threadIdx.x; p < Vp / n; p += blockDim.x) {
+      Pack<T, n> pack = p * n < V ? row_pack(kept, held, source, p) : zero_pack<T, n>();
+#pragma unroll
+      for (int j = 0; j < n; j++) {
+        const int64_t v = p * n + j;
+        const float value = fmaf(exponential<T>(pack.at(j) - top), factor, offset);
+        pack.set(j, v == target ? at_target : v < V ? value : 0.0f);
+      }
+      stream_store(gradient + p * n, pack);
+    }
+  }
+}
+
+template <typename T>
+void cross_entropy(float* losses, T* dlogits, const T* logits, const int32_t* targets, int64_t N, int64_t V, int64_t Vp,
+                   Scalars scalars, int32_t* fault, void* stream) {
+  constexpr int n = kVector<T>;
+  if (Vp % n == 0 && aligned16(dlogits, logits)) {
+    const RowLaunch<T, n> row(V);
+    launch(cross_entropy_kernel<T, n>, grid_of(N, 1), row.threads, row.shared_bytes, stream, losses, dlogits, logits,
+           targets, row.held, N, V, Vp, scalars, fault);
+  } else {
+    const RowLaunch<T, 1> row(V);
+    launch(cross_entropy_kernel<T, 1>, grid_of(N, 1), row.threads, row.shared_bytes, stream, losses, dlogits, logits,
+           targets, row.held, N, V, Vp, scalars, fault);
+  }
+}
+
+void check(const char* op, const float* losses, const void* logits, const int32_t* targets, int64_t N, int64_t V,
+           int64_t Vp, float label_smoothing, float z_loss, int32_t type) {
+  if (!(label_smoothing >= 0.0f && label_smoothing <= 1.0f))
+    throw Error(LICORNE_INVALID_ARGUMENT, "%s: label_smoothing = %g is not a share from 0 to 1", op,
+                static_cast<double>(label_smoothing));
+  if (!(z_loss >= 0.0f && z_loss <= __FLT_MAX__))
+    throw Error(LICORNE_INVALID_ARGUMENT, "%s: z_loss = %g is negative or not finite", op, static_cast<double>(z_loss));
+  const int64_t count = checked_elements(op, N, Vp);
+  if (V < 0 || V > Vp)
+    throw Error(LICORNE_INVALID_ARGUMENT, "%s: V = %lld is not within Vp = %lld", op, (long long)V, (long long)Vp);
+  check_pointer(op, "losses", losses, N);
+  check_tensor(op, "logits", logits, count, type);
+  check_pointer(op, "targets", targets, N);
+}
+
+}  // namespace
+}  // namespace licorne
+
+int32_t licorne_cuda_cross_entropy_forward(float* losses, const void* logits, const int32_t* targets, int64_t N, int64_t V,
+                                           int64_t Vp, float label_smoothing, float z_loss, int32_t* fault, int32_t type,
+                                           void* stream) {
+  using namespace licorne;
+  return guarded([&] {
+    const char* op = "cross_entropy_forward";
+    check(op, losses, logits, targets, N, V, Vp, label_smoothing, z_loss, type);
+    with_type(op, type, [&](auto element) {
+      using T = decltype(element);
+      cross_entropy<T>(losses, nullptr, static_cast<const T*>(logits), targets, N, V, Vp, {1.0f, label_smoothing, z_loss},
+                       fault, stream);
+    });
+  });
+}
+
+int32_t licorne_cuda_cross_entropy_backward(float* losses, void* dlogits, const void* logits, const int32_t* targets,
+                                            int64_t N, int64_t V, int64_t Vp, float scale, float label_smoothing,
+                                            float z_loss, int32_t* fault, int32_t type, void* stream) {
+  using namespace licorne;
+  return guarded([&] {
+    const char* op = "cross_entropy_backward";
+    check(op, losses, logits, targets, N, V, Vp, label_smoothing, z_loss, type);
+    check_tensor(op, "dlogits", dlogits, N * Vp, type);
+    with_type(op, type, [&](auto element) {
+      using T = decltype(element);
+      cross_entropy<T>(losses, static_cast<T*>(dlogits), static_cast<const T*>(logits), targets, N, V, Vp,
+                       {scale, label_smoothing, z_loss}, fault, stream);
+    });
+  });
+}

@@ -1,0 +1,86 @@
+// What the caller's matrix products leave of the linear map on the GPU: the gradient of the bias, the sum of each column of
+// dout. Bound by memory. A warp takes 16 bytes per lane of a row, 256 (bfloat16) or 128 columns; the block's eight warps
+// take every eighth row of a slice of the rows, keep their sums in registers, and add them in order through shared memory;
+// a slice leaves one row of the workspace, and a second kernel (cuda/columns.h) adds those in order. There are about four
+// blocks per multiprocessor. OC no multiple of 16 bytes, or a pointer that is not aligned: element by element.
+#include "cuda/columns.h"
+#include "cuda/element.h"
+#include "licorne/linear.h"
+
+namespace licorne {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / kWarp;
+constexpr int64_t kRowsPerSlice = 32;  // at least
+constexpr int kAhead = 4;              // rows whose loads are in flight together
+
+template <typename T, int n>
+__global__ void __launch_bounds__(kThreads) column_sums_kernel(float* partials, const T* dout, int64_t N, int64_t OC) {
+  LICORNE_SHARED(float, sums, [kWarps][kWarp * n]);
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  const int64_t column = (static_cast<int64_t>(blockIdx.x) * kWarp + lane) * n;
+  const int64_t rows = (N + gridDim.y - 1) / gridDim.y, begin = rows * blockIdx.y, end = begin + rows < N ? begin + rows : N;
+  float sum[n] = {};
+  if (column < OC)
+    for (int64_t row = begin + warp; row < end; row += kWarps * kAhead) {
+      Pack<T, n> packs[kAhead];
+#pragma unroll
+      for (int i = 0; i < kAhead; i++)
+        if (row + i * kWarps < end) packs[i] = load<n>(dout + (row + i * kWarps) * OC + column);
+#pragma unroll
+      for (int i = 0; i < kAhead; i++)
+        if (row + i * kWarps < end)
+#pragma unroll
+          for (int j = 0; j < n; j++) sum[j] += packs[i].at(j);
+    }
+#pragma unroll
+  for (int j = 0; j < n; j++) sums[warp][lane * n + j] = sum[j];
+  __syncthreads();  // the sums of all warps are there
+  for (int i = threadIdx.x; i < kWarp * n; i += kThreads) {
+    const int64_t c = static_cast<int64_t>(blockIdx.x) * kWarp * n + i;
+    float total = 0.0f;
+#pragma unroll
+    for (int w = 0; w < kWarps; w++) total += sums[w][i];
+    if (c < OC) partials[static_cast<int64_t>(blockIdx.y) * OC + c] = total;
+  }
+}
+
+int64_t slices_of(int64_t N, int64_t column_blocks) {
+  const int64_t wanted = ceil_div(4 * static_cast<int64_t>(multiprocessors()), column_blocks);
+  const int64_t most = ceil_div(N, kRowsPerSlice);
+  const int64_t slices = wanted < most ? wanted : most;
+  return slices < 65535 ? slices : 65535;
+}
+
+}  // namespace
+}  // namespace licorne
+
+int64_t licorne_cuda_linear_backward_bias_workspace_bytes(int64_t N, int64_t OC) {
+  // The widest blocks are the fewest, so they have the most slices.
+  return OC == 0 ? 0 : licorne::slices_of(N, licorne::ceil_div(OC, licorne::kWarp * 8)) * OC * static_cast<int64_t>(sizeof(float));
+}
+
+int32_t licorne_cuda_linear_backward_bias(float* dbias, const void* dout, void* workspace, int64_t N, int64_t OC,
+                                          int32_t type, void* stream) {
+  using namespace licorne;
+  return guarded([&] {
+    const char* op = "linear_backward_bias";
+    const int64_t count = checked_elements(op, N, OC);
+    check_pointer(op, "dbias", dbias, count);
+    check_tensor(op, "dout", dout, count, type);
+    check_pointer(op, "workspace", static_cast<float*>(workspace), count);
+    if (count == 0) return;
+    with_type(op, type, [&](auto element) {
+      using T = decltype(element);
+      constexpr int n = kVector<T>;
+      const bool whole = OC % n == 0 && aligned16(dout);
+      const int64_t column_blocks = ceil_div(OC, kWarp * (whole ? n : 1)), slices = slices_of(N, column_blocks);
+      float* partials = static_cast<float*>(workspace);
+      launch(whole ? column_sums_kernel<T, n> : column_sums_kernel<T, 1>,
+             dim3(static_cast<unsigned>(column_blocks), static_cast<unsigned>(slices)), kThreads, 0, stream, partials,
+             static_cast<const T*>(dout), N, OC);
+      add_partials(dbias, nullptr, partials, slices, OC, stream);
+    });
+  });
+}

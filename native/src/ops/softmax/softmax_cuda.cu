@@ -1,0 +1,113 @@
+// Softmax on the GPU: a block per row, which it reads once (cuda/row.h): maximum, sum of exponentials, then the quotients.
+// The backward pass reads both rows twice, the second time from the second-level cache. Vp no multiple of 16 bytes, or a
+// pointer that is not aligned: element by element.
+#include "cuda/row.h"
+#include "licorne/softmax.h"
+
+namespace licorne {
+namespace {
+
+template <typename T, int n>
+__global__ void __launch_bounds__(kRowThreads)
+    softmax_forward_kernel(T* out, const T* x, int64_t held, int64_t N, int64_t V, int64_t Vp) {
+  Pack<T, n>* kept = dynamic_shared_memory<Pack<T, n>>();
+  for (int64_t row = blockIdx.x; row < N; row += gridDim.x) {
+    const T* source = x + row * Vp;
+    const float top = hold_row(kept, held, source, V);
+    const float shift = top == -INFINITY ? 0.0f : top;  // a row of minus infinities
+    float sums[2];
+    sum_row(sums, kept, held, source, V, shift);
+    const float factor = sums[0] == 0.0f ? 0.0f : 1.0f / sums[0];
+    for (int64_t p = threadIdx.x; p < Vp / n; p += blockDim.x) {
+      Pack<T, n> pack = p * n < V ? row_pack(kept, held, source, p) : zero_pack<T, n>();
+#pragma unroll
+      for (int j = 0; j < n; j++) pack.set(j, p * n + j < V ? exponential<T>(pack.at(j) - shift) * factor : 0.0f);
+      store(out + row * Vp + p * n, pack);
+    }
+  }
+}
+
+template <typename T, int n>
+__global__ void __launch_bounds__(kRowThreads)
+    softmax_backward_kernel(T* dx, const T* dout, const T* out, int64_t N, int64_t V, int64_t Vp) {
+  for (int64_t row = blockIdx.x; row < N; row += gridDim.x) {
+    const int64_t start = row * Vp;
+    float dot = 0.0f;
+    for (int64_t p = threadIdx.x; p * n < V; p += blockDim.x) {
+      const Pack<T, n> d = load<n>(dout + start + p * n), y = load<n>(out + start + p * n);
+#pragma unroll
+      for (int j = 0; j < n; j++)
+        if (p * n + j < V) dot = fmaf(d.at(j), y.at(j), dot);
+    }
+    dot = block_sum(dot);
+    for (int64_t p = threadIdx.x; p < Vp / n; p += blockDim.x) {
+      const Pack<T, n> d = load<n>(dout + start + p * n), y = load<n>(out + start + p * n);
+      Pack<T, n> result;
+#pragma unroll
+      for (int j = 0; j < n; j++) result.set(j, p * n + j < V ? y.at(j) * (d.at(j) - dot) : 0.0f);
+      store(dx + start + p * n, result);
+    }
+  }
+}
+
+int64_t check(const char* op, int64_t N, int64_t V, int64_t Vp) {
+  if (V < 0 || V > Vp)
+    throw Error(LICORNE_INVALID_ARGUMENT, "%s: V = %lld is not within Vp = %lld", op, (long long)V, (long long)Vp);
+  return checked_elements(op, N, Vp);
+}
+
+}  // namespace
+}  // namespace licorne
+
+int32_t licorne_cuda_softmax_forward(void* out, const void* x, int64_t N, int64_t V, int64_t Vp, int32_t type,
+                                     void* stream) {
+  using namespace licorne;
+  return guarded([&] {
+    const char* op = "softmax_forward";
+    const int64_t count = check(op, N, V, Vp);
+    check_tensor(op, "out", out, count, type);
+    check_tensor(op, "x", x, count, type);
+    if (count == 0) return;
+    with_type(op, type, [&](auto element) {
+      using T = decltype(element);
+      constexpr int n = kVector<T>;
+      T* target = static_cast<T*>(out);
+      const T* source = static_cast<const T*>(x);
+      if (Vp % n == 0 && aligned16(out, x)) {
+        const RowLaunch<T, n> row(V);
+        launch(softmax_forward_kernel<T, n>, grid_of(N, 1), row.threads, row.shared_bytes, stream, target, source, row.held,
+               N, V, Vp);
+      } else {
+        const RowLaunch<T, 1> row(V);
+        launch(softmax_forward_kernel<T, 1>, grid_of(N, 1), row.threads, row.shared_bytes, stream, target, source, row.held,
+               N, V, Vp);
+      }
+    });
+  });
+}
+
+int32_t licorne_cuda_softmax_backward(void* dx, const void* dout, const void* out, int64_t N, int64_t V, int64_t Vp,
+                                      int32_t type, void* stream) {
+  using namespace licorne;
+  return guarded([&] {
+    const char* op = "softmax_backward";
+    const int64_t count = check(op, N, V, Vp);
+    check_tensor(op, "dx", dx, count, type);
+    check_tensor(op, "dout", dout, count, type);
+    check_tensor(op, "out", out, count, type);
+    if (count == 0) return;
+    with_type(op, type, [&](auto element) {
+      using T = decltype(element);
+      constexpr int n = kVector<T>;
+      T* target = static_cast<T*>(dx);
+      const T *upstream = static_cast<const T*>(dout), *result = static_cast<const T*>(out);
+      if (Vp % n == 0 && aligned16(dx, dout, out)) {
+        launch(softmax_backward_kernel<T, n>, grid_of(N, 1), RowLaunch<T, n>(V).threads, 0, stream, target, upstream, result,
+               N, V, Vp);
+      } else {
+        launch(softmax_backward_kernel<T, 1>, grid_of(N, 1), RowLaunch<T, 1>(V).threads, 0, stream, target, upstream, result,
+               N, V, Vp);
+      }
+    });
+  });
+}
