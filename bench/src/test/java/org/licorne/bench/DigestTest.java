@@ -12,8 +12,15 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.licorne.bench.result.BenchResults;
+import org.licorne.bench.result.GrowthResult;
+import org.licorne.bench.result.GrowthResult.Axis;
+import org.licorne.bench.result.PeerResult;
+import org.licorne.bench.workload.WorkloadSpec;
+import org.licorne.bench.workload.WorkloadSpec.Kind;
 import org.licorne.testkit.OpCase;
 import org.licorne.testkit.OpCases;
 
@@ -73,6 +80,29 @@ class DigestTest {
         assertThat(file).hasContent("before\n" + MarkedFile.BEGIN + "\n\nnew\n\n" + MarkedFile.END + "\nafter\n");
         Path bare = Files.writeString(folder.resolve("bare.md"), "nothing");
         assertThatThrownBy(() -> new MarkedFile(bare).replace("new")).hasMessageContaining("bare.md");
+    }
+
+    @Test
+    void aTableLinksToItsPicturesFromWhereItLies() throws IOException {
+        Path file = folder.resolve("bench/results/growth.json");
+        List<GrowthResult> points = IntStream.of(64, 128)
+                .mapToObj(context -> new WorkloadSpec(Kind.TRAINING_STEP, "cpu", "gpt2", 1, context, "fp32"))
+                .map(spec -> new GrowthResult(
+                        Axis.CONTEXT,
+                        spec,
+                        124_439_808,
+                        new PeerResult(spec, 1, 1, 1, 2, spec.context(), 1e9, 0, 2_000_000_000L, 1),
+                        null))
+                .toList();
+        new BenchResults(
+                        Machine.here(), new Peaks(1, 1, 1, 1, 1), "avx2", 2, List.of(), List.of(), points)
+                .write(file);
+        Path readme = Files.writeString(folder.resolve("README.md"), MarkedFile.BEGIN + "\n" + MarkedFile.END + "\n");
+        assertThat(Digest.run("table", file.toString(), "--brief", "--into", readme.toString())).isZero();
+        assertThat(readme).content().contains("](bench/results/growth-context-cost.svg)").doesNotContain("| growing |");
+        assertThat(file.resolveSibling("growth-context-cost.svg")).isNotEmptyFile();
+        assertThat(Digest.run("plot", file.toString())).isZero();
+        assertThat(Digest.run("growth", "--axis", "patience")).isEqualTo(1);
     }
 
     @Test

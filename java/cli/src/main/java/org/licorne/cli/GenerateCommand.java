@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
 import org.licorne.backend.Backend;
+import org.licorne.generate.FinishReason;
 import org.licorne.generate.Generation;
 import org.licorne.generate.GenerationConfig;
 import org.licorne.generate.Generator;
@@ -114,6 +115,10 @@ final class GenerateCommand implements Callable<Integer> {
             error.println(Quantities.format(
                     "%d tokens, %.0f tokens/s, seed %d",
                     generation.tokens().size(), generation.tokensPerSecond(), usedSeed));
+            if (generation.finishReason() == FinishReason.LENGTH && generation.tokens().size() < maxNewTokens) {
+                error.println("It ends here because the model's context of " + gpt.config().contextLength()
+                        + " tokens is full.");
+            }
         }
         return 0;
     }

@@ -135,6 +135,13 @@ class TrainingCommandsTest {
     }
 
     @Test
+    void aFullContextIsToldFromTheWantedLength() {
+        Object[] generate = {"generate", "--backend", "reference", "--model", model, "--prompt", "the uni", "--seed", 5};
+        assertThat(run(with(generate, "--max-new-tokens", 100)).error()).contains("context of 16 tokens is full");
+        assertThat(run(with(generate, "--max-new-tokens", 2)).error()).contains("2 tokens").doesNotContain("full");
+    }
+
+    @Test
     void convertOverwritesNothing() {
         Object[] convert = {"convert", "--model", model, "--output", model, "--quantize", "q8"};
         assertThat(run(convert).error()).contains("exists already");
