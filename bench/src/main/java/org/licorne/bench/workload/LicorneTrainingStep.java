@@ -24,7 +24,7 @@ final class LicorneTrainingStep implements Workload {
         gpt = Gpt.initialise(backend, config, TrainingData.SEED);
         gpt.allocateGradients();
         memory = new MemoryScope(backend, "optimiser");
-        optimiser = new AdamW(backend, gpt.memory(), memory);
+        optimiser = new AdamW(gpt, memory);
         pass = gpt.trainingPass(B, T);
     }
 

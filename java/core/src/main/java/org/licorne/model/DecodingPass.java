@@ -53,7 +53,8 @@ public final class DecodingPass implements AutoCloseable {
         this.groupSize = groupSize(kernels, B);
         this.scope = new MemoryScope(gpt.backend(), "decoding");
         try {
-            groups = Slab.allocate(scope, "cache", slab -> groups(slab, gpt.config(), kernels, B, S));
+            gpt.weightsChanged();
+            groups = Slab.allocate(scope, "cache", kernels.activationType(), slab -> groups(slab, gpt.config(), kernels, B, S));
             promptBuffer = scope.allocate("prompt", promptBytes(gpt.config(), kernels, S));
         } catch (RuntimeException e) {
             scope.close();
@@ -69,11 +70,11 @@ public final class DecodingPass implements AutoCloseable {
 
     static long bytes(GptConfig config, Kernels kernels, int B, int S) {
         checkSizes(config, B, S);
-        return Slab.measure(slab -> groups(slab, config, kernels, B, S)) + promptBytes(config, kernels, S);
+        return Slab.measure(Slab.activationsOf(kernels), slab -> groups(slab, config, kernels, B, S)) + promptBytes(config, kernels, S);
     }
 
     private static long promptBytes(GptConfig config, Kernels kernels, int S) {
-        return Slab.measure(slab -> new Prompt(slab, config, kernels, Math.min(S, PROMPT_CHUNK), S));
+        return Slab.measure(Slab.activationsOf(kernels), slab -> new Prompt(slab, config, kernels, Math.min(S, PROMPT_CHUNK), S));
     }
 
     /** Sequences per group: as few groups as may be, of even size. */
@@ -129,7 +130,7 @@ public final class DecodingPass implements AutoCloseable {
             keyLengths = slab.ints("key_lengths", B);
             transformer =
                     new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels());
-            logits = slab.floats("logits", B, config.paddedVocabularySize());
+            logits = slab.activations("logits", B, config.paddedVocabularySize());
             workspace = slab.workspace("workspace", kernels == null ? 0 : kernels.attentionDecodeWorkspaceBytes(shape));
         }
     }
@@ -240,7 +241,7 @@ public final class DecodingPass implements AutoCloseable {
             slots[t] = lengths[sequence] + t;
         }
         lengths[sequence] += T;
-        Prompt prompt = new Prompt(Slab.over(promptBuffer), gpt.config(), kernels, T, S);
+        Prompt prompt = new Prompt(Slab.over(promptBuffer, kernels.activationType()), gpt.config(), kernels, T, S);
         transfer.write(prompt.tokens, ids, 0, T);
         transfer.write(prompt.positions, slots, 0, T);
         transfer.write(prompt.places, slots, 0, T);

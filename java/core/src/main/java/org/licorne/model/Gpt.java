@@ -109,9 +109,19 @@ public final class Gpt implements AutoCloseable {
      */
     public Gpt computeIn(Precision chosen) {
         backend.require(chosen);
-        kernels = backend.kernels(chosen);
+        Kernels chosenKernels = backend.kernels(chosen);
+        layers.parameters().allocateCopy(scope, chosenKernels);
+        kernels = chosenKernels;
         precision = chosen;
         return this;
+    }
+
+    /**
+     * Tells the passes that exist that parameters were written to by other means than a trainer. Passes made later see
+     * that by themselves. Only where ops read a rounded copy of the parameters does it do anything.
+     */
+    public void weightsChanged() {
+        layers.parameters().refreshCopy(kernels);
     }
 
     /** All parameters: {@code wte.weight, wpe.weight, h.0.ln_1.weight, … ln_f.bias}. The head is tied to wte. */

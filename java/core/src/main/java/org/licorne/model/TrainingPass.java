@@ -44,9 +44,11 @@ public final class TrainingPass implements AutoCloseable {
             if (gradients) {
                 gpt.allocateGradients();
             }
+            gpt.weightsChanged();
             this.memory = Slab.allocate(
                     scope,
                     "activations",
+                    kernels.activationType(),
                     slab -> new Memory(
                             slab, gpt.config(), kernels, B, T, gradients, logitsBytes, recomputation));
             this.transfer = new HostTransfer(B * T);
@@ -70,6 +72,7 @@ public final class TrainingPass implements AutoCloseable {
             Recomputation recomputation) {
         checkSizes(config, B, T);
         return Slab.measure(
+                Slab.activationsOf(kernels),
                 slab -> new Memory(slab, config, kernels, B, T, gradients, logitsBytes, recomputation));
     }
 
@@ -111,7 +114,7 @@ public final class TrainingPass implements AutoCloseable {
             places = slab.ints("places", N);
             documents = slab.ints("documents", B, T);
             packed = Mask.causal().withDocuments(documents);
-            Tensor dhidden = backward ? slab.floats("dhidden_states", N, C) : null;
+            Tensor dhidden = backward ? slab.activations("dhidden_states", N, C) : null;
             // The head runs between the transformer's two passes, so its logits and their scratch share memory.
             long shared = slab.bytes();
             Tensor logits =

@@ -45,8 +45,8 @@ public final class Attention {
             long C = shape.H() * shape.D();
             long N = shape.B() * shape.T();
             this.shape = shape;
-            packed = new PackedHeads(slab.floats(name + ".qkv", N, 3 * C), N, C);
-            mixed = slab.floats(name + ".mixed", N, C);
+            packed = new PackedHeads(slab.activations(name + ".qkv", N, 3 * C), N, C);
+            mixed = slab.activations(name + ".mixed", N, C);
             logSumExp = slab.floats(name + ".lse", shape.B(), shape.H(), shape.T());
         }
     }
@@ -116,8 +116,8 @@ public final class Attention {
         public Cache(Slab slab, String name, long B, long S, long C) {
             this.B = B;
             this.S = S;
-            keys = slab.floats(name + ".keys", B, S, C);
-            values = slab.floats(name + ".values", B, S, C);
+            keys = slab.activations(name + ".keys", B, S, C);
+            values = slab.activations(name + ".values", B, S, C);
         }
 
         private Cache(Tensor keys, Tensor values, long S) {

@@ -65,8 +65,8 @@ public final class Block {
             boolean forwardOnly = scratch == null;
             long C = shape.H() * shape.D();
             N = shape.B() * shape.T();
-            input = slab.floats(name + ".input", N, C);
-            middle = forwardOnly ? input : slab.floats(name + ".middle", N, C);
+            input = slab.activations(name + ".input", N, C);
+            middle = forwardOnly ? input : slab.activations(name + ".middle", N, C);
             norm1 = new LayerNorm.Activations(slab, name + ".ln_1", normalised, N);
             attention = new Attention.Activations(slab, name + ".attn", shape);
             norm2 = forwardOnly ? norm1 : new LayerNorm.Activations(slab, name + ".ln_2", normalised, N);
@@ -82,7 +82,7 @@ public final class Block {
         /** Of a block that keeps only its input and shares the rest with another. */
         Activations(Slab slab, String name, Activations shared) {
             N = shared.N;
-            input = slab.floats(name + ".input", N, shared.input.size(1));
+            input = slab.activations(name + ".input", N, shared.input.size(1));
             middle = shared.middle;
             norm1 = shared.norm1;
             attention = shared.attention;
@@ -100,9 +100,9 @@ public final class Block {
         /** @param dnorm (N, C) */
         public Gradients(Slab slab, Tensor dnorm, long N, long C, long hidden) {
             this.dnorm = dnorm;
-            Tensor shared = slab.floats("dhidden", N * Math.max(hidden, 3 * C));
+            Tensor shared = slab.activations("dhidden", N * Math.max(hidden, 3 * C));
             dhidden = shared.part("dhidden", 0, N, hidden);
-            attention = new Attention.Gradients(shared, slab.floats("dmixed", N, C), N, C);
+            attention = new Attention.Gradients(shared, slab.activations("dmixed", N, C), N, C);
         }
     }
 

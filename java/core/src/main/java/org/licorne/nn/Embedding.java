@@ -42,10 +42,10 @@ public final class Embedding {
     /** @param out (N, C) @param ids (N) I32 @param places (N) I32 */
     public void forward(Kernels kernels, Tensor out, Tensor ids, Tensor places, long N) {
         if (tokens.dtype() == DType.F32) {
-            kernels.embeddingForward(out, tokens.padded(), positions.tensor(), ids, places, N, channels);
+            kernels.embeddingForward(out, tokens.weight(kernels), positions.weight(kernels), ids, places, N, channels);
         } else {
             kernels.quantizedEmbeddingForward(
-                    out, tokens.small(), positions.tensor(), ids, places, N, channels, tokens.paddedRows());
+                    out, tokens.small(), positions.weight(kernels), ids, places, N, channels, tokens.paddedRows());
         }
     }
 

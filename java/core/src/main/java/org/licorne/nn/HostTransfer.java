@@ -4,6 +4,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import org.licorne.tensor.BFloat16;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /**
@@ -34,14 +36,30 @@ public final class HostTransfer {
         }
     }
 
-    /** Reads {@code count} floats, the tensor's elements from {@code firstElement} on. */
+    /** Reads {@code count} floats, the F32 or BF16 tensor's elements from {@code firstElement} on. */
     public void read(Tensor tensor, long firstElement, float[] values, int from, int count) {
+        if (tensor.dtype() == DType.BF16) {
+            readHalves(tensor, firstElement, values, from, count);
+            return;
+        }
         for (int done = 0; done < count; ) {
             int now = Math.min(count - done, floats.capacity());
             bytes.clear().limit(now * 4);
             tensor.buffer().read(tensor.byteOffset() + (firstElement + done) * 4L, bytes);
             floats.clear();
             floats.get(values, from + done, now);
+            done += now;
+        }
+    }
+
+    private void readHalves(Tensor tensor, long firstElement, float[] values, int from, int count) {
+        for (int done = 0; done < count; ) {
+            int now = Math.min(count - done, floats.capacity());
+            bytes.clear().limit(now * Short.BYTES);
+            tensor.buffer().read(tensor.byteOffset() + (firstElement + done) * Short.BYTES, bytes);
+            for (int i = 0; i < now; i++) {
+                values[from + done + i] = BFloat16.toFloat(bytes.getShort(i * Short.BYTES));
+            }
             done += now;
         }
     }

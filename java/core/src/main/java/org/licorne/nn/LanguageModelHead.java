@@ -63,9 +63,9 @@ public final class LanguageModelHead {
          * @param limitBytes how large the logits may get; at least one row is always held
          */
         public static Tensor logits(Slab slab, long N, long Vp, long limitBytes) {
-            long most = Math.max(1, Math.min(N, limitBytes / (Vp * Float.BYTES)));
+            long most = Math.max(1, Math.min(N, limitBytes / (Vp * slab.activationType().bytes())));
             long count = Math.max(1, (N + most - 1) / most);
-            return slab.floats("logits", (N + count - 1) / count, Vp); // chunks of even size
+            return slab.activations("logits", (N + count - 1) / count, Vp); // chunks of even size
         }
 
         /** Number of chunks that the rows are cut into. */
@@ -116,7 +116,7 @@ public final class LanguageModelHead {
                     labelSmoothing,
                     zLoss);
             kernels.linearBackwardWeight(table.paddedGradient(), null, logits, chunk.hidden, chunk.rows, C, Vp);
-            kernels.linearBackwardInput(chunk.dhidden, logits, table.padded(), chunk.rows, C, Vp);
+            kernels.linearBackwardInput(chunk.dhidden, logits, table.weight(kernels), chunk.rows, C, Vp);
         }
     }
 

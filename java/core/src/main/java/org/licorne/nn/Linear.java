@@ -27,7 +27,7 @@ public final class Linear {
 
     /** @param out (N, OC) @param x (N, C) */
     public void forward(Kernels kernels, Tensor out, Tensor x, long N) {
-        weight.multiply(kernels, out, x, bias.tensor(), N);
+        weight.multiply(kernels, out, x, bias.weight(kernels), N);
     }
 
     /**
@@ -39,6 +39,6 @@ public final class Linear {
      */
     public void backward(Kernels kernels, Tensor dx, Tensor dout, Tensor x, long N) {
         kernels.linearBackwardWeight(weight.gradient(), bias.gradient(), dout, x, N, inputs, outputs);
-        kernels.linearBackwardInput(dx, dout, weight.tensor(), N, inputs, outputs);
+        kernels.linearBackwardInput(dx, dout, weight.weight(kernels), N, inputs, outputs);
     }
 }

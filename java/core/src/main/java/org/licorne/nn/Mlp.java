@@ -29,8 +29,8 @@ public final class Mlp {
 
         private Activations(Slab slab, String name, long N, long hiddenChannels, Tensor shared, boolean keepsActive) {
             this.keepsActive = keepsActive;
-            hidden = slab.floats(name + ".hidden", N, hiddenChannels);
-            active = keepsActive ? slab.floats(name + ".active", N, hiddenChannels) : shared == null ? hidden : shared;
+            hidden = slab.activations(name + ".hidden", N, hiddenChannels);
+            active = keepsActive ? slab.activations(name + ".active", N, hiddenChannels) : shared == null ? hidden : shared;
         }
 
         /** Without a backward pass; GELU works in place. */

@@ -17,6 +17,7 @@ public final class Parameter {
     private Tensor small;
     private Tensor workspace;
     private Tensor padded;
+    private Tensor copy;
     private Tensor tensor;
     private Tensor paddedGradient;
     private Tensor gradient;
@@ -72,6 +73,11 @@ public final class Parameter {
         return required(padded, "memory");
     }
 
+    /** The values as ops read them, padding rows included: F32, or a copy in what those kernels keep activations in. */
+    Tensor weight(Kernels kernels) {
+        return kernels.activationType() == DType.F32 ? padded() : required(copy, "copy in " + kernels.activationType());
+    }
+
     /** The gradient with padding rows. */
     public Tensor paddedGradient() {
         return required(paddedGradient, "a gradient");
@@ -98,7 +104,7 @@ public final class Parameter {
      */
     void multiply(Kernels kernels, Tensor out, Tensor x, Tensor bias, long N) {
         if (dtype == DType.F32) {
-            kernels.linearForward(out, x, padded(), bias, N, shape[1], paddedRows);
+            kernels.linearForward(out, x, weight(kernels), bias, N, shape[1], paddedRows);
         } else {
             kernels.quantizedLinearForward(out, x, small(), bias, workspace, N, shape[1], paddedRows);
         }
@@ -133,6 +139,10 @@ public final class Parameter {
     void bind(Tensor memory) {
         padded = memory;
         tensor = memory.part(name, 0, shape);
+    }
+
+    void bindCopy(Tensor memory) {
+        copy = memory;
     }
 
     void bindGradient(Tensor memory) {

@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiConsumer;
 import org.licorne.backend.Kernels;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
@@ -26,6 +27,7 @@ public final class Parameters {
     private long totalElements = -1;
     private Flat values;
     private Flat gradients;
+    private Flat copy;
 
     /** All in F32. */
     public Parameters() {
@@ -102,7 +104,7 @@ public final class Parameters {
     /** Gives every parameter zero-filled memory. */
     public void allocate(MemoryScope scope) {
         values = allocateFlat(scope, "parameters");
-        bind(values, false);
+        bind(values, Parameter::bind);
     }
 
     /**
@@ -113,7 +115,7 @@ public final class Parameters {
         if (matrices == DType.F32) {
             return;
         }
-        Slab.allocate(scope, "matrices", slab -> {
+        Slab.allocate(scope, "matrices", DType.F32, slab -> {
             long bytes = 0;
             for (Parameter parameter : byName.values()) {
                 if (parameter.dtype() != DType.F32) {
@@ -142,14 +144,42 @@ public final class Parameters {
                     + " can be run and evaluated, but not trained: train the original and quantise it again");
         }
         gradients = allocateFlat(scope, "gradients");
-        bind(gradients, true);
+        bind(gradients, Parameter::bindGradient);
+    }
+
+    /**
+     * Gives the kernels' ops weights that they can read: where activations are not F32, a copy in their type, written by
+     * {@link #refreshCopy}. Does nothing if there is one, or if ops read the parameters themselves.
+     */
+    public void allocateCopy(MemoryScope scope, Kernels kernels) {
+        if (copy == null && kernels.activationType() != DType.F32) {
+            copy = allocateFlat(scope, "weights", kernels.activationType());
+            bind(copy, Parameter::bindCopy);
+        }
+    }
+
+    /** Rounds all parameters into the copy, if these kernels read one. An optimiser does so with every step. */
+    public void refreshCopy(Kernels kernels) {
+        if (kernels.activationType() != DType.F32) {
+            kernels.quantize(
+                    copy.all().reshape(1, totalElements), values.all().reshape(1, totalElements), 1, totalElements);
+        }
+    }
+
+    /** The copy that ops of these kernels read, or null if they read the parameters. */
+    public Flat copy(Kernels kernels) {
+        return kernels.activationType() == DType.F32 ? null : copy;
     }
 
     /** One more slab of this layout, zero-filled, e.g. for an optimiser's moments. */
     public Flat allocateFlat(MemoryScope scope, String name) {
+        return allocateFlat(scope, name, DType.F32);
+    }
+
+    private Flat allocateFlat(MemoryScope scope, String name, DType dtype) {
         fixLayout();
-        return Slab.allocate(scope, name, slab -> {
-            Tensor all = slab.floats(name, totalElements);
+        return Slab.allocate(scope, name, dtype, slab -> {
+            Tensor all = slab.tensor(name, dtype, totalElements);
             return new Flat(
                     all,
                     all.part(name + ".decayed", 0, decayedElements),
@@ -216,7 +246,7 @@ public final class Parameters {
         throw new IllegalArgumentException(wanted + " is a parameter of another model");
     }
 
-    private void bind(Flat flat, boolean gradient) {
+    private void bind(Flat flat, BiConsumer<Parameter, Tensor> to) {
         long decayed = 0;
         long undecayed = decayedElements;
         for (Parameter parameter : byName.values()) {
@@ -224,13 +254,8 @@ public final class Parameters {
                 continue;
             }
             long offset = parameter.decays() ? decayed : undecayed;
-            Tensor memory = flat.all()
-                    .part(parameter.name() + (gradient ? ".gradient" : ""), offset, parameter.paddedShape());
-            if (gradient) {
-                parameter.bindGradient(memory);
-            } else {
-                parameter.bind(memory);
-            }
+            String name = flat == values ? parameter.name() : parameter.name() + "." + flat.all().name();
+            to.accept(parameter, flat.all().part(name, offset, parameter.paddedShape()));
             if (parameter.decays()) {
                 decayed += alignedElements(parameter);
             } else {

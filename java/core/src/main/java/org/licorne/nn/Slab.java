@@ -2,6 +2,7 @@ package org.licorne.nn;
 
 import java.nio.ByteBuffer;
 import java.util.function.Function;
+import org.licorne.backend.Kernels;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
@@ -18,29 +19,37 @@ public final class Slab {
     public static final int ALIGNMENT = 64;
 
     private final Buffer buffer;
+    private final DType activations;
     private long used;
     private long extent;
 
-    private Slab(Buffer buffer) {
+    private Slab(Buffer buffer, DType activations) {
         this.buffer = buffer;
+        this.activations = activations;
     }
 
-    /** Bytes that the layout takes; nothing is allocated. */
-    public static long measure(Function<Slab, ?> layout) {
-        Slab slab = new Slab(new NoMemory());
+    /** Bytes that the layout takes; nothing is allocated. @param activations what {@link #activations} makes */
+    public static long measure(DType activations, Function<Slab, ?> layout) {
+        Slab slab = new Slab(new NoMemory(), activations);
         layout.apply(slab);
         slab.advance();
         return slab.used;
     }
 
     /** Measures the layout, allocates that much in the scope, and returns what the layout makes of it. */
-    public static <T> T allocate(MemoryScope scope, String name, Function<Slab, T> layout) {
-        return layout.apply(new Slab(scope.allocate(name, Math.max(1, measure(layout)))));
+    public static <T> T allocate(MemoryScope scope, String name, DType activations, Function<Slab, T> layout) {
+        long bytes = Math.max(1, measure(activations, layout));
+        return layout.apply(new Slab(scope.allocate(name, bytes), activations));
     }
 
     /** Lays out anew over memory that is there already; what it held before is still in it. */
-    public static Slab over(Buffer buffer) {
-        return new Slab(buffer);
+    public static Slab over(Buffer buffer, DType activations) {
+        return new Slab(buffer, activations);
+    }
+
+    /** What kernels keep activations in; F32 where none are given, to estimate. */
+    public static DType activationsOf(Kernels kernels) {
+        return kernels == null ? DType.F32 : kernels.activationType();
     }
 
     /** The next tensor; zero-filled as long as nobody has written to it. */
@@ -49,6 +58,16 @@ public final class Slab {
         Tensor tensor = Tensor.of(name, buffer, used, dtype, shape);
         used = Math.addExact(used, aligned(tensor.bytes()));
         return tensor;
+    }
+
+    /** The next tensor of activations, or of their gradients. */
+    public Tensor activations(String name, long... shape) {
+        return tensor(name, activations, shape);
+    }
+
+    /** What {@link #activations} makes. */
+    public DType activationType() {
+        return activations;
     }
 
     public Tensor floats(String name, long... shape) {

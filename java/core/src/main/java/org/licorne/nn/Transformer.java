@@ -58,7 +58,7 @@ public final class Transformer {
             long C = shape.H() * shape.D();
             N = shape.B() * shape.T();
             sharesBlocks = recomputation == Recomputation.BLOCK;
-            hidden = slab.floats("normalised", N, C); // the last norm is the last to write it before the head reads it
+            hidden = slab.activations("normalised", N, C); // the last norm is the last to write it before the head reads it
             if (scratch == null) {
                 Block.Activations shared = new Block.Activations(slab, "h", shape, hiddenChannels, hidden);
                 for (int layer = 0; layer < layers; layer++) {
@@ -74,10 +74,10 @@ public final class Transformer {
                             : new Block.Activations(
                                     slab, name, shape, hiddenChannels, hidden, scratch.blocks, recomputation));
                 }
-                input = layers == 0 ? slab.floats("input", N, C) : blocks.get(0).input;
-                last = layers == 0 ? input : slab.floats("last", N, C);
+                input = layers == 0 ? slab.activations("input", N, C) : blocks.get(0).input;
+                last = layers == 0 ? input : slab.activations("last", N, C);
             }
-            branch = scratch == null ? slab.floats("branch", N, C) : scratch.branch;
+            branch = scratch == null ? slab.activations("branch", N, C) : scratch.branch;
             finalNorm = new LayerNorm.Activations(slab, "ln_f", hidden, N);
         }
     }
@@ -100,8 +100,8 @@ public final class Transformer {
          */
         public Gradients(Slab slab, Tensor hidden, long N, long C, long hiddenChannels) {
             this.hidden = hidden;
-            input = slab.floats("dstream", N, C);
-            branch = slab.floats("branch", N, C);
+            input = slab.activations("dstream", N, C);
+            branch = slab.activations("branch", N, C);
             blocks = new Block.Gradients(slab, hidden, N, C, hiddenChannels);
         }
     }

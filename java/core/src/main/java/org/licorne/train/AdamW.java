@@ -2,8 +2,8 @@ package org.licorne.train;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
-import org.licorne.backend.Backend;
 import org.licorne.backend.Kernels;
+import org.licorne.model.Gpt;
 import org.licorne.nn.HostTransfer;
 import org.licorne.nn.Parameter;
 import org.licorne.nn.Parameters;
@@ -16,7 +16,7 @@ import org.licorne.tensor.Tensor;
  * scope owns the moments. Not thread-safe.
  */
 public final class AdamW {
-    private final Kernels kernels;
+    private final Gpt gpt;
     private final Parameters parameters;
     private final Parameters.Flat firstMoment;
     private final Parameters.Flat secondMoment;
@@ -25,19 +25,20 @@ public final class AdamW {
     private final HostTransfer transfer = new HostTransfer(1);
     private final float[] hostNorm = new float[1];
 
-    public AdamW(Backend backend, Parameters parameters, MemoryScope scope) {
-        this.kernels = backend.kernels();
-        this.parameters = parameters;
+    /** For a model that has gradients. */
+    public AdamW(Gpt gpt, MemoryScope scope) {
+        this.gpt = gpt;
+        this.parameters = gpt.memory();
         firstMoment = parameters.allocateFlat(scope, "adamw.m");
         secondMoment = parameters.allocateFlat(scope, "adamw.v");
         norm = scope.tensor("gradient_norm", DType.F32, 1);
-        long bytes = kernels.globalNormWorkspaceBytes(parameters.gradients().all().elements());
+        long bytes = gpt.backend().kernels().globalNormWorkspaceBytes(parameters.gradients().all().elements());
         workspace = bytes == 0 ? null : scope.tensor("gradient_norm_workspace", DType.U8, bytes);
     }
 
     /** Measures the gradients; {@link #update} clips by what was measured last. @return their Euclidean norm */
     public double gradientNorm() {
-        kernels.globalNorm(norm, parameters.gradients().all(), workspace);
+        gpt.backend().kernels().globalNorm(norm, parameters.gradients().all(), workspace);
         transfer.read(norm, 0, hostNorm, 0, 1);
         return hostNorm[0];
     }
@@ -56,12 +57,14 @@ public final class AdamW {
             double weightDecay,
             double clipNorm,
             long step) {
+        Kernels kernels = gpt.backend().kernels(gpt.precision()); // those whose copy of the weights passes read
+        Parameters.Flat copy = parameters.copy(kernels);
         Parameters.Flat values = parameters.values();
         Parameters.Flat gradients = parameters.gradients();
         Tensor clip = clipNorm > 0 ? norm : null;
         kernels.adamw(
                 values.decayed(),
-                null,
+                copy == null ? null : copy.decayed(),
                 firstMoment.decayed(),
                 secondMoment.decayed(),
                 gradients.decayed(),
@@ -75,7 +78,7 @@ public final class AdamW {
                 step);
         kernels.adamw(
                 values.undecayed(),
-                null,
+                copy == null ? null : copy.undecayed(),
                 firstMoment.undecayed(),
                 secondMoment.undecayed(),
                 gradients.undecayed(),

@@ -101,7 +101,7 @@ public final class Trainer implements AutoCloseable {
         this.scope = new MemoryScope(gpt.backend(), "trainer");
         try {
             pass = newPass();
-            optimiser = new AdamW(gpt.backend(), gpt.memory(), scope);
+            optimiser = new AdamW(gpt, scope);
             store = config.output() == null
                     ? null
                     : CheckpointStore.open(
@@ -209,6 +209,7 @@ public final class Trainer implements AutoCloseable {
             adoptPrecision(latest.get(), state);
         }
         latest.get().restore(tensors());
+        gpt.weightsChanged();
         progress.restore(state);
         gate.restore(state.counters());
         lastCheckpointStep = progress.step;
@@ -257,7 +258,10 @@ public final class Trainer implements AutoCloseable {
     public boolean restoreBest() {
         Optional<TrainingCheckpoint> best =
                 TrainingCheckpoint.best(requireStore("go back to the best weights").directory());
-        best.ifPresent(checkpoint -> checkpoint.restore(tensors()));
+        best.ifPresent(checkpoint -> {
+            checkpoint.restore(tensors());
+            gpt.weightsChanged();
+        });
         return best.isPresent();
     }
 

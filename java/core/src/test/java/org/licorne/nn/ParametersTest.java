@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import org.junit.jupiter.api.Test;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
@@ -51,9 +52,9 @@ class ParametersTest {
 
     @Test
     void measuringTakesNoMemory() {
-        long bytes = Slab.measure(slab -> slab.floats("huge", 1L << 40));
+        long bytes = Slab.measure(DType.F32, slab -> slab.floats("huge", 1L << 40));
         assertThat(bytes).isEqualTo(4L << 40);
-        assertThat(Slab.measure(slab -> slab.ints("one", 1))).isEqualTo(64);
-        assertThat(Slab.measure(slab -> slab.workspace("none", 0))).isZero();
+        assertThat(Slab.measure(DType.F32, slab -> slab.ints("one", 1))).isEqualTo(64);
+        assertThat(Slab.measure(DType.F32, slab -> slab.workspace("none", 0))).isZero();
     }
 }

@@ -220,7 +220,7 @@ class TrainerTest {
             gpt.allocateGradients();
             float[] before = weights(gpt);
             try (MemoryScope scope = new MemoryScope(backend, "test")) {
-                AdamW optimiser = new AdamW(backend, gpt.memory(), scope);
+                AdamW optimiser = new AdamW(gpt, scope);
                 optimiser.gradientNorm();
                 optimiser.update(0.1, 0.9, 0.95, 1e-8, 0.5, 0, 1);
             }

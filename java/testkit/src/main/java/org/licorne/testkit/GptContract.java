@@ -471,7 +471,7 @@ public abstract class GptContract {
                 TrainingPass pass = gpt.trainingPass(2, 32);
                 DecodingPass decoding = gpt.decodingPass(2, 32);
                 MemoryScope scope = new MemoryScope(backend, "optimiser")) {
-            AdamW optimiser = new AdamW(backend, gpt.memory(), scope);
+            AdamW optimiser = new AdamW(gpt, scope);
             float[] logits = new float[300];
             long training = leastHeapBytes(() -> {
                 gpt.zeroGradients();
