@@ -61,41 +61,55 @@ public final class Philox {
     public static void fillNormal(
             float[] out, int from, int count, double deviation, long seed, long stream, long first) {
         int done = 0;
-        while (done < count && (first + done & 3) != 0) {
+        while (done < count && (first + done & 7) != 0) {
             out[from + done] = (float) (deviation * normal(seed, stream, first + done));
             done++;
         }
-        for (; done + 4 <= count; done += 4) {
-            fillBlock(out, from + done, deviation, seed, stream, first + done);
+        for (; done + 8 <= count; done += 8) {
+            fillBlocks(out, from + done, deviation, seed, stream, first + done);
         }
         for (; done < count; done++) {
             out[from + done] = (float) (deviation * normal(seed, stream, first + done));
         }
     }
 
-    /** The four numbers of a block, so that its rounds are computed once. */
-    private static void fillBlock(float[] out, int from, double deviation, long seed, long stream, long index) {
+    /** The numbers of two blocks: each block's rounds are computed once, and while one's multiply, the other's do too. */
+    private static void fillBlocks(float[] out, int from, double deviation, long seed, long stream, long index) {
         long block = index >>> 2;
-        int c0 = (int) block;
-        int c1 = (int) (block >>> 32);
-        int c2 = (int) stream;
-        int c3 = (int) (stream >>> 32);
+        int a0 = (int) block;
+        int a1 = (int) (block >>> 32);
+        int a2 = (int) stream;
+        int a3 = (int) (stream >>> 32);
+        int b0 = a0 + 1; // the first block's number is even
+        int b1 = a1;
+        int b2 = a2;
+        int b3 = a3;
         int k0 = (int) seed;
         int k1 = (int) (seed >>> 32);
         for (int round = 0; round < ROUNDS; round++) {
-            long product0 = MULTIPLIER_0 * (c0 & LOW);
-            long product1 = MULTIPLIER_1 * (c2 & LOW);
-            c0 = (int) (product1 >>> 32) ^ c1 ^ k0;
-            c2 = (int) (product0 >>> 32) ^ c3 ^ k1;
-            c1 = (int) product1;
-            c3 = (int) product0;
+            long productA0 = MULTIPLIER_0 * (a0 & LOW);
+            long productA1 = MULTIPLIER_1 * (a2 & LOW);
+            long productB0 = MULTIPLIER_0 * (b0 & LOW);
+            long productB1 = MULTIPLIER_1 * (b2 & LOW);
+            a0 = (int) (productA1 >>> 32) ^ a1 ^ k0;
+            a2 = (int) (productA0 >>> 32) ^ a3 ^ k1;
+            b0 = (int) (productB1 >>> 32) ^ b1 ^ k0;
+            b2 = (int) (productB0 >>> 32) ^ b3 ^ k1;
+            a1 = (int) productA1;
+            a3 = (int) productA0;
+            b1 = (int) productB1;
+            b3 = (int) productB0;
             k0 += WEYL_0;
             k1 += WEYL_1;
         }
-        out[from] = (float) (deviation * Ziggurat.normal(c0, seed, stream, index));
-        out[from + 1] = (float) (deviation * Ziggurat.normal(c1, seed, stream, index + 1));
-        out[from + 2] = (float) (deviation * Ziggurat.normal(c2, seed, stream, index + 2));
-        out[from + 3] = (float) (deviation * Ziggurat.normal(c3, seed, stream, index + 3));
+        out[from] = (float) (deviation * Ziggurat.normal(a0, seed, stream, index));
+        out[from + 1] = (float) (deviation * Ziggurat.normal(a1, seed, stream, index + 1));
+        out[from + 2] = (float) (deviation * Ziggurat.normal(a2, seed, stream, index + 2));
+        out[from + 3] = (float) (deviation * Ziggurat.normal(a3, seed, stream, index + 3));
+        out[from + 4] = (float) (deviation * Ziggurat.normal(b0, seed, stream, index + 4));
+        out[from + 5] = (float) (deviation * Ziggurat.normal(b1, seed, stream, index + 5));
+        out[from + 6] = (float) (deviation * Ziggurat.normal(b2, seed, stream, index + 6));
+        out[from + 7] = (float) (deviation * Ziggurat.normal(b3, seed, stream, index + 7));
     }
 
     private static long half(int half, int counter0, int counter1, int counter2, int counter3, int key0, int key1) {
