@@ -16,6 +16,7 @@ import org.licorne.model.MemoryNeeds;
 import org.licorne.tokenize.Tokenizer;
 import org.licorne.train.Trainer;
 import org.licorne.train.TrainerConfig;
+import org.licorne.train.TrainingMemory;
 import org.licorne.train.TrainingResult;
 import org.licorne.train.TrainingResult.EndReason;
 import picocli.CommandLine;
@@ -88,12 +89,12 @@ final class PretrainCommand implements Callable<Integer> {
         TrainerConfig config = options.trainerConfig(output).withPrecision(backendOptions.askedPrecision());
         try (Backend backend = backendOptions.open()) {
             if (!resume) { // before anything is written: what does not fit with the least vocabulary will not with another
-                Trainer.requireMemory(backend, options.modelConfig(1), config);
+                TrainingMemory.require(backend, options.modelConfig(1), config);
             }
             TokenizedText text = text();
             GptConfig shape = options.modelConfig(text.tokenizer().vocabularySize());
             show(shape, config, text, backend);
-            Trainer.requireMemory(backend, shape, config); // before minutes go into initial weights
+            TrainingMemory.require(backend, shape, config); // before minutes go into initial weights
             if (!resume) {
                 RunFile.write(output, options.given(command.getParseResult()));
             }

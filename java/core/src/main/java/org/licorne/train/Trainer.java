@@ -4,23 +4,17 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import java.util.function.LongUnaryOperator;
-import org.licorne.backend.Backend;
 import org.licorne.backend.BackendUnavailableException;
-import org.licorne.backend.Kernels;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.backend.Precision;
 import org.licorne.checkpoint.CheckpointStore;
 import org.licorne.checkpoint.TrainingCheckpoint;
 import org.licorne.checkpoint.TrainingState;
 import org.licorne.model.Gpt;
-import org.licorne.model.GptConfig;
-import org.licorne.model.MemoryNeeds;
 import org.licorne.model.TrainingPass;
 import org.licorne.nn.Parameter;
 import org.licorne.tensor.MemoryScope;
@@ -93,7 +87,7 @@ public final class Trainer implements AutoCloseable {
         }
         gpt.computeIn(this.config.precision());
         long slabs = gpt.memory().bytes() * (gpt.memory().hasGradients() ? 2 : 1);
-        requireMemory(gpt.backend(), gpt.config(), config, slabs);
+        TrainingMemory.require(gpt.backend(), gpt.config(), config, slabs);
         this.schedule = config.schedule();
         this.gate = new UpdateGate(config.outlierFactor());
         this.inputs = new int[config.accumulation()][config.batchSize() * T];
@@ -117,48 +111,6 @@ public final class Trainer implements AutoCloseable {
 
     private TrainingPass newPass() {
         return gpt.trainingPass(config.batchSize(), T, config.logitsBytes(), config.recomputation());
-    }
-
-    /**
-     * Says at once, before a model is made, if training it would not fit.
-     *
-     * @throws OutOfDeviceMemoryException with what is needed and what to change
-     */
-    public static void requireMemory(Backend backend, GptConfig model, TrainerConfig config) {
-        requireMemory(backend, model, config, 0);
-    }
-
-    /** @param heldBytes what of it is allocated already */
-    private static void requireMemory(Backend backend, GptConfig model, TrainerConfig config, long heldBytes) {
-        int T = config.sequenceLength() == 0 ? model.contextLength() : config.sequenceLength();
-        long available = backend.availableBytes();
-        Precision precision = config.precision() == null ? backend.preferredPrecision() : config.precision();
-        Kernels kernels = backend.kernels(precision);
-        LongUnaryOperator needed = batch ->
-                MemoryNeeds.toTrain(model, kernels, (int) batch, T, config.logitsBytes(), config.recomputation())
-                                .total()
-                        - heldBytes;
-        int asked = config.batchSize();
-        if (needed.applyAsLong(asked) <= available) {
-            return;
-        }
-        int batch = asked;
-        while (batch > 1 && needed.applyAsLong(batch) > available) {
-            batch /= 2;
-        }
-        String remedy = needed.applyAsLong(batch) <= available
-                ? String.format(
-                        Locale.ROOT,
-                        "a batch of %d, accumulated %d times, would do with %,d MiB",
-                        batch,
-                        config.accumulation() * ((asked + batch - 1) / batch),
-                        needed.applyAsLong(batch) >> 20)
-                : "take a smaller model or a shorter context, recompute activations, or free some memory";
-        throw OutOfDeviceMemoryException.foreseen(
-                "training with a batch of " + asked + " sequences of " + T + " tokens",
-                needed.applyAsLong(asked),
-                available,
-                remedy);
     }
 
     /** Hears of everything from now on. */

@@ -490,7 +490,7 @@ class TrainerTest {
             new Trainer(gpt, Batches.noise(11), null, config().batchSize(2).build()).close();
         }
         GptConfig huge = GptSize.named("gpt3-175b").config();
-        assertThatThrownBy(() -> Trainer.requireMemory(backend, huge, config().build()))
+        assertThatThrownBy(() -> TrainingMemory.require(backend, huge, config().build()))
                 .isInstanceOf(OutOfDeviceMemoryException.class)
                 .hasMessageContaining("smaller model");
         try (Gpt gpt = Gpt.initialise(new Narrow(backend, 1000), TINY, 1)) {
