@@ -43,6 +43,20 @@ LICORNE_EXPORT int32_t licorne_cpu_attention_backward(float* dq, float* dk, floa
 LICORNE_EXPORT int64_t licorne_cpu_attention_backward_workspace_bytes(int64_t B, int64_t T, int64_t S, int64_t H,
                                                                       int64_t G, int64_t D);
 
+/* The same on a CUDA device (conventions: cuda.h) for head sizes up to 256, in float or bfloat16 as type says; all pointers
+   of the mask are to device memory. Lengths out of range and documents that decrease are told to fault. */
+LICORNE_EXPORT int32_t licorne_cuda_attention_forward(void* out, float* lse, const void* q, const void* k, const void* v,
+                                                      void* workspace, LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK,
+                                                      float scale, int32_t type, int32_t* fault, void* stream);
+LICORNE_EXPORT int64_t licorne_cuda_attention_forward_workspace_bytes(int64_t B, int64_t T, int64_t S, int64_t H,
+                                                                      int64_t G, int64_t D);
+LICORNE_EXPORT int32_t licorne_cuda_attention_backward(void* dq, void* dk, void* dv, const void* dout, const void* out,
+                                                       const float* lse, const void* q, const void* k, const void* v,
+                                                       void* workspace, LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK,
+                                                       float scale, int32_t type, int32_t* fault, void* stream);
+LICORNE_EXPORT int64_t licorne_cuda_attention_backward_workspace_bytes(int64_t B, int64_t T, int64_t S, int64_t H,
+                                                                       int64_t G, int64_t D);
+
 #ifdef __cplusplus
 }
 #endif

@@ -13,6 +13,10 @@ LICORNE_EXPORT int32_t licorne_cpu_key_value_append(float* key_cache, float* val
                                                     const int32_t* positions, int64_t B, int64_t T, int64_t S, int64_t W,
                                                     int64_t row_stride);
 
+LICORNE_EXPORT int32_t licorne_cuda_key_value_append(void* key_cache, void* value_cache, const void* k, const void* v,
+                                                     const int32_t* positions, int64_t B, int64_t T, int64_t S, int64_t W,
+                                                     int64_t row_stride, int32_t type, int32_t* fault, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

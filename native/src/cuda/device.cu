@@ -49,7 +49,9 @@ const char* fault_name(int32_t op) {
     case kFaultCrossEntropyTargets: return "cross_entropy: targets";
     case kFaultAttentionDecodeLengths: return "attention_decode: key_lengths";
     case kFaultKeyValuePositions: return "key_value_append: positions";
-    case kFaultSampling: return "sample: tokens";
+    case kFaultAttentionQueryLengths: return "attention: query_lengths";
+    case kFaultAttentionKeyLengths: return "attention: key_lengths";
+    case kFaultAttentionDocuments: return "attention: documents";
     default: return "unknown op: indices";
   }
 }
@@ -102,7 +104,14 @@ int32_t licorne_cuda_check_fault(const int32_t* fault) {
     memcpy(&found, fault, sizeof found);
     if (found.op == kFaultNone) return;
     const long long place = 0x7fffffffLL - static_cast<long long>(found.first >> 32);
+    const int32_t index = static_cast<int32_t>(found.first & 0xffffffffu);
+    if (found.op == kFaultAttentionDocuments)
+      throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is less than the id before it", fault_name(found.op), place,
+                  index);
+    if (found.op == kFaultSampling)
+      throw Error(LICORNE_INVALID_ARGUMENT, "sample: logits of row %lld are not numbers, or their largest is infinite",
+                  place);
     throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is outside 0 to %d", fault_name(found.op), place,
-                static_cast<int32_t>(found.first & 0xffffffffu), found.size - 1);
+                index, found.size - 1);
   });
 }

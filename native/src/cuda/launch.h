@@ -100,6 +100,9 @@ enum FaultOp : int32_t {
   kFaultAttentionDecodeLengths,
   kFaultKeyValuePositions,
   kFaultSampling,
+  kFaultAttentionQueryLengths,
+  kFaultAttentionKeyLengths,
+  kFaultAttentionDocuments,
   kFaultCount
 };
 

@@ -276,6 +276,7 @@ int main() {
   failures_of_the_device_have_statuses();
   test_row_ops();
   test_table_ops();
+  test_attention();
   the_first_ruinous_error_is_kept();
   return test::failures == 0 ? 0 : 1;
 }

@@ -1,5 +1,6 @@
 // The parts of the test of the CUDA kernels.
 #pragma once
 
+void test_attention();
 void test_row_ops();
 void test_table_ops();

@@ -1,0 +1,318 @@
+// Attention backward in bfloat16 on tensor cores of compute capability 8.0 and up (Dao et al. 2022, algorithm 4).
+//
+// Two launches of one kernel, which differ in what a block owns. With own1, own2 the tile that stays in shared memory, and
+// other1, other2 the tiles that pass by:
+//   dq       own q, dout;  others k, v;     scores = q k^T,   dp = dout v^T;   dq += ds k
+//   dk, dv   own k, v;     others q, dout;  scores = k q^T,   dp = v dout^T;   dv += p dout, dk += ds q
+// with p = exp(scale scores - lse) and ds = p (dp - delta). Both times p and ds come out of the first two products in the
+// layout that the last two want, so they never leave the registers, and a warp needs the others only to load tiles. The sums
+// stay in registers in a fixed order: no atomics, no buffer for dq, the same bits every time. The price is that scores and
+// dp are computed twice, 7 products instead of 5; the way with 5 adds float tiles of dq to memory once per block of keys,
+// in an order that has to be enforced.
+//
+// Tiles that pass by have two buffers, so that loads run during a whole step, and one barrier per step suffices. Within a
+// tile scores are computed kChunk columns at a time: scores and dp of a chunk beside the sums are what registers can hold.
+//
+// The launch of dq comes first and leaves delta, the sum of dout * out per query, for the second one. Query heads that share
+// a key head pass by one after the other, and dk, dv take them all.
+#include "cuda/element.h"
+#include "cuda/launch.h"
+#include "cuda/reduce.h"
+#include "cuda/tensor_core.h"
+#include "ops/attention/attention_cuda.h"
+#include "ops/attention/attention_mask_cuda.h"
+#include "ops/attention/attention_tile_cuda.h"
+
+namespace licorne {
+namespace {
+
+template <bool kOwnKeys_, int kHead_, int kWarps_, int kRowTiles_, int kColumns_, int kChunk_>
+struct BackwardTile {
+  static constexpr bool kOwnKeys = kOwnKeys_;
+  static constexpr int kHead = kHead_, kRowTiles = kRowTiles_, kColumns = kColumns_, kChunk = kChunk_;
+  static constexpr int kThreads = 32 * kWarps_, kRows = 16 * kRowTiles * kWarps_;
+  // Per own row (dq) or per column of both buffers (dk, dv): first and last key, log-sum-exp in base 2, delta.
+  static constexpr int kStatistics = kOwnKeys ? 2 * kColumns : kRows;
+  static constexpr int kSharedBytes = (2 * kRows + 4 * kColumns) * TileRow<kHead>::kBytes + kStatistics * 16;
+};
+
+// A lane's share, one of eight, of the sum of dout * out of one query.
+__device__ __forceinline__ float delta_share(const __nv_bfloat16* dout, const __nv_bfloat16* out, int D, int share,
+                                             bool vectors) {
+  float sum = 0.0f;
+  if (vectors) {
+    for (int piece = share; piece * 8 < D; piece += 8) {
+      const Pack<BFloat16, 8> x = load<8>(dout + piece * 8), y = load<8>(out + piece * 8);
+#pragma unroll
+      for (int i = 0; i < 8; i++) sum = fmaf(x.at(i), y.at(i), sum);
+    }
+  } else {
+    for (int d = share; d < D; d += 8) sum = fmaf(to_float(dout[d]), to_float(out[d]), sum);
+  }
+  return sum;
+}
+
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads, 256 / Tile::kThreads)
+    attention_backward_bf16_kernel(const AttentionArguments p) {
+  constexpr bool kOwnKeys = Tile::kOwnKeys;
+  constexpr int kHead = Tile::kHead, kRowTiles = Tile::kRowTiles, kColumns = Tile::kColumns, kChunk = Tile::kChunk;
+  constexpr int kRows = Tile::kRows, kThreads = Tile::kThreads;
+  constexpr int kElements = TileRow<kHead>::kElements, kBytes = TileRow<kHead>::kBytes;
+
+  const int own_tokens = kOwnKeys ? p.S : p.T;
+  const int own_heads = kOwnKeys ? p.G : p.H;
+  const int tiles = (own_tokens + kRows - 1) / kRows;
+  const int head_index = static_cast<int>(blockIdx.x / tiles), tile = static_cast<int>(blockIdx.x % tiles);
+  // Under a causal mask the first keys and the last queries have most to do: they start first.
+  const int first = (kOwnKeys ? tile : tiles - 1 - tile) * kRows;
+  const int b = head_index / own_heads, own_head = head_index % own_heads, group = p.H / p.G;
+  const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
+
+  const __nv_bfloat16* q = static_cast<const __nv_bfloat16*>(p.q) + b * p.query_batch_stride;
+  const __nv_bfloat16* dout = static_cast<const __nv_bfloat16*>(p.dout) + b * p.out_batch_stride;
+  const __nv_bfloat16* out = static_cast<const __nv_bfloat16*>(p.out) + b * p.out_batch_stride;
+  const int key_head = kOwnKeys ? own_head : own_head / group;
+  const __nv_bfloat16* k = static_cast<const __nv_bfloat16*>(p.k) + b * p.key_batch_stride + key_head * p.D;
+  const __nv_bfloat16* v = static_cast<const __nv_bfloat16*>(p.v) + b * p.key_batch_stride + key_head * p.D;
+
+  __nv_bfloat16* own1 = dynamic_shared_memory<__nv_bfloat16>();  // [kRows][kElements]
+  __nv_bfloat16* own2 = own1 + kRows * kElements;                // [kRows][kElements]
+  __nv_bfloat16* other1 = own2 + kRows * kElements;              // [2][kColumns][kElements]
+  __nv_bfloat16* other2 = other1 + 2 * kColumns * kElements;     // [2][kColumns][kElements]
+  QueryStatistics* statistics = reinterpret_cast<QueryStatistics*>(other2 + 2 * kColumns * kElements);
+
+  const SequenceMask mask(p, b);
+  // Others that the own rows have to do with, and those that all of them have to do with.
+  int begin = 0, end = 0, common_begin = 0, common_end = 0;
+  int own_end;  // own rows from here on are zeros
+  if constexpr (kOwnKeys) {
+    own_end = min(first + kRows, p.S);
+    const KeyInterval queries = mask.queries_of(first, own_end);
+    begin = queries.low;
+    end = queries.high;
+  } else {
+    own_end = min(first + kRows, mask.queries());
+    if (first < own_end) {
+      const KeyInterval of_first = mask.keys_of(first), of_last = mask.keys_of(own_end - 1);
+      begin = of_first.low;
+      end = of_last.high;
+      common_begin = of_last.low;
+      common_end = of_first.high;
+    }
+  }
+  const int steps_per_head = begin < end ? (end - begin + kColumns - 1) / kColumns : 0;
+  const int steps = steps_per_head * (kOwnKeys ? group : 1);
+
+  // Starts loading the tiles of a step into one of the two buffers.
+  const auto load_step = [&](int step, int buffer) {
+    const int token = begin + step % steps_per_head * kColumns;
+    __nv_bfloat16* to1 = other1 + buffer * kColumns * kElements;
+    __nv_bfloat16* to2 = other2 + buffer * kColumns * kElements;
+    if constexpr (kOwnKeys) {
+      const int h = own_head * group + step / steps_per_head;
+      load_tile<kColumns, kHead, kThreads>(to1, q + h * p.D, p.query_token_stride, token, begin, end, p.D, p.vectors);
+      load_tile<kColumns, kHead, kThreads>(to2, dout + h * p.D, p.out_token_stride, token, begin, end, p.D, p.vectors);
+      for (int i = thread; i < kColumns; i += kThreads) {
+        const int64_t row = (static_cast<int64_t>(b) * p.H + h) * p.T + token + i;
+        statistics[buffer * kColumns + i] =
+            token + i < end ? query_statistics(mask.keys_of(token + i), p.lse[row], p.delta[row]) : kBlindQuery;
+      }
+    } else {
+      load_tile<kColumns, kHead, kThreads>(to1, k, p.key_token_stride, token, begin, end, p.D, p.vectors);
+      load_tile<kColumns, kHead, kThreads>(to2, v, p.key_token_stride, token, begin, end, p.D, p.vectors);
+    }
+    copy_async_commit();
+  };
+
+  if constexpr (kOwnKeys) {
+    load_tile<kRows, kHead, kThreads>(own1, k, p.key_token_stride, first, first, own_end, p.D, p.vectors);
+    load_tile<kRows, kHead, kThreads>(own2, v, p.key_token_stride, first, first, own_end, p.D, p.vectors);
+  } else {
+    load_tile<kRows, kHead, kThreads>(own1, q + own_head * p.D, p.query_token_stride, first, first, own_end, p.D,
+                                      p.vectors);
+    load_tile<kRows, kHead, kThreads>(own2, dout + own_head * p.D, p.out_token_stride, first, first, own_end, p.D,
+                                      p.vectors);
+  }
+  if (steps > 0) load_step(0, 0);
+  if constexpr (!kOwnKeys) {
+    // Deltas, while the tiles are on their way: eight lanes per query, several queries of a lane in flight.
+#pragma unroll 4
+    for (int r = thread / 8; r < kRows; r += kThreads / 8) {
+      const int query = first + r;
+      const int64_t row = static_cast<int64_t>(head_index) * p.T + query;
+      const int64_t at = query * p.out_token_stride + own_head * p.D;
+      float delta = query < own_end ? delta_share(dout + at, out + at, p.D, thread % 8, p.vectors) : 0.0f;
+#pragma unroll
+      for (int distance = 4; distance > 0; distance /= 2) delta += __shfl_xor_sync(kAllLanes, delta, distance);
+      if (thread % 8 == 0) {
+        statistics[r] = query < own_end ? query_statistics(mask.keys_of(query), p.lse[row], delta) : kBlindQuery;
+        if (query < p.T) p.delta[row] = delta;
+      }
+    }
+  }
+
+  const int warp_row = warp * 16 * kRowTiles;
+  const SharedAddress own1_address = shared_address(own1) + warp_row * kBytes + a_offset<kHead>(lane);
+  const SharedAddress own2_address = shared_address(own2) + warp_row * kBytes + a_offset<kHead>(lane);
+  const float factor = p.scale * kLog2E;
+  float sum1[kRowTiles][kHead / 8][4] = {};                   // of ds other1: dq or dk
+  float sum2[kOwnKeys ? kRowTiles : 1][kHead / 8][4] = {};  // of p other2: dv
+
+  for (int step = 0; step < steps; step++) {
+    const int buffer = step % 2, token = begin + step % steps_per_head * kColumns;
+    copy_async_wait<0>();
+    __syncthreads();  // this step's tiles and numbers are there; all warps are done with the other buffer
+    if (step + 1 < steps) load_step(step + 1, 1 - buffer);
+
+    bool partial;
+    if constexpr (kOwnKeys) {
+      const QueryStatistics* queries = statistics + buffer * kColumns;  // what lies beyond the last one is blind
+      partial = first < queries[min(kColumns, end - token) - 1].low || own_end > queries[0].high;
+    } else {
+      partial = token < common_begin || token + kColumns > common_end;
+    }
+    const SharedAddress other1_tile = shared_address(other1) + buffer * kColumns * kBytes;
+    const SharedAddress other2_tile = shared_address(other2) + buffer * kColumns * kBytes;
+
+#pragma unroll 1
+    for (int chunk = 0; chunk < kColumns; chunk += kChunk) {
+      float s[kRowTiles][kChunk / 8][4] = {};   // scores, then p
+      float ds[kRowTiles][kChunk / 8][4] = {};  // dp, then ds
+      const SharedAddress rows1 = other1_tile + chunk * kBytes, rows2 = other2_tile + chunk * kBytes;
+#pragma unroll
+      for (int depth = 0; depth < kHead / 16; depth++) {
+        uint32_t a[kRowTiles][4];
+#pragma unroll
+        for (int m = 0; m < kRowTiles; m++) load_matrices(a[m], own1_address + m * 16 * kBytes + depth * 32);
+#pragma unroll
+        for (int n = 0; n < kChunk / 16; n++) {
+          uint32_t columns[4];
+          load_matrices(columns, rows1 + b_offset<kHead>(lane) + n * 16 * kBytes + depth * 32);
+#pragma unroll
+          for (int m = 0; m < kRowTiles; m++) {
+            mma_bf16(s[m][2 * n], a[m], columns[0], columns[1]);
+            mma_bf16(s[m][2 * n + 1], a[m], columns[2], columns[3]);
+          }
+        }
+      }
+#pragma unroll
+      for (int depth = 0; depth < kHead / 16; depth++) {
+        uint32_t a[kRowTiles][4];
+#pragma unroll
+        for (int m = 0; m < kRowTiles; m++) load_matrices(a[m], own2_address + m * 16 * kBytes + depth * 32);
+#pragma unroll
+        for (int n = 0; n < kChunk / 16; n++) {
+          uint32_t columns[4];
+          load_matrices(columns, rows2 + b_offset<kHead>(lane) + n * 16 * kBytes + depth * 32);
+#pragma unroll
+          for (int m = 0; m < kRowTiles; m++) {
+            mma_bf16(ds[m][2 * n], a[m], columns[0], columns[1]);
+            mma_bf16(ds[m][2 * n + 1], a[m], columns[2], columns[3]);
+          }
+        }
+      }
+
+#pragma unroll
+      for (int m = 0; m < kRowTiles; m++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          const int row = warp_row + 16 * m + i / 2 * 8 + lane / 4;
+          const QueryStatistics* of_query = statistics + (kOwnKeys ? buffer * kColumns + chunk + lane % 4 * 2 + i % 2 : row);
+#pragma unroll
+          for (int n = 0; n < kChunk / 8; n++) {
+            const QueryStatistics& query = of_query[kOwnKeys ? 8 * n : 0];
+            const float weight = exp2_approximate(fmaf(s[m][n][i], factor, -query.log_sum));
+            float gradient = weight * (ds[m][n][i] - query.delta);
+            s[m][n][i] = weight;
+            if (partial) {
+              const int key = kOwnKeys ? first + row : token + chunk + 8 * n + lane % 4 * 2 + i % 2;
+              const bool seen = key >= query.low && key < query.high;
+              s[m][n][i] = seen ? weight : 0.0f;
+              gradient = seen ? gradient : 0.0f;
+            }
+            ds[m][n][i] = gradient;
+          }
+        }
+      }
+
+#pragma unroll
+      for (int depth = 0; depth < kChunk / 16; depth++) {
+        uint32_t a1[kRowTiles][4], a2[kRowTiles][4];
+#pragma unroll
+        for (int m = 0; m < kRowTiles; m++) {
+#pragma unroll
+          for (int i = 0; i < 4; i++) {
+            const int n = 2 * depth + i / 2, at = i % 2 * 2;
+            a1[m][i] = pack_bf16(ds[m][n][at], ds[m][n][at + 1]);
+            if constexpr (kOwnKeys) a2[m][i] = pack_bf16(s[m][n][at], s[m][n][at + 1]);
+          }
+        }
+#pragma unroll
+        for (int n = 0; n < kHead / 16; n++) {
+          uint32_t columns[4];
+          load_matrices_transposed(columns, rows1 + b_transposed_offset<kHead>(lane) + depth * 16 * kBytes + n * 32);
+#pragma unroll
+          for (int m = 0; m < kRowTiles; m++) {
+            mma_bf16(sum1[m][2 * n], a1[m], columns[0], columns[1]);
+            mma_bf16(sum1[m][2 * n + 1], a1[m], columns[2], columns[3]);
+          }
+          if constexpr (kOwnKeys) {
+            load_matrices_transposed(columns, rows2 + b_transposed_offset<kHead>(lane) + depth * 16 * kBytes + n * 32);
+#pragma unroll
+            for (int m = 0; m < kRowTiles; m++) {
+              mma_bf16(sum2[m][2 * n], a2[m], columns[0], columns[1]);
+              mma_bf16(sum2[m][2 * n + 1], a2[m], columns[2], columns[3]);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  copy_async_wait<0>();  // the own tiles, if there was no step
+  __syncthreads();       // all of a tile's rows have arrived before warps write over theirs
+  float scales[kRowTiles][2];
+#pragma unroll
+  for (int m = 0; m < kRowTiles; m++) scales[m][0] = scales[m][1] = p.scale;
+  if constexpr (kOwnKeys) {
+    float ones[kRowTiles][2];
+#pragma unroll
+    for (int m = 0; m < kRowTiles; m++) ones[m][0] = ones[m][1] = 1.0f;
+    const int64_t head = b * p.key_batch_stride + own_head * p.D;
+    store_rows<kHead, kRowTiles>(sum1, scales, own1 + warp_row * kElements, static_cast<__nv_bfloat16*>(p.dk) + head,
+                                 p.key_token_stride, first + warp_row, p.S, p.D, p.vectors);
+    store_rows<kHead, kRowTiles>(sum2, ones, own2 + warp_row * kElements, static_cast<__nv_bfloat16*>(p.dv) + head,
+                                 p.key_token_stride, first + warp_row, p.S, p.D, p.vectors);
+  } else {
+    store_rows<kHead, kRowTiles>(sum1, scales, own1 + warp_row * kElements,
+                                 static_cast<__nv_bfloat16*>(p.dq) + b * p.query_batch_stride + own_head * p.D,
+                                 p.query_token_stride, first + warp_row, p.T, p.D, p.vectors);
+  }
+}
+
+template <class Tile>
+void launch_tile(const AttentionArguments& p, void* stream) {
+  const int64_t tiles = ceil_div(Tile::kOwnKeys ? p.S : p.T, Tile::kRows);
+  launch(attention_backward_bf16_kernel<Tile>, dim3(static_cast<unsigned>(tiles * p.B * (Tile::kOwnKeys ? p.G : p.H))),
+         dim3(Tile::kThreads), Tile::kSharedBytes, stream, p);
+}
+
+template <int kHead, int kWarps, int kRowTiles, int kColumns, int kChunk>
+void launch_both(const AttentionArguments& p, void* stream) {
+  launch_tile<BackwardTile<false, kHead, kWarps, kRowTiles, kColumns, kChunk>>(p, stream);
+  launch_tile<BackwardTile<true, kHead, kWarps, kRowTiles, kColumns, kChunk>>(p, stream);
+}
+
+}  // namespace
+
+void launch_attention_backward_bf16(const AttentionArguments& p, void* stream) {
+  if (p.D <= 32) return launch_both<32, 4, 2, 64, 32>(p, stream);
+  if (p.D <= 64) return launch_both<64, 4, 2, 64, 32>(p, stream);
+  if (p.D <= 80) return launch_both<80, 8, 1, 64, 32>(p, stream);
+  if (p.D <= 96) return launch_both<96, 8, 1, 64, 32>(p, stream);
+  if (p.D <= 128) return launch_both<128, 8, 1, 64, 32>(p, stream);
+  return launch_both<256, 4, 1, 16, 16>(p, stream);
+}
+
+}  // namespace licorne
