@@ -277,6 +277,7 @@ int main() {
   test_row_ops();
   test_table_ops();
   test_attention();
+  test_decoding();
   the_first_ruinous_error_is_kept();
   return test::failures == 0 ? 0 : 1;
 }
