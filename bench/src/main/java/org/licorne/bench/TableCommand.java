@@ -14,7 +14,11 @@ import picocli.CommandLine.Parameters;
 /** Makes the README's tables from saved results, so that no number there is written by hand. */
 @Command(
         name = "table",
-        description = "Prints saved results as Markdown, or writes them into a file between two marks.",
+        description = {
+            "Prints saved results as Markdown, or writes them into a file between two marks.",
+            "",
+            "Work among peers that a later file has measured again is left out of the earlier one."
+        },
         mixinStandardHelpOptions = true,
         footer = {
             "",
@@ -38,9 +42,11 @@ final class TableCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        List<BenchResults> all = files.stream().map(BenchResults::read).toList();
         StringBuilder markdown = new StringBuilder();
-        for (Path file : files) {
-            BenchResults results = BenchResults.read(file);
+        for (int i = 0; i < all.size(); i++) {
+            Path file = files.get(i);
+            BenchResults results = all.get(i).withoutOutdated(all);
             markdown.append(ResultTables.markdown(results, brief, pictures(results, file)));
         }
         if (into == null) {

@@ -60,6 +60,17 @@ public record BenchResults(
         return new BenchResults(machine, peaks.orBetter(part.peaks), instructionSet, threads, ops, peers, all);
     }
 
+    /** These results less the work among peers that a later run, one of the others, has measured again. */
+    public BenchResults withoutOutdated(List<BenchResults> others) {
+        List<PeerResult> current = peers.stream()
+                .filter(old -> others.stream()
+                        .filter(other -> other.machine.time().compareTo(machine.time()) > 0)
+                        .flatMap(other -> other.peers.stream())
+                        .noneMatch(result -> result.spec().title().equals(old.spec().title())))
+                .toList();
+        return new BenchResults(machine, peaks, instructionSet, threads, ops, current, growth);
+    }
+
     /** {@code bench/results/<date>-<machine>.json}, with a number where that is taken. */
     public Path defaultFile() {
         Path folder = Machine.repository().resolve("bench").resolve("results");

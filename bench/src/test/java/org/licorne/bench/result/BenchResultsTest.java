@@ -72,6 +72,17 @@ class BenchResultsTest {
     }
 
     @Test
+    void whatWasMeasuredAgainLaterIsOutdated() {
+        Machine here = RESULTS.machine();
+        Machine later = new Machine(here.name(), here.processor(), here.processors(), here.memoryBytes(), here.system(),
+                here.jdk(), here.commit(), "2999-01-01T00:00:00Z");
+        BenchResults newer = new BenchResults(
+                later, RESULTS.peaks(), "avx512", 2, List.of(), RESULTS.peers().subList(0, 1), List.of());
+        assertThat(RESULTS.withoutOutdated(List.of(RESULTS, newer)).peers()).isEmpty();
+        assertThat(newer.withoutOutdated(List.of(RESULTS, newer))).isEqualTo(newer);
+    }
+
+    @Test
     void aFileThatIsNoResultIsNamed() throws IOException {
         Path file = Files.writeString(folder.resolve("broken.json"), "{");
         assertThatThrownBy(() -> BenchResults.read(file))
