@@ -107,7 +107,7 @@ struct BackwardWorkspace {
   BackwardWorkspace(void* base, int64_t B, int64_t T, int64_t S, int64_t H, int64_t G, int64_t D) {
     Carver carver(base);
     D_padded = round_up(D, kHeadPad);
-    const int64_t blocks = (S + kPanel - 1) / kPanel;
+    const int64_t blocks = (S + kKeyBlock - 1) / kKeyBlock;
     const int64_t heads = std::max<int64_t>(1, B * G);
     splits = std::max<int64_t>(1, std::min(blocks, (kWantedTasks + heads - 1) / heads));
     share_floats = T * D_padded;

@@ -1,6 +1,6 @@
 // Fused masked attention backward, per instruction set, with products in float or in bfloat16 (product.h).
 //
-// One head, a block of 64 keys against tiles of 64 queries, keys down and queries across: St = K Qt, dPt = V dOt,
+// One head, a block of 128 keys against tiles of 64 queries, keys down and queries across: St = K Qt, dPt = V dOt,
 // Pt = exp(scale St - lse), dSt = Pt (dPt - delta), where lse and delta are vectors along the columns; then
 // dV += Pt dO, dK += dSt Q, dQ += dS K. No tile is transposed: the micro-kernel broadcasts its left operand, so dS is read
 // from the columns of dSt. A left operand holds its units along its rows, or down its columns if it is read from those: in
@@ -22,7 +22,7 @@ namespace {
 constexpr float kLog2E = 1.44269504f;
 // Stands for -lse of a query that sees nothing.
 constexpr float kHidden = -1e30f;
-constexpr int64_t kGroups = (kPanel + kRows - 1) / kRows;
+constexpr int64_t kGroups = (kKeyBlock + kRows - 1) / kRows;
 
 // How Pt is made of a score. In float the difference comes first, in the units lse is given in: both may be large, what is
 // left of them is not. In bfloat16, whose scores are rounded far more, factor and lse are exponents of 2 already.
@@ -35,6 +35,7 @@ inline vf weight(vf score, vf minus_lse, vf factor) {
 template <typename P>
 struct Head {
   static constexpr int64_t kUnitPanel = kPanel / P::kPair;
+  static constexpr int64_t kUnitBlock = kKeyBlock / P::kPair;
 
   explicit Head(const BackwardTask& task)
       : t(task), Dp(task.D_padded), T_padded(round_up(task.T, kPanel)), steps(task.D_padded / P::kPair) {
@@ -50,20 +51,20 @@ struct Head {
     dout_down = take(T_padded / P::kPair * Dp);
     minus_lse = take(T_padded);
     delta = take(T_padded);
-    key_along = take(kPanel * steps);
-    value_along = take(kPanel * steps);
-    key_down = take(kUnitPanel * Dp);
-    dkey = take(kPanel * Dp);
-    dvalue = take(kPanel * Dp);
-    p_along = take(kPanel * kUnitPanel);
-    ds_along = take(kPanel * kUnitPanel);
-    ds_down = P::kPair > 1 ? take(kPanel * kUnitPanel) : ds_along;
+    key_along = take(kKeyBlock * steps);
+    value_along = take(kKeyBlock * steps);
+    key_down = take(kUnitBlock * Dp);
+    dkey = take(kKeyBlock * Dp);
+    dvalue = take(kKeyBlock * Dp);
+    p_along = take(kKeyBlock * kUnitPanel);
+    ds_along = take(kKeyBlock * kUnitPanel);
+    ds_down = P::kPair > 1 ? take(kKeyBlock * kUnitPanel) : ds_along;
     p_rows = take(kRows * kPanel);
     ds_rows = take(kRows * kPanel);
   }
 
   void pack_queries();
-  void pack_block(int64_t key, int64_t seen_begin, int64_t seen_end);
+  void pack_block(int64_t key, int64_t keys, int64_t seen_begin, int64_t seen_end);
   void make_visible(int64_t query, int64_t row);
   void make_some(int64_t query, int64_t row, int64_t rows, int64_t from, int64_t to, const int32_t* first,
                  const int32_t* last);
@@ -78,11 +79,11 @@ struct Head {
   float* dout_down;      // the same
   float* minus_lse;      // (T), in bfloat16 an exponent of 2
   float* delta;          // (T)
-  float* key_along;      // units along, [kPanel][Dp/kPair]
+  float* key_along;      // units along, [kKeyBlock][Dp/kPair]
   float* value_along;    // the same
-  float* key_down;       // units down, blocks of columns of [kPanel/kPair][width]
-  float* dkey;           // [kPanel][Dp]
-  float* dvalue;         // [kPanel][Dp]
+  float* key_down;       // units down, blocks of columns of [kKeyBlock/kPair][width]
+  float* dkey;           // [kKeyBlock][Dp]
+  float* dvalue;         // [kKeyBlock][Dp]
   float* p_along;        // Pt, units along, [keys][queries/kPair]
   float* ds_along;       // dSt, the same
   float* ds_down;        // dSt, units down, [keys/kPair][queries]
@@ -116,12 +117,12 @@ void Head<P>::pack_queries() {
 
 // Keys that nobody sees may hold anything: 0 in their place.
 template <typename P>
-void Head<P>::pack_block(int64_t key, int64_t seen_begin, int64_t seen_end) {
+void Head<P>::pack_block(int64_t key, int64_t keys, int64_t seen_begin, int64_t seen_end) {
   const float* k = t.k + key * t.k_stride;
   const float* v = t.v + key * t.k_stride;
-  pack_along<P>(key_along, k, t.k_stride, seen_begin, seen_end, kPanel, t.D, Dp);
-  pack_along<P>(value_along, v, t.k_stride, seen_begin, seen_end, kPanel, t.D, Dp);
-  pack_down<P>(key_down, kUnitPanel, 0, k, t.k_stride, seen_begin, seen_end, kPanel, t.D, Dp);
+  pack_along<P>(key_along, k, t.k_stride, seen_begin, seen_end, keys, t.D, Dp);
+  pack_along<P>(value_along, v, t.k_stride, seen_begin, seen_end, keys, t.D, Dp);
+  pack_down<P>(key_down, kUnitBlock, 0, k, t.k_stride, seen_begin, seen_end, keys, t.D, Dp);
 }
 
 // Pt and dSt of kRows keys, all seen by all queries of the tile; where the micro-kernel is as wide as the tile.
@@ -207,8 +208,11 @@ void Head<P>::meet(int64_t key, int64_t keys, int64_t seen_begin, int64_t seen_e
   const int32_t* first = t.first_query + key;
   const int32_t* last = t.last_query + key;
   const int64_t count = t.T - query < kPanel ? t.T - query : kPanel;
-  bool whole = keys == kPanel && count == kPanel;
-  for (int64_t row = 0; row < kPanel; row += kRows) {
+  bool whole = keys == kKeyBlock && count == kPanel;
+  struct {
+    int64_t rows, begin, steps;  // the units of queries that some of these keys see
+  } groups[kGroups];
+  for (int64_t row = 0; row < keys; row += kRows) {
     // Both ends never decrease, so the group's first seen key tells its first query, and its last key the last.
     const int64_t group_end = row + kRows < keys ? row + kRows : keys;
     const int64_t group_begin = row > seen_begin ? row : seen_begin;
@@ -217,38 +221,41 @@ void Head<P>::meet(int64_t key, int64_t keys, int64_t seen_begin, int64_t seen_e
     int64_t to = group_begin <= seen_last ? last[seen_last] - query : 0;
     from = from < 0 ? 0 : from;
     to = to > kPanel ? kPanel : to;
-    const int64_t rows = kPanel - row < kRows ? kPanel - row : kRows;
+    const int64_t rows = group_end - row;
+    const bool all_seen = first[group_end - 1] <= query && last[row] >= query + kPanel;
     if (from >= to) {
       from = to = 0;
-      whole = false;
-      memset(ds_down + row / P::kPair * kPanel, 0, static_cast<size_t>((rows + P::kPair - 1) / P::kPair * kPanel) * sizeof(float));
-      continue;
-    }
-    if (kVectors * W == kPanel && rows == kRows && group_end == row + kRows && first[group_end - 1] <= query &&
-        last[row] >= query + kPanel) {
+      memset(ds_down + row / P::kPair * kPanel, 0,
+             static_cast<size_t>((rows + P::kPair - 1) / P::kPair * kPanel) * sizeof(float));
+    } else if (kVectors * W == kPanel && rows == kRows && all_seen) {
       make_visible(query, row);
     } else {
-      const bool all_seen = group_end == row + rows && first[group_end - 1] <= query && last[row] >= query + kPanel;
-      whole = whole && all_seen;
-      make_some(query, row, group_end - row, from / W * W, round_up(to, W), first + row, last + row);
+      make_some(query, row, rows, from / W * W, round_up(to, W), first + row, last + row);
     }
-    const int64_t depth_begin = from / P::kPair, depth = (to + P::kPair - 1) / P::kPair - depth_begin;
-    bool& has = started[row / kRows];
-    const int64_t first_unit = query / P::kPair + depth_begin;
-    multiply_blocks<P, Left::kByRows>(group_end - row, Dp, depth, p_along + row * kUnitPanel + depth_begin, kUnitPanel,
-                                    dout_down, T_padded / P::kPair, first_unit, dvalue + row * Dp, Dp, has);
-    multiply_blocks<P, Left::kByRows>(group_end - row, Dp, depth, ds_along + row * kUnitPanel + depth_begin, kUnitPanel,
-                                    query_down, T_padded / P::kPair, first_unit, dkey + row * Dp, Dp, has);
-    has = true;
+    whole = whole && all_seen;
+    groups[row / kRows] = {rows, from / P::kPair, (to + P::kPair - 1) / P::kPair - from / P::kPair};
   }
+  // One product after the other, so that its right operand stays in the first-level cache.
+  const auto add_to = [&](float* sums, const float* left, const float* right) {
+    for (int64_t row = 0; row < keys; row += kRows) {
+      const auto& group = groups[row / kRows];
+      if (group.steps > 0)
+        multiply_blocks<P, Left::kByRows>(group.rows, Dp, group.steps, left + row * kUnitPanel + group.begin, kUnitPanel,
+                                          right, T_padded / P::kPair, query / P::kPair + group.begin, sums + row * Dp, Dp,
+                                          started[row / kRows]);
+    }
+  };
+  add_to(dvalue, p_along, dout_down);
+  add_to(dkey, ds_along, query_down);
+  for (int64_t group = 0; group * kRows < keys; group++) started[group] = started[group] || groups[group].steps > 0;
   float* dq = t.dq_share + query * Dp;
   if (whole) {
-    multiply_blocks<P, Left::kByColumns>(kPanel, Dp, kUnitPanel, ds_down, kPanel, key_down, kUnitPanel, 0, dq, Dp, true);
+    multiply_blocks<P, Left::kByColumns>(kPanel, Dp, kUnitBlock, ds_down, kPanel, key_down, kUnitBlock, 0, dq, Dp, true);
     return;
   }
   for (int64_t i = 0; i < count; i += kRows) {
     const int64_t rows = count - i < kRows ? count - i : kRows;
-    int64_t from = kPanel, to = 0;
+    int64_t from = kKeyBlock, to = 0;
     for (int64_t r = query + i; r < query + i + rows; r++) {
       if (t.low[r] >= t.high[r]) continue;
       from = t.low[r] - key < from ? t.low[r] - key : from;
@@ -257,7 +264,7 @@ void Head<P>::meet(int64_t key, int64_t keys, int64_t seen_begin, int64_t seen_e
     from = (from < 0 ? 0 : from) / P::kPair;
     to = ((to > keys ? keys : to) + P::kPair - 1) / P::kPair;
     if (from >= to) continue;
-    multiply_blocks<P, Left::kByColumns>(rows, Dp, to - from, ds_down + from * kPanel + i, kPanel, key_down, kUnitPanel, from,
+    multiply_blocks<P, Left::kByColumns>(rows, Dp, to - from, ds_down + from * kPanel + i, kPanel, key_down, kUnitBlock, from,
                                        dq + i * Dp, Dp, true);
   }
 }
@@ -282,15 +289,15 @@ template <typename P>
 void Head<P>::backward() {
   pack_queries();
   memset(t.dq_share, 0, static_cast<size_t>(t.T * Dp) * sizeof(float));
-  for (int64_t key = t.first_block * kPanel; key < t.S; key += t.block_step * kPanel) {
-    const int64_t keys = t.S - key < kPanel ? t.S - key : kPanel;
+  for (int64_t key = t.first_block * kKeyBlock; key < t.S; key += t.block_step * kKeyBlock) {
+    const int64_t keys = t.S - key < kKeyBlock ? t.S - key : kKeyBlock;
     // Keys that somebody sees are neighbours.
     int64_t seen_begin = 0, seen_end = keys;
     while (seen_begin < keys && t.first_query[key + seen_begin] >= t.last_query[key + seen_begin]) seen_begin++;
     while (seen_end > seen_begin && t.first_query[key + seen_end - 1] >= t.last_query[key + seen_end - 1]) seen_end--;
     for (bool& group : started) group = false;
     if (seen_begin < seen_end) {
-      pack_block(key, seen_begin, seen_end);
+      pack_block(key, keys, seen_begin, seen_end);
       const int64_t end = t.last_query[key + seen_end - 1];
       for (int64_t query = t.first_query[key + seen_begin] / kPanel * kPanel; query < end; query += kPanel)
         meet(key, keys, seen_begin, seen_end, query);

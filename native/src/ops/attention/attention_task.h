@@ -14,6 +14,8 @@ constexpr int64_t kPanel = 64;
 constexpr int64_t kKeyTile = 256;
 // Queries per step of the forward pass: a multiple of every micro-kernel's rows.
 constexpr int64_t kQueryTile = 48;
+// Keys per step of the backward pass: each packed tile of queries is streamed once for that many.
+constexpr int64_t kKeyBlock = 128;
 // Head sizes are padded to this in packed copies: the widest vector.
 constexpr int64_t kHeadPad = 16;
 
@@ -86,7 +88,7 @@ struct BackwardTask {
 
 static constexpr int64_t backward_scratch_floats(int64_t T, int64_t D_padded) {
   const int64_t T_padded = round_up(T, kPanel);
-  return 4 * T_padded * D_padded + 2 * T_padded + 5 * kPanel * D_padded + 3 * kPanel * kPanel + 16 * kPanel;
+  return 4 * T_padded * D_padded + 2 * T_padded + 5 * kKeyBlock * D_padded + 3 * kKeyBlock * kPanel + 16 * kPanel;
 }
 
 // Queries begin to end of one head: the sum over the shares, scaled.
