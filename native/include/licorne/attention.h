@@ -50,6 +50,9 @@ LICORNE_EXPORT int32_t licorne_cuda_attention_forward(void* out, float* lse, con
                                                       float scale, int32_t type, int32_t* fault, void* stream);
 LICORNE_EXPORT int64_t licorne_cuda_attention_forward_workspace_bytes(int64_t B, int64_t T, int64_t S, int64_t H,
                                                                       int64_t G, int64_t D);
+/* Lets both passes use their kernels for Hopper where the device, the head size and the mask allow it; 0 turns them off
+   again. Off at the start: those kernels have not yet run on a GPU. */
+LICORNE_EXPORT void licorne_cuda_attention_use_hopper(int32_t on);
 LICORNE_EXPORT int32_t licorne_cuda_attention_backward(void* dq, void* dk, void* dv, const void* dout, const void* out,
                                                        const float* lse, const void* q, const void* k, const void* v,
                                                        void* workspace, LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK,

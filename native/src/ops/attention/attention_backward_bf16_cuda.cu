@@ -310,9 +310,14 @@ void launch_attention_backward_bf16(const AttentionArguments& p, void* stream) {
   if (p.D <= 32) return launch_both<32, 4, 2, 64, 32>(p, stream);
   if (p.D <= 64) return launch_both<64, 4, 2, 64, 32>(p, stream);
   if (p.D <= 80) return launch_both<80, 8, 1, 64, 32>(p, stream);
-  if (p.D <= 96) return launch_both<96, 8, 1, 64, 32>(p, stream);
-  if (p.D <= 128) return launch_both<128, 8, 1, 64, 32>(p, stream);
-  return launch_both<256, 4, 1, 16, 16>(p, stream);
+  if (p.D <= 96) return launch_both<96, 8, 1, 32, 32>(p, stream);
+  if (p.D <= 128) {
+    // Large tiles load the tiles that pass by half as often, but not every device has the memory (8.6 and 8.9: 99 KiB).
+    if (BackwardTile<true, 128, 8, 1, 64, 32>::kSharedBytes <= most_shared_bytes())
+      return launch_both<128, 8, 1, 64, 32>(p, stream);
+    return launch_both<128, 4, 1, 32, 32>(p, stream);
+  }
+  return launch_both<256, 2, 1, 16, 16>(p, stream);
 }
 
 }  // namespace licorne

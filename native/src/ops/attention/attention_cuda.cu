@@ -2,6 +2,7 @@
 #include "licorne/attention.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "cuda/element.h"
 #include "cuda/launch.h"
@@ -12,6 +13,9 @@ namespace licorne {
 namespace {
 
 constexpr int kIntervalThreads = 128;
+
+// Whether the kernels for Hopper are chosen where they fit. Off until they have run on a GPU.
+std::atomic<bool> use_hopper{false};
 
 // The first index in [0, count) whose document is not below id (or, with after, above it).
 __device__ int document_bound(const int32_t* documents, int count, int32_t id, bool after) {
@@ -53,6 +57,10 @@ __global__ void __launch_bounds__(kIntervalThreads)
 }
 
 int32_t narrow(int64_t value) { return static_cast<int32_t>(std::min<int64_t>(value, INT32_MAX)); }
+
+// Per query the log-sum-exp and delta, for Hopper's kernels with an even number of queries per head and a tile more at the
+// end, so that any tile of 64 from an even query on can be copied whole.
+int64_t statistics_floats(int64_t B, int64_t T, int64_t H) { return 2 * B * H * (T + T % 2) + 2 * 64; }
 
 // The checks of both directions; pointers, type and mask are filled in by the caller.
 AttentionArguments checked(const char* op, LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK, float scale, int32_t type,
@@ -110,6 +118,26 @@ bool whole_vectors(const AttentionArguments& p, int32_t type, Pointers... pointe
   return aligned16(pointers...);
 }
 
+#if !defined(LICORNE_CUDA_EMULATION)
+// Whether the kernels for Hopper take this call. They read all keys and queries of the tensors, so every key must be seen by
+// some query: with lengths, or where queries are fewer than keys and look back only so far, some are not. Strides are those
+// that the copy engine takes; of the head sizes, those that would mostly multiply padding are left out.
+bool hopper_fits(const AttentionArguments& p) {
+  if (!use_hopper || !p.vectors || !aligned16(p.delta) || p.T == 0 || p.S == 0) return false;
+  if (!(p.D == 64 || (p.D > 96 && p.D <= 128))) return false;
+  if (p.mask.query_lengths != nullptr || p.mask.key_lengths != nullptr) return false;
+  if (p.T < p.S && (p.mask.kind == LICORNE_MASK_WINDOW || p.mask.low != nullptr)) return false;
+  const int64_t strides[] = {p.query_token_stride, p.query_batch_stride, p.key_token_stride,
+                             p.key_batch_stride,   p.out_token_stride,   p.out_batch_stride};
+  for (int64_t stride : strides)
+    if (stride == 0 || stride % p.D != 0 || stride >= int64_t{1} << 38) return false;
+  int device = 0, major = 0;
+  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
+  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
+  return major == 9;
+}
+#endif
+
 // Intervals of masks with documents lie in the workspace: low and high, (B,T) each.
 void prepare_documents(const char* op, AttentionArguments& p, const int32_t* documents, void* workspace, void* stream) {
   if (documents == nullptr || p.T == 0 || p.S == 0) return;
@@ -124,6 +152,8 @@ void prepare_documents(const char* op, AttentionArguments& p, const int32_t* doc
 
 }  // namespace
 }  // namespace licorne
+
+void licorne_cuda_attention_use_hopper(int32_t on) { licorne::use_hopper = on != 0; }
 
 int64_t licorne_cuda_attention_forward_workspace_bytes(int64_t B, int64_t T, int64_t, int64_t, int64_t, int64_t) {
   return 2 * B * T * static_cast<int64_t>(sizeof(int32_t));
@@ -149,6 +179,10 @@ int32_t licorne_cuda_attention_forward(void* out, float* lse, const void* q, con
     prepare_documents(op, p, documents, workspace, stream);
     if (type == LICORNE_F32) {
       launch_attention_forward_f32(p, stream);
+#if !defined(LICORNE_CUDA_EMULATION)
+    } else if (hopper_fits(p)) {
+      launch_attention_forward_hopper(p, stream);
+#endif
     } else {
       launch_attention_forward_bf16(p, stream);
     }
@@ -156,7 +190,7 @@ int32_t licorne_cuda_attention_forward(void* out, float* lse, const void* q, con
 }
 
 int64_t licorne_cuda_attention_backward_workspace_bytes(int64_t B, int64_t T, int64_t, int64_t H, int64_t, int64_t) {
-  return (B * H * T + 2 * B * T) * 4;
+  return (licorne::statistics_floats(B, T, H) + 2 * B * T) * 4;
 }
 
 int32_t licorne_cuda_attention_backward(void* dq, void* dk, void* dv, const void* dout, const void* out, const float* lse,
@@ -184,9 +218,13 @@ int32_t licorne_cuda_attention_backward(void* dq, void* dk, void* dv, const void
     p.dq = dq, p.dk = dk, p.dv = dv, p.dout = dout, p.out = const_cast<void*>(out), p.lse = const_cast<float*>(lse);
     p.q = q, p.k = k, p.v = v, p.delta = delta;
     p.vectors = whole_vectors(p, type, dq, dk, dv, dout, out, q, k, v);
-    prepare_documents(op, p, documents, delta + B * H * T, stream);
+    prepare_documents(op, p, documents, delta + statistics_floats(B, T, H), stream);
     if (type == LICORNE_F32) {
       launch_attention_backward_f32(p, stream);
+#if !defined(LICORNE_CUDA_EMULATION)
+    } else if (hopper_fits(p)) {
+      launch_attention_backward_hopper(p, stream);
+#endif
     } else {
       launch_attention_backward_bf16(p, stream);
     }

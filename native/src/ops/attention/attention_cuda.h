@@ -29,7 +29,8 @@ struct AttentionArguments {
   void* dk;
   void* dv;
   const void* dout;
-  float* delta;           // (B,H,T), sum of dout * out: written by the kernel of dq, read by that of dk and dv
+  float* delta;           // (B,H,T), sum of dout * out: written by the kernel of dq, read by that of dk and dv; Hopper's
+                          // kernels keep pairs there, see theirs
   int32_t B, T, S, H, G, D;
   int64_t query_token_stride, query_batch_stride;
   int64_t key_token_stride, key_batch_stride;
@@ -43,6 +44,9 @@ struct AttentionArguments {
 constexpr int kLargestCudaHead = 256;
 
 void launch_attention_forward_bf16(const AttentionArguments& p, void* stream);
+// The kernels for Hopper: not in the emulated build.
+void launch_attention_forward_hopper(const AttentionArguments& p, void* stream);
+void launch_attention_backward_hopper(const AttentionArguments& p, void* stream);
 void launch_attention_forward_f32(const AttentionArguments& p, void* stream);
 void launch_attention_backward_bf16(const AttentionArguments& p, void* stream);
 void launch_attention_backward_f32(const AttentionArguments& p, void* stream);

@@ -1,0 +1,180 @@
+// Machine instructions that only Hopper (sm_90a) has, under plain names: barriers in shared memory that count bytes, the bulk
+// tensor copy engine, and products of a whole warpgroup (four warps) whose operands lie in shared memory. After the PTX
+// manual, chapters "mbarrier", "cp.async.bulk.tensor" and "Asynchronous warpgroup level matrix multiply-accumulate". The
+// emulator has none of them: what uses this file is compiled for the device only, and its kernels have bodies only where
+// LICORNE_HOPPER is defined.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstdint>
+
+#include "cuda/tensor_core.h"
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define LICORNE_HOPPER 1
+#endif
+
+namespace licorne {
+
+#if defined(LICORNE_HOPPER)
+
+// ---- barriers -------------------------------------------------------------------------------------------------------------
+// A barrier's phase ends when as many arrivals as it was made for have come and all bytes that were announced. Waiting for
+// parity 1 of a new barrier returns at once: the phase before the first counts as ended.
+
+__device__ __forceinline__ void barrier_init(SharedAddress barrier, int arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;\n" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+// Makes initialised barriers known to the copy engine; before the block's barrier.
+__device__ __forceinline__ void barrier_init_fence() {
+  asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
+}
+__device__ __forceinline__ void barrier_arrive(SharedAddress barrier) {
+  asm volatile("{\n.reg .b64 state;\nmbarrier.arrive.shared::cta.b64 state, [%0];\n}\n" ::"r"(barrier) : "memory");
+}
+// Arrives and announces bytes that copies will bring.
+__device__ __forceinline__ void barrier_expect(SharedAddress barrier, int bytes) {
+  asm volatile("{\n.reg .b64 state;\nmbarrier.arrive.expect_tx.shared::cta.b64 state, [%0], %1;\n}\n" ::"r"(barrier),
+               "r"(bytes)
+               : "memory");
+}
+__device__ __forceinline__ void barrier_wait(SharedAddress barrier, uint32_t parity) {
+  uint32_t done;
+  do {
+    asm volatile(
+        "{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}\n"
+        : "=r"(done)
+        : "r"(barrier), "r"(parity)
+        : "memory");
+  } while (done == 0);
+}
+
+// ---- the copy engine ------------------------------------------------------------------------------------------------------
+
+// Starts copying the box of the map that begins at these coordinates; what lies outside the tensor becomes 0. The barrier
+// counts the whole box's bytes.
+__device__ __forceinline__ void copy_box(SharedAddress to, const CUtensorMap* map, int c0, int c1, int c2, int c3,
+                                         SharedAddress barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], "
+      "[%2];\n" ::"r"(to),
+      "l"(map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
+      : "memory");
+}
+
+// Starts copying bytes as they lie; both sides and the count are multiples of 16.
+__device__ __forceinline__ void copy_bytes(SharedAddress to, const void* from, int bytes, SharedAddress barrier) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];\n" ::"r"(to),
+               "l"(from), "r"(bytes), "r"(barrier)
+               : "memory");
+}
+
+// ---- registers ------------------------------------------------------------------------------------------------------------
+
+template <int kRegisters>
+__device__ __forceinline__ void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;\n" ::"n"(kRegisters));
+}
+template <int kRegisters>
+__device__ __forceinline__ void give_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;\n" ::"n"(kRegisters));
+}
+
+// ---- products of a warpgroup ----------------------------------------------------------------------------------------------
+// Operands in shared memory are described by 64 bits: bits 0 to 13 the address, 16 to 29 the leading and 32 to 45 the stride
+// offset, all in 16 bytes; bits 62 and 63 the swizzle, 1 for 128 bytes. Tiles are as the copy engine writes them with that
+// swizzle: rows of 64 bfloat16 (128 bytes), eight rows (1,024 bytes, aligned to that) to a pattern. A step along the
+// contiguous direction within a row moves the address and leaves the pattern, which the hardware takes from address bits.
+
+// Rows are M or N, the products' depth runs along the row: eight rows further is 1,024 bytes. The leading offset is unused.
+__device__ __forceinline__ uint64_t describe_depth_contiguous(SharedAddress address) {
+  return static_cast<uint64_t>((address & 0x3ffffu) >> 4) | 1ull << 16 | 64ull << 32 | 1ull << 62;
+}
+// Rows are the depth, N runs along the row: eight further in depth is 1,024 bytes; 64 further in N is `next` bytes.
+__device__ __forceinline__ uint64_t describe_n_contiguous(SharedAddress address, uint32_t next) {
+  return static_cast<uint64_t>((address & 0x3ffffu) >> 4) | static_cast<uint64_t>(next >> 4) << 16 | 64ull << 32 | 1ull << 62;
+}
+
+// The compiler does not know that products go on after their instruction: values pinned here have been computed before what
+// follows, and are not used by anything before. Operands in registers are pinned before product_begin, sums also after
+// product_wait.
+template <int kCount>
+__device__ __forceinline__ void pin(float (&values)[kCount]) {
+#pragma unroll
+  for (int i = 0; i < kCount; i++) asm volatile("" : "+f"(values[i])::"memory");
+}
+template <int kCount>
+__device__ __forceinline__ void pin(uint32_t (&values)[kCount][4]) {
+#pragma unroll
+  for (int i = 0; i < 4 * kCount; i++) asm volatile("" : "+r"(values[i / 4][i % 4])::"memory");
+}
+// Before the first product of a batch: registers and shared memory written by this thread are seen by it.
+__device__ __forceinline__ void product_begin() { asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory"); }
+__device__ __forceinline__ void product_commit() { asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory"); }
+// Waits until at most kPending of the committed batches are unfinished.
+template <int kPending = 0>
+__device__ __forceinline__ void product_wait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(kPending) : "memory");
+}
+
+#define LICORNE_SUMS_4(c, i) "+f"(c[i]), "+f"(c[i + 1]), "+f"(c[i + 2]), "+f"(c[i + 3])
+#define LICORNE_SUMS_16(c, i) \
+  LICORNE_SUMS_4(c, i), LICORNE_SUMS_4(c, i + 4), LICORNE_SUMS_4(c, i + 8), LICORNE_SUMS_4(c, i + 12)
+#define LICORNE_SUMS_32(c) LICORNE_SUMS_16(c, 0), LICORNE_SUMS_16(c, 16)
+#define LICORNE_SUMS_64(c) LICORNE_SUMS_32(c), LICORNE_SUMS_16(c, 32), LICORNE_SUMS_16(c, 48)
+#define LICORNE_NAMES_32                                                                                        \
+  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, " \
+  "%23, %24, %25, %26, %27, %28, %29, %30, %31}"
+#define LICORNE_NAMES_64                                                                                           \
+  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, "    \
+  "%23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, "     \
+  "%44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}"
+
+// The sums of one thread, c[4 j + i]: with warp w of the warpgroup, g = lane / 4 and t = lane % 4, rows 16 w + g (i = 0, 1) and
+// 16 w + g + 8 (i = 2, 3), columns 8 j + 2 t + i % 2. Depth is 16 per product.
+
+// c = A B^T or, with add, c += A B^T: 64 x 128, both operands contiguous in depth.
+__device__ __forceinline__ void product_64x128(float (&c)[64], uint64_t a, uint64_t b, bool add) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " LICORNE_NAMES_64 ", %64, %65, p, 1, 1, 0, 0;\n}\n"
+      : LICORNE_SUMS_64(c)
+      : "l"(a), "l"(b), "r"(add ? 1 : 0));
+}
+// The same for 64 x 64.
+__device__ __forceinline__ void product_64x64(float (&c)[32], uint64_t a, uint64_t b, bool add) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " LICORNE_NAMES_32 ", %32, %33, p, 1, 1, 0, 0;\n}\n"
+      : LICORNE_SUMS_32(c)
+      : "l"(a), "l"(b), "r"(add ? 1 : 0));
+}
+// c += A B: A from registers (an A fragment of m16n8k16 per warp), B contiguous in N.
+__device__ __forceinline__ void product_add(float (&c)[64], const uint32_t (&a)[4], uint64_t b) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " LICORNE_NAMES_64
+      ", {%64, %65, %66, %67}, %68, p, 1, 1, 1;\n}\n"
+      : LICORNE_SUMS_64(c)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
+}
+__device__ __forceinline__ void product_add(float (&c)[32], const uint32_t (&a)[4], uint64_t b) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " LICORNE_NAMES_32
+      ", {%32, %33, %34, %35}, %36, p, 1, 1, 1;\n}\n"
+      : LICORNE_SUMS_32(c)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
+}
+
+#undef LICORNE_SUMS_4
+#undef LICORNE_SUMS_16
+#undef LICORNE_SUMS_32
+#undef LICORNE_SUMS_64
+#undef LICORNE_NAMES_32
+#undef LICORNE_NAMES_64
+
+#endif
+
+}  // namespace licorne

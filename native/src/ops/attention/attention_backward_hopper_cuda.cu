@@ -1,0 +1,340 @@
+// Attention backward in bfloat16 for Hopper (sm_90a): the two launches of the portable backward pass, dq and then dk and dv,
+// with products of warpgroups on tiles that the copy engine brings. What a block owns and what passes by, and why there are
+// no atomics, is said in attention_backward_bf16_cuda.cu; how warpgroups share the work, in attention_forward_hopper_cuda.cu.
+//
+// A warpgroup owns 64 rows; tiles of 64 tokens pass by, kStages of them on their way. Scores and dp come from operands in
+// shared memory; p and ds stay in registers as left operands of the last two products, whose right operands are the very
+// tiles that passed by, read along their columns. Two warpgroups of 240 registers hold dk and dv for heads of 128 (128
+// registers) beside scores, dp and their roundings; three of 160 for heads of 64.
+//
+// The launch of dq leaves for every query a pair, its log-sum-exp in base 2 and delta, which the copy engine brings with the
+// tiles of the launch of dk and dv. Heads begin at an even number of pairs, so that a tile begins at a multiple of 16 bytes.
+//
+// Not yet run on a GPU: chosen only on request (licorne_cuda_attention_use_hopper).
+#include "cuda/launch.h"
+
+#if !defined(LICORNE_CUDA_EMULATION)
+
+#include "cuda/element.h"
+#include "cuda/hopper.h"
+#include "cuda/reduce.h"
+#include "ops/attention/attention_cuda.h"
+#include "ops/attention/attention_mask_cuda.h"
+#include "ops/attention/attention_tensor_map.h"
+
+namespace licorne {
+namespace {
+
+constexpr int kGroup = 128, kGroupRows = 64, kColumns = 64, kRowBytes = 128;
+
+template <bool kOwnKeys_, int kHead_, int kConsumers_, int kRegisters_, int kStages_>
+struct HopperTile {
+  static constexpr bool kOwnKeys = kOwnKeys_;
+  static constexpr int kHead = kHead_, kConsumers = kConsumers_, kRegisters = kRegisters_, kStages = kStages_;
+  static constexpr int kThreads = (kConsumers + 1) * kGroup, kRows = kConsumers * kGroupRows, kBoxes = kHead / 64;
+  static constexpr int kOwnBox = kRows * kRowBytes, kOtherBox = kColumns * kRowBytes;  // bytes
+  static constexpr int kOwnBytes = kBoxes * kOwnBox, kOtherBytes = kBoxes * kOtherBox;
+  static constexpr int kPairBytes = kColumns * 8;
+  static constexpr int kStageBytes = 2 * kOtherBytes;
+  static constexpr int kPairsAt = 2 * kOwnBytes + kStages * kStageBytes, kBarriersAt = kPairsAt + kStages * kPairBytes;
+  static constexpr int kSharedBytes = kBarriersAt + 8 * (1 + 2 * kStages);
+  // What the consumers take beyond their share at the start, the producer's warpgroup gives.
+  static constexpr int kProducerRegisters = kConsumers == 2 ? 24 : 32;
+  static_assert(kGroup * (kConsumers * kRegisters + kProducerRegisters) <= 65536, "a multiprocessor's registers");
+};
+
+#if defined(LICORNE_HOPPER)
+
+// A lane's share, one of four, of the sum of dout * out of one query.
+__device__ __forceinline__ float delta_share(const __nv_bfloat16* dout, const __nv_bfloat16* out, int D, int share) {
+  float sum = 0.0f;
+  for (int piece = share; piece * 8 < D; piece += 4) {
+    const Pack<BFloat16, 8> x = load<8>(dout + piece * 8), y = load<8>(out + piece * 8);
+#pragma unroll
+    for (int i = 0; i < 8; i++) sum = fmaf(x.at(i), y.at(i), sum);
+  }
+  return sum;
+}
+
+// Two rows of a thread's sums, times scale, to the rows of tokens token and token + 8.
+template <int kHead>
+__device__ __forceinline__ void store_sums(const float (&sums)[kHead / 2], float scale, __nv_bfloat16* head,
+                                           int64_t token_stride, int token, int end, int D, int lane) {
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    if (token + 8 * half >= end) continue;
+    __nv_bfloat16* row = head + (token + 8 * half) * token_stride + lane % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < kHead / 8; n++) {
+      if (8 * n >= D) break;  // D fills whole vectors of eight
+      *reinterpret_cast<uint32_t*>(row + 8 * n) =
+          pack_bf16(sums[4 * n + 2 * half] * scale, sums[4 * n + 2 * half + 1] * scale);
+    }
+  }
+}
+
+#endif
+
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads, 1)
+    attention_backward_hopper_kernel(const __grid_constant__ CUtensorMap own1_map, const __grid_constant__ CUtensorMap own2_map,
+                                     const __grid_constant__ CUtensorMap other1_map,
+                                     const __grid_constant__ CUtensorMap other2_map, const AttentionArguments p) {
+#if defined(LICORNE_HOPPER)
+  constexpr bool kOwnKeys = Tile::kOwnKeys;
+  constexpr int kHead = Tile::kHead, kStages = Tile::kStages, kBoxes = Tile::kBoxes, kRows = Tile::kRows;
+  unsigned char* memory = dynamic_shared_memory<unsigned char>();  // aligned to 1,024
+  const SharedAddress own1 = shared_address(memory), own2 = own1 + Tile::kOwnBytes, others = own2 + Tile::kOwnBytes;
+  const SharedAddress pairs = own1 + Tile::kPairsAt;
+  const SharedAddress own_full = own1 + Tile::kBarriersAt, full = own_full + 8, empty = full + 8 * kStages;
+  const int thread = static_cast<int>(threadIdx.x), warpgroup = thread / kGroup;
+
+  const int own_tokens = kOwnKeys ? p.S : p.T, own_heads = kOwnKeys ? p.G : p.H, group = p.H / p.G;
+  const int tiles = (own_tokens + kRows - 1) / kRows;
+  const int head_index = static_cast<int>(blockIdx.x / tiles), tile = static_cast<int>(blockIdx.x % tiles);
+  const int first = (kOwnKeys ? tile : tiles - 1 - tile) * kRows;
+  const int b = head_index / own_heads, own_head = head_index % own_heads;
+  const int padded_T = p.T + p.T % 2;
+  float2* all_pairs = reinterpret_cast<float2*>(p.delta);  // (B,H,padded_T), and 64 more
+
+  const SequenceMask mask(p, b);
+  int begin = 0, end = 0;  // others that the own rows have to do with
+  const int own_end = min(first + kRows, own_tokens);
+  if constexpr (kOwnKeys) {
+    const KeyInterval queries = mask.queries_of(first, own_end);
+    begin = queries.low & ~1;
+    end = queries.high;
+  } else {
+    begin = mask.keys_of(first).low;
+    end = mask.keys_of(own_end - 1).high;
+  }
+  const int steps_per_head = begin < end ? (end - begin + kColumns - 1) / kColumns : 0;
+  const int steps = steps_per_head * (kOwnKeys ? group : 1);
+
+  if (thread == 0) {
+    constexpr int warps = Tile::kConsumers * kGroup / kWarp;  // of the consumers, each arrives once
+    barrier_init(own_full, 1);
+    for (int stage = 0; stage < kStages; stage++) {
+      barrier_init(full + 8 * stage, 1);
+      barrier_init(empty + 8 * stage, warps);
+    }
+    barrier_init_fence();
+  }
+  __syncthreads();  // the barriers are ready
+
+  if (warpgroup == Tile::kConsumers) {
+    give_registers<Tile::kProducerRegisters>();
+    if (thread == Tile::kConsumers * kGroup) {
+      barrier_expect(own_full, 2 * Tile::kOwnBytes);
+      for (int box = 0; box < kBoxes; box++) {
+        copy_box(own1 + box * Tile::kOwnBox, &own1_map, 64 * box, own_head, first, b, own_full);
+        copy_box(own2 + box * Tile::kOwnBox, &own2_map, 64 * box, own_head, first, b, own_full);
+      }
+      for (int step = 0; step < steps; step++) {
+        const int stage = step % kStages, token = begin + step % steps_per_head * kColumns;
+        const int head = kOwnKeys ? own_head * group + step / steps_per_head : own_head / group;
+        const SharedAddress to = others + stage * Tile::kStageBytes;
+        barrier_wait(empty + 8 * stage, (step / kStages & 1) ^ 1);
+        barrier_expect(full + 8 * stage, Tile::kStageBytes + (kOwnKeys ? Tile::kPairBytes : 0));
+        for (int box = 0; box < kBoxes; box++) {
+          copy_box(to + box * Tile::kOtherBox, &other1_map, 64 * box, head, token, b, full + 8 * stage);
+          copy_box(to + Tile::kOtherBytes + box * Tile::kOtherBox, &other2_map, 64 * box, head, token, b, full + 8 * stage);
+        }
+        if constexpr (kOwnKeys)
+          copy_bytes(pairs + stage * Tile::kPairBytes,
+                     all_pairs + (static_cast<int64_t>(b) * p.H + head) * padded_T + token, Tile::kPairBytes,
+                     full + 8 * stage);
+      }
+    }
+  } else {
+    take_registers<Tile::kRegisters>();
+    const int lane = thread % kWarp, group_row = warpgroup * kGroupRows;
+    const int own_row = first + group_row + thread % kGroup / kWarp * 16 + lane / 4;  // and own_row + 8
+    const int group_first = first + group_row, group_end = min(group_first + kGroupRows, own_tokens);
+    const float factor = p.scale * kLog2E;
+    // The others that this warpgroup has to do with; of dq also each row's keys and numbers.
+    KeyInterval any{0, 0}, seen[2] = {{0, 0}, {0, 0}};
+    float log_sum[2] = {INFINITY, INFINITY}, delta[2] = {0.0f, 0.0f};
+    if constexpr (kOwnKeys) {
+      if (group_first < group_end) any = mask.queries_of(group_first, group_end);
+    } else {
+      if (group_first < group_end) any = {mask.keys_of(group_first).low, mask.keys_of(group_end - 1).high};
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const int query = own_row + 8 * half;
+        float sum = 0.0f;
+        if (query < p.T) {
+          const int64_t at = b * p.out_batch_stride + query * p.out_token_stride + own_head * p.D;
+          sum = delta_share(static_cast<const __nv_bfloat16*>(p.dout) + at, static_cast<const __nv_bfloat16*>(p.out) + at,
+                            p.D, lane % 4);
+        }
+        sum += __shfl_xor_sync(kAllLanes, sum, 1);
+        sum += __shfl_xor_sync(kAllLanes, sum, 2);
+        if (query < p.T) {
+          const QueryStatistics s =
+              query_statistics(mask.keys_of(query), p.lse[static_cast<int64_t>(head_index) * p.T + query], sum);
+          seen[half] = {s.low, s.high};
+          log_sum[half] = s.log_sum;
+          delta[half] = sum;
+          if (lane % 4 == 0)
+            all_pairs[static_cast<int64_t>(head_index) * padded_T + query] = make_float2(s.log_sum, sum);
+        }
+      }
+    }
+
+    float sum1[kHead / 2];                   // of ds other1: dq or dk
+    float sum2[kOwnKeys ? kHead / 2 : 2];  // of p other2: dv
+#pragma unroll
+    for (int i = 0; i < kHead / 2; i++) sum1[i] = 0.0f;
+    if constexpr (kOwnKeys) {
+#pragma unroll
+      for (int i = 0; i < kHead / 2; i++) sum2[i] = 0.0f;
+    }
+
+    barrier_wait(own_full, 0);
+    for (int step = 0; step < steps; step++) {
+      const int stage = step % kStages, token = begin + step % steps_per_head * kColumns;
+      const SharedAddress other1 = others + stage * Tile::kStageBytes, other2 = other1 + Tile::kOtherBytes;
+      barrier_wait(full + 8 * stage, step / kStages & 1);
+      if (token < any.high && token + kColumns > any.low) {
+        float s[kColumns / 2], ds[kColumns / 2];
+        product_begin();
+#pragma unroll
+        for (int depth = 0; depth < kHead / 16; depth++) {
+          const int at = depth % 4 * 32, box = depth / 4;  // 16 elements are 32 bytes of a row
+          product_64x64(s, describe_depth_contiguous(own1 + box * Tile::kOwnBox + group_row * kRowBytes + at),
+                        describe_depth_contiguous(other1 + box * Tile::kOtherBox + at), depth > 0);
+        }
+        product_commit();
+#pragma unroll
+        for (int depth = 0; depth < kHead / 16; depth++) {
+          const int at = depth % 4 * 32, box = depth / 4;
+          product_64x64(ds, describe_depth_contiguous(own2 + box * Tile::kOwnBox + group_row * kRowBytes + at),
+                        describe_depth_contiguous(other2 + box * Tile::kOtherBox + at), depth > 0);
+        }
+        product_commit();
+
+        // Whether all own rows and all columns see each other.
+        bool partial;
+        if constexpr (kOwnKeys) {
+          partial = token + kColumns > p.T || group_first < mask.keys_of(token + kColumns - 1).low ||
+                    group_end > mask.keys_of(token).high;
+        } else {
+          partial = group_end < group_first + kGroupRows || token < mask.keys_of(group_end - 1).low ||
+                    token + kColumns > mask.keys_of(group_first).high;
+        }
+        product_wait<1>();
+        pin(s);
+        uint32_t weights[kColumns / 16][4], gradients[kColumns / 16][4];
+        const float2* of_columns = reinterpret_cast<const float2*>(memory + Tile::kPairsAt + stage * Tile::kPairBytes);
+#pragma unroll
+        for (int n = 0; n < kColumns / 8; n++) {
+#pragma unroll
+          for (int i = 0; i < 4; i++) {
+            const int column = 8 * n + lane % 4 * 2 + i % 2;
+            const float shift = kOwnKeys ? of_columns[column].x : log_sum[i / 2];
+            s[4 * n + i] = exp2_approximate(fmaf(s[4 * n + i], factor, -shift));
+          }
+        }
+        if (partial) {
+#pragma unroll
+          for (int n = 0; n < kColumns / 8; n++) {
+#pragma unroll
+            for (int odd = 0; odd < 2; odd++) {
+              const int column = token + 8 * n + lane % 4 * 2 + odd;
+              KeyInterval keys{0, 0};
+              if constexpr (kOwnKeys) {
+                if (column < p.T) keys = mask.keys_of(column);
+              }
+#pragma unroll
+              for (int half = 0; half < 2; half++) {
+                const int key = kOwnKeys ? own_row + 8 * half : column;
+                const KeyInterval interval = kOwnKeys ? keys : seen[half];
+                if (key < interval.low || key >= interval.high) s[4 * n + 2 * half + odd] = 0.0f;
+              }
+            }
+          }
+        }
+        product_wait<0>();
+        pin(ds);
+#pragma unroll
+        for (int n = 0; n < kColumns / 8; n++) {
+#pragma unroll
+          for (int i = 0; i < 4; i++) {
+            const int column = 8 * n + lane % 4 * 2 + i % 2;
+            const float less = kOwnKeys ? of_columns[column].y : delta[i / 2];
+            // Where p is 0 nothing flows, whatever stands in rows that are not there.
+            ds[4 * n + i] = s[4 * n + i] == 0.0f ? 0.0f : s[4 * n + i] * (ds[4 * n + i] - less);
+          }
+        }
+#pragma unroll
+        for (int depth = 0; depth < kColumns / 16; depth++) {
+#pragma unroll
+          for (int i = 0; i < 4; i++) {
+            const int at = 8 * depth + 4 * (i / 2) + 2 * (i % 2);
+            gradients[depth][i] = pack_bf16(ds[at], ds[at + 1]);
+            if constexpr (kOwnKeys) weights[depth][i] = pack_bf16(s[at], s[at + 1]);
+          }
+        }
+        pin(gradients);
+        pin(sum1);
+        if constexpr (kOwnKeys) {
+          pin(weights);
+          pin(sum2);
+        }
+        product_begin();
+#pragma unroll
+        for (int depth = 0; depth < kColumns / 16; depth++) {
+          if constexpr (kOwnKeys)
+            product_add(sum2, weights[depth], describe_n_contiguous(other2 + depth * 16 * kRowBytes, Tile::kOtherBox));
+          product_add(sum1, gradients[depth], describe_n_contiguous(other1 + depth * 16 * kRowBytes, Tile::kOtherBox));
+        }
+        product_commit();
+        product_wait<0>();
+        pin(sum1);
+        if constexpr (kOwnKeys) pin(sum2);
+      }
+      __syncwarp();  // all lanes are done with the buffer
+      if (lane == 0) barrier_arrive(empty + 8 * stage);
+    }
+
+    if constexpr (kOwnKeys) {
+      const int64_t head = b * p.key_batch_stride + own_head * p.D;
+      store_sums<kHead>(sum1, p.scale, static_cast<__nv_bfloat16*>(p.dk) + head, p.key_token_stride, own_row, p.S, p.D, lane);
+      store_sums<kHead>(sum2, 1.0f, static_cast<__nv_bfloat16*>(p.dv) + head, p.key_token_stride, own_row, p.S, p.D, lane);
+    } else {
+      store_sums<kHead>(sum1, p.scale, static_cast<__nv_bfloat16*>(p.dq) + b * p.query_batch_stride + own_head * p.D,
+                        p.query_token_stride, own_row, p.T, p.D, lane);
+    }
+  }
+#endif
+}
+
+template <class Tile>
+void launch_tile(const AttentionArguments& p, void* stream) {
+  constexpr int kQueryRows = Tile::kOwnKeys ? kColumns : Tile::kRows, kKeyRows = Tile::kOwnKeys ? Tile::kRows : kColumns;
+  const CUtensorMap q = map_of(p.q, p, p.T, p.H, p.query_token_stride, p.query_batch_stride, kQueryRows);
+  const CUtensorMap dout = map_of(p.dout, p, p.T, p.H, p.out_token_stride, p.out_batch_stride, kQueryRows);
+  const CUtensorMap k = map_of(p.k, p, p.S, p.G, p.key_token_stride, p.key_batch_stride, kKeyRows);
+  const CUtensorMap v = map_of(p.v, p, p.S, p.G, p.key_token_stride, p.key_batch_stride, kKeyRows);
+  const int64_t blocks = ceil_div(Tile::kOwnKeys ? p.S : p.T, Tile::kRows) * p.B * (Tile::kOwnKeys ? p.G : p.H);
+  launch(attention_backward_hopper_kernel<Tile>, dim3(static_cast<unsigned>(blocks)), dim3(Tile::kThreads),
+         Tile::kSharedBytes, stream, Tile::kOwnKeys ? k : q, Tile::kOwnKeys ? v : dout, Tile::kOwnKeys ? q : k,
+         Tile::kOwnKeys ? dout : v, p);
+}
+
+}  // namespace
+
+void launch_attention_backward_hopper(const AttentionArguments& p, void* stream) {
+  if (p.D <= 64) {
+    launch_tile<HopperTile<false, 64, 3, 160, 4>>(p, stream);
+    launch_tile<HopperTile<true, 64, 3, 160, 4>>(p, stream);
+  } else {
+    launch_tile<HopperTile<false, 128, 2, 240, 4>>(p, stream);
+    launch_tile<HopperTile<true, 128, 2, 240, 4>>(p, stream);
+  }
+}
+
+}  // namespace licorne
+
+#endif

@@ -1,0 +1,296 @@
+// Attention forward in bfloat16 for Hopper (sm_90a): products of warpgroups on tiles that the copy engine brings.
+//
+// A block has four warpgroups: three own 64 queries each of one head, the fourth only feeds them: one of its threads asks the
+// copy engine for the queries and, up to kStages ahead, for blocks of 128 keys and values, and gives its registers to the
+// others (32 against 160). A barrier per buffer says when it is full, another when all warps are done with it. The three
+// warpgroups do not wait for each other, so that the tensor cores work for one while another is in its softmax; that is the
+// whole overlap. One block per multiprocessor, which goes on to further tiles: the next tile's loads run during the last
+// tile's end.
+//
+// Shared memory holds rows of 64 elements with the 128-byte swizzle; a head of more than 64 is two such tiles side by side,
+// and what lies beyond D is zeros from the engine. Scores are Q K^T with both from shared memory; probabilities stay in
+// registers as the left operand of P V, whose right operand, the values, is contiguous in its columns.
+//
+// The engine reads what is there, so a NaN in keys that nobody sees would be read: this kernel takes masks under which every
+// key of the tensor is seen by some query; hopper_fits in attention_cuda.cu leaves the others to the portable kernel.
+//
+// Not yet run on a GPU: chosen only on request (licorne_cuda_attention_use_hopper).
+#include "cuda/launch.h"
+
+#if !defined(LICORNE_CUDA_EMULATION)
+
+#include <algorithm>
+
+#include "cuda/hopper.h"
+#include "cuda/reduce.h"
+#include "ops/attention/attention_cuda.h"
+#include "ops/attention/attention_mask_cuda.h"
+#include "ops/attention/attention_tensor_map.h"
+
+namespace licorne {
+namespace {
+
+constexpr int kConsumers = 3, kGroup = 128, kThreads = (kConsumers + 1) * kGroup;
+constexpr int kGroupRows = 64, kRows = kConsumers * kGroupRows, kKeys = 128, kRowBytes = 128;
+
+template <int kHead_, int kStages_>
+struct HopperTile {
+  static constexpr int kHead = kHead_, kStages = kStages_, kBoxes = kHead / 64;
+  static constexpr int kQueryBox = kRows * kRowBytes, kKeyBox = kKeys * kRowBytes;  // bytes
+  static constexpr int kQueryBytes = kBoxes * kQueryBox, kKeyBytes = kBoxes * kKeyBox;
+  static constexpr int kBarriers = 2 + 3 * kStages;
+  static constexpr int kTileBytes = kQueryBytes + 2 * kStages * kKeyBytes;
+  static constexpr int kSharedBytes = kTileBytes + 8 * kBarriers + 8 * kRows;
+};
+
+// One tile of work: which head, which queries, which keys.
+struct HopperWork {
+  int b, h, first, rows_end, begin, blocks;
+
+  __device__ HopperWork(const AttentionArguments& p, const SequenceMask& mask, int b_, int h_, int first_)
+      : b(b_), h(h_), first(first_), rows_end(min(first_ + kRows, mask.queries())), begin(0), blocks(0) {
+    if (first >= rows_end) return;
+    begin = mask.keys_of(first).low;
+    const int end = mask.keys_of(rows_end - 1).high;
+    if (begin < end) blocks = (end - begin + kKeys - 1) / kKeys;
+  }
+};
+
+template <class Tile>
+__global__ void __launch_bounds__(kThreads, 1)
+    attention_forward_hopper_kernel(const __grid_constant__ CUtensorMap q_map, const __grid_constant__ CUtensorMap k_map,
+                                    const __grid_constant__ CUtensorMap v_map, const AttentionArguments p, int work_items) {
+#if defined(LICORNE_HOPPER)
+  constexpr int kHead = Tile::kHead, kStages = Tile::kStages, kBoxes = Tile::kBoxes;
+  const SharedAddress q_tile = shared_address(dynamic_shared_memory<unsigned char>());  // aligned to 1,024
+  const SharedAddress k_tiles = q_tile + Tile::kQueryBytes, v_tiles = k_tiles + kStages * Tile::kKeyBytes;
+  const SharedAddress barriers = v_tiles + kStages * Tile::kKeyBytes;
+  const SharedAddress q_full = barriers, q_empty = barriers + 8, k_full = barriers + 16, v_full = k_full + 8 * kStages;
+  const SharedAddress empty = v_full + 8 * kStages;
+  KeyInterval* intervals =
+      reinterpret_cast<KeyInterval*>(dynamic_shared_memory<unsigned char>() + Tile::kTileBytes + 8 * Tile::kBarriers);
+  const int thread = static_cast<int>(threadIdx.x), group = thread / kGroup;
+
+  if (thread == 0) {
+    constexpr int warps = kConsumers * kGroup / kWarp;  // of the consumers, each arrives once
+    barrier_init(q_full, 1);
+    barrier_init(q_empty, warps);
+    for (int stage = 0; stage < kStages; stage++) {
+      barrier_init(k_full + 8 * stage, 1);
+      barrier_init(v_full + 8 * stage, 1);
+      barrier_init(empty + 8 * stage, warps);
+    }
+    barrier_init_fence();
+  }
+  __syncthreads();  // the barriers are ready
+
+  const int tiles = (p.T + kRows - 1) / kRows;
+  // Both sides count the tiles they had keys for and the blocks of keys: these give buffers and parities.
+  int tile_count = 0, block_count = 0;
+
+  if (group == kConsumers) {
+    give_registers<32>();
+    if (thread == kConsumers * kGroup) {
+      for (int item = static_cast<int>(blockIdx.x); item < work_items; item += static_cast<int>(gridDim.x)) {
+        const int head_index = item / tiles, first = (tiles - 1 - item % tiles) * kRows;
+        const int b = head_index / p.H, h = head_index % p.H, g = h / (p.H / p.G);
+        const SequenceMask mask(p, b);
+        const HopperWork work(p, mask, b, h, first);
+        if (work.blocks == 0) continue;
+        barrier_wait(q_empty, (tile_count & 1) ^ 1);
+        barrier_expect(q_full, Tile::kQueryBytes);
+        for (int box = 0; box < kBoxes; box++)
+          copy_box(q_tile + box * Tile::kQueryBox, &q_map, 64 * box, h, first, b, q_full);
+        tile_count++;
+        for (int block = work.blocks - 1; block >= 0; block--) {
+          const int stage = block_count % kStages, key = work.begin + block * kKeys;
+          barrier_wait(empty + 8 * stage, (block_count / kStages & 1) ^ 1);
+          barrier_expect(k_full + 8 * stage, Tile::kKeyBytes);
+          for (int box = 0; box < kBoxes; box++)
+            copy_box(k_tiles + stage * Tile::kKeyBytes + box * Tile::kKeyBox, &k_map, 64 * box, g, key, b,
+                     k_full + 8 * stage);
+          barrier_expect(v_full + 8 * stage, Tile::kKeyBytes);
+          for (int box = 0; box < kBoxes; box++)
+            copy_box(v_tiles + stage * Tile::kKeyBytes + box * Tile::kKeyBox, &v_map, 64 * box, g, key, b,
+                     v_full + 8 * stage);
+          block_count++;
+        }
+      }
+    }
+  } else {
+    take_registers<160>();
+    const int lane = thread % kWarp, row_in_tile = group * kGroupRows + thread % kGroup / kWarp * 16 + lane / 4;
+    const float factor = p.scale * kLog2E;
+    for (int item = static_cast<int>(blockIdx.x); item < work_items; item += static_cast<int>(gridDim.x)) {
+      const int head_index = item / tiles, first = (tiles - 1 - item % tiles) * kRows;
+      const int b = head_index / p.H, h = head_index % p.H;
+      const SequenceMask mask(p, b);
+      const HopperWork work(p, mask, b, h, first);
+      // This warpgroup's own queries: the keys that any of them sees, and those that all of them see.
+      const int group_first = first + group * kGroupRows, group_end = min(group_first + kGroupRows, work.rows_end);
+      KeyInterval any{0, 0}, all{0, 0};
+      if (group_first < group_end) {
+        const KeyInterval of_first = mask.keys_of(group_first), of_last = mask.keys_of(group_end - 1);
+        any = {of_first.low, of_last.high};
+        all = {of_last.low, of_first.high};
+      }
+      // Every query's keys wait in shared memory for the blocks that need them: registers are scarce.
+      __syncwarp();  // nobody still reads the intervals of the last tile
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const int query = first + row_in_tile + 8 * half;
+        if (lane % 4 == 0)
+          intervals[row_in_tile + 8 * half] = query < group_end ? mask.keys_of(query) : KeyInterval{0, 0};
+      }
+      __syncwarp();  // the warp's intervals are there
+
+      float o[kHead / 2];
+#pragma unroll
+      for (int i = 0; i < kHead / 2; i++) o[i] = 0.0f;
+      float row_max[2] = {-INFINITY, -INFINITY}, row_sum[2] = {0.0f, 0.0f};
+
+      if (work.blocks > 0) {
+        barrier_wait(q_full, tile_count & 1);
+        tile_count++;
+      }
+      for (int block = work.blocks - 1; block >= 0; block--) {
+        const int stage = block_count % kStages, key = work.begin + block * kKeys;
+        const uint32_t parity = block_count / kStages & 1;
+        block_count++;
+        barrier_wait(k_full + 8 * stage, parity);
+        if (key < any.high && key + kKeys > any.low) {
+          float s[kKeys / 2];
+          product_begin();
+#pragma unroll
+          for (int step = 0; step < kHead / 16; step++) {
+            const int at = step % 4 * 32, box = step / 4;  // 16 elements are 32 bytes of a row
+            product_64x128(
+                s, describe_depth_contiguous(q_tile + box * Tile::kQueryBox + group * kGroupRows * kRowBytes + at),
+                describe_depth_contiguous(k_tiles + stage * Tile::kKeyBytes + box * Tile::kKeyBox + at), step > 0);
+          }
+          product_commit();
+          product_wait();
+          pin(s);
+
+          if (key < all.low || key + kKeys > all.high) {
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+              const KeyInterval seen = intervals[row_in_tile + 8 * half];
+              const unsigned width = static_cast<unsigned>(max(seen.high - seen.low, 0));
+              const int offset = key + lane % 4 * 2 - seen.low;
+#pragma unroll
+              for (int n = 0; n < kKeys / 8; n++) {
+                if (static_cast<unsigned>(offset + 8 * n) >= width) s[4 * n + 2 * half] = -INFINITY;
+                if (static_cast<unsigned>(offset + 8 * n + 1) >= width) s[4 * n + 2 * half + 1] = -INFINITY;
+              }
+            }
+          }
+#pragma unroll
+          for (int half = 0; half < 2; half++) {
+            float top = row_max[half];
+#pragma unroll
+            for (int n = 0; n < kKeys / 8; n++) top = fmaxf(top, fmaxf(s[4 * n + 2 * half], s[4 * n + 2 * half + 1]));
+            top = fmaxf(top, __shfl_xor_sync(kAllLanes, top, 1));
+            top = fmaxf(top, __shfl_xor_sync(kAllLanes, top, 2));
+            const float shift = top == -INFINITY ? 0.0f : top * factor;  // nothing seen yet: all weights become 0
+            const float correction = exp2_approximate(row_max[half] * factor - shift);
+            row_max[half] = top;
+            float sum = 0.0f;
+#pragma unroll
+            for (int n = 0; n < kKeys / 8; n++) {
+#pragma unroll
+              for (int i = 4 * n + 2 * half; i < 4 * n + 2 * half + 2; i++) {
+                s[i] = exp2_approximate(fmaf(s[i], factor, -shift));
+                sum += s[i];
+              }
+            }
+            row_sum[half] = row_sum[half] * correction + sum;
+#pragma unroll
+            for (int n = 0; n < kHead / 8; n++) {
+              o[4 * n + 2 * half] *= correction;
+              o[4 * n + 2 * half + 1] *= correction;
+            }
+          }
+          uint32_t weights[kKeys / 16][4];
+#pragma unroll
+          for (int step = 0; step < kKeys / 16; step++) {
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+              weights[step][i] = pack_bf16(s[8 * step + 4 * (i / 2) + 2 * (i % 2)], s[8 * step + 4 * (i / 2) + 2 * (i % 2) + 1]);
+          }
+
+          barrier_wait(v_full + 8 * stage, parity);
+          pin(o);
+          pin(weights);
+          product_begin();
+#pragma unroll
+          for (int step = 0; step < kKeys / 16; step++)
+            product_add(o, weights[step],
+                        describe_n_contiguous(v_tiles + stage * Tile::kKeyBytes + step * 16 * kRowBytes, Tile::kKeyBox));
+          product_commit();
+          product_wait();
+          pin(o);
+        } else {
+          barrier_wait(v_full + 8 * stage, parity);  // the buffer may only be given back when it has been filled
+        }
+        __syncwarp();  // all lanes are done with the buffer
+        if (lane == 0) barrier_arrive(empty + 8 * stage);
+      }
+      if (work.blocks > 0) {
+        __syncwarp();
+        if (lane == 0) barrier_arrive(q_empty);
+      }
+
+      // What the end needs is computed anew from the item: kept, it would take registers from the loop.
+      int again = item;
+      asm volatile("" : "+r"(again));
+      const int end_head = again / tiles, end_first = (tiles - 1 - again % tiles) * kRows;
+      __nv_bfloat16* out = static_cast<__nv_bfloat16*>(p.out) + end_head / p.H * p.out_batch_stride + end_head % p.H * p.D;
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        float sum = row_sum[half];
+        sum += __shfl_xor_sync(kAllLanes, sum, 1);
+        sum += __shfl_xor_sync(kAllLanes, sum, 2);
+        const int query = end_first + row_in_tile + 8 * half;
+        if (query < p.T) {
+          const bool saw = sum != 0.0f;  // all queries are within their sequence (hopper_fits)
+          const float inverse = saw ? 1.0f / sum : 0.0f;
+          if (lane % 4 == 0)
+            p.lse[static_cast<int64_t>(end_head) * p.T + query] =
+                saw ? row_max[half] * p.scale + logf(sum) : -INFINITY;
+          __nv_bfloat16* row = out + query * p.out_token_stride + lane % 4 * 2;
+#pragma unroll
+          for (int n = 0; n < kHead / 8; n++) {
+            if (8 * n >= p.D) break;  // D fills whole vectors of eight
+            const uint32_t pair =
+                saw ? pack_bf16(o[4 * n + 2 * half] * inverse, o[4 * n + 2 * half + 1] * inverse) : 0u;
+            *reinterpret_cast<uint32_t*>(row + 8 * n) = pair;
+          }
+        }
+      }
+    }
+  }
+#endif
+}
+
+template <class Tile>
+void launch_tile(const AttentionArguments& p, void* stream) {
+  const CUtensorMap q = map_of(p.q, p, p.T, p.H, p.query_token_stride, p.query_batch_stride, kRows);
+  const CUtensorMap k = map_of(p.k, p, p.S, p.G, p.key_token_stride, p.key_batch_stride, kKeys);
+  const CUtensorMap v = map_of(p.v, p, p.S, p.G, p.key_token_stride, p.key_batch_stride, kKeys);
+  const int64_t work_items = ceil_div(p.T, kRows) * p.B * p.H;
+  const int64_t blocks = std::min<int64_t>(work_items, multiprocessors());
+  launch(attention_forward_hopper_kernel<Tile>, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), Tile::kSharedBytes,
+         stream, q, k, v, p, static_cast<int>(work_items));
+}
+
+}  // namespace
+
+void launch_attention_forward_hopper(const AttentionArguments& p, void* stream) {
+  if (p.D <= 64) return launch_tile<HopperTile<64, 4>>(p, stream);
+  return launch_tile<HopperTile<128, 2>>(p, stream);
+}
+
+}  // namespace licorne
+
+#endif
