@@ -155,7 +155,7 @@ void check(const Case& c, uint64_t seed) {
   const Result expected = attention(c, q, k, v, dout, scale, keep, nullptr);
   const Result naive = attention(c, q, k, v, dout, scale, c.type == LICORNE_BF16 ? to_bfloat16 : keep, nullptr);
 
-  const int64_t gap = c.packed ? 0 : 8;  // between tokens
+  const int64_t gap = c.D;  // between tokens that are not packed
   const Layout queries{c.T, query_width, c.packed ? 3 * query_width : query_width + gap,
                        c.packed ? 3 * query_width * c.T : (query_width + gap) * c.T};
   const Layout keys{c.S, key_width, c.packed ? 3 * query_width : key_width + gap,
@@ -273,6 +273,24 @@ void random_masks(int32_t type, int count) {
   }
 }
 
+// What fits the kernels for Hopper: sizes beyond one tile of 128 or 192 own rows and of 64 or 128 passing ones.
+void hopper() {
+  licorne_cuda_attention_use_hopper(1);
+  const int32_t type = LICORNE_BF16;
+  Ints documents;
+  for (int length : {1, 100, 77, 42}) documents.insert(documents.end(), length, static_cast<int32_t>(documents.size()));
+  check({1, 220, 220, 1, 1, 64, type, LICORNE_MASK_CAUSAL, 0, 0, {}, {}, {}, {}, true}, 40);
+  check({2, 35, 35, 2, 1, 64, type, LICORNE_MASK_CAUSAL}, 41);
+  check({1, 70, 300, 1, 1, 64, type, LICORNE_MASK_CAUSAL}, 42);
+  check({1, 220, 220, 1, 1, 64, type, LICORNE_MASK_NONE, 0, 0, {}, {}, {}, documents}, 43);
+  check({1, 220, 220, 1, 1, 64, type, LICORNE_MASK_WINDOW, 33, 5}, 44);
+  check({2, 70, 70, 1, 1, 64, type, LICORNE_MASK_PREFIX, 0, 0, {20, 69}}, 45);
+  check({1, 140, 140, 2, 2, 128, type, LICORNE_MASK_CAUSAL, 0, 0, {}, {}, {}, {}, true}, 46);
+  check({1, 45, 20, 3, 1, 104, type}, 47);
+  check({1, 45, 20, 1, 1, 128, type, LICORNE_MASK_CAUSAL}, 48);
+  licorne_cuda_attention_use_hopper(0);
+}
+
 void errors() {
   float x[64] = {};
   int32_t lengths[1] = {9}, documents[4] = {0, 2, 1, 3};
@@ -308,5 +326,6 @@ void test_attention() {
     shapes(type);
     random_masks(type, 25);
   }
+  hopper();
   errors();
 }

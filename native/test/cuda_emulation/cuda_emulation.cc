@@ -9,6 +9,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -102,6 +103,16 @@ struct Barrier {
   uint64_t generation = 0;
   unsigned waiting[kMaxThreads / 32] = {};
 };
+
+struct PhaseBarrier {
+  int arrivals = 0, pending = 0;
+  int64_t bytes = 0;   // announced and not yet arrived
+  unsigned phases = 0;  // that have ended
+  unsigned waiting[kMaxThreads / 32] = {};
+  std::vector<std::pair<int64_t, std::function<void()>>> copies;
+};
+
+std::map<uint64_t, PhaseBarrier> phase_barriers;
 
 unsigned char* stacks = nullptr;
 std::vector<Fiber> fibers(kMaxThreads);
@@ -242,6 +253,7 @@ void run_block(uint64_t seed, size_t shared_bytes) {
   for (auto& [storage, bytes] : shared_variables()) memset(storage, kPoison, bytes);
   if (dynamic_shared != nullptr) memset(dynamic_shared, kPoison, shared_bytes + kGuardBytes);
   for (Barrier& barrier : barriers) barrier = Barrier();
+  phase_barriers.clear();
   votes = 0;
   alive = threads_in_block;
   const unsigned count = (threads_in_block + 31) / 32;
@@ -369,6 +381,59 @@ void barrier_wait(int id, unsigned count) {
   } else {
     warps[fiber.warp].ready &= ~(1u << fiber.lane);
   }
+}
+
+namespace {
+
+PhaseBarrier& phase_barrier(uint64_t address) {
+  const auto found = phase_barriers.find(address);
+  if (found == phase_barriers.end()) fault("a barrier is used before it is initialised");
+  return found->second;
+}
+
+void end_phase_if_complete(PhaseBarrier& barrier) {
+  if (barrier.pending != 0 || barrier.bytes != 0) return;
+  barrier.pending = barrier.arrivals;
+  barrier.phases++;
+  for (unsigned w = 0; w < kMaxThreads / 32; w++) warps[w].ready |= std::exchange(barrier.waiting[w], 0);
+}
+
+}  // namespace
+
+void phase_barrier_init(uint64_t address, int arrivals) {
+  PhaseBarrier& barrier = phase_barriers[address];
+  barrier = PhaseBarrier();
+  barrier.arrivals = barrier.pending = arrivals;
+}
+
+void phase_barrier_arrive(uint64_t address, int64_t expected_bytes) {
+  PhaseBarrier& barrier = phase_barrier(address);
+  if (barrier.pending == 0) fault("more arrivals at a barrier than it was made for");
+  barrier.bytes += expected_bytes;
+  barrier.pending--;
+  end_phase_if_complete(barrier);
+}
+
+void phase_barrier_wait(uint64_t address, unsigned parity) {
+  PhaseBarrier& barrier = phase_barrier(address);
+  for (;;) {
+    for (auto& [bytes, copy] : std::exchange(barrier.copies, {})) {
+      copy();
+      barrier.bytes -= bytes;
+    }
+    end_phase_if_complete(barrier);
+    if ((barrier.phases & 1) != parity) return;
+    barrier.waiting[running().warp] |= 1u << running().lane;
+    to_scheduler();
+  }
+}
+
+void phase_barrier_copy(uint64_t address, int64_t bytes, const std::function<void()>& poison, std::function<void()> copy) {
+  PhaseBarrier& barrier = phase_barrier(address);
+  poison();
+  barrier.copies.emplace_back(bytes, std::move(copy));
+  // Those who wait already let it arrive.
+  for (unsigned w = 0; w < kMaxThreads / 32; w++) warps[w].ready |= std::exchange(barrier.waiting[w], 0);
 }
 
 const void* exchange(unsigned mask, const char* what, const void* piece, size_t bytes) {

@@ -148,6 +148,13 @@ void async_copy(void* target, const void* source, size_t bytes, size_t source_by
 void async_commit();
 void async_wait(unsigned pending);
 
+// Barriers that count arrivals and bytes, as Hopper has them, known by their address in shared memory. A copy that one of
+// them counts arrives when a thread waits for it; until then its target is NaN.
+void phase_barrier_init(uint64_t address, int arrivals);
+void phase_barrier_arrive(uint64_t address, int64_t expected_bytes);
+void phase_barrier_wait(uint64_t address, unsigned parity);
+void phase_barrier_copy(uint64_t address, int64_t bytes, const std::function<void()>& poison, std::function<void()> copy);
+
 void register_shared(void* storage, size_t bytes);
 
 // A variable in a kernel's shared memory: one for all blocks, since they run one after another.

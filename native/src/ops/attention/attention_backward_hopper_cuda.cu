@@ -11,12 +11,9 @@
 // tiles of the launch of dk and dv. Heads begin at an even number of pairs, so that a tile begins at a multiple of 16 bytes.
 //
 // Not yet run on a GPU: chosen only on request (licorne_cuda_attention_use_hopper).
-#include "cuda/launch.h"
-
-#if !defined(LICORNE_CUDA_EMULATION)
-
 #include "cuda/element.h"
 #include "cuda/hopper.h"
+#include "cuda/launch.h"
 #include "cuda/reduce.h"
 #include "ops/attention/attention_cuda.h"
 #include "ops/attention/attention_mask_cuda.h"
@@ -336,5 +333,3 @@ void launch_attention_backward_hopper(const AttentionArguments& p, void* stream)
 }
 
 }  // namespace licorne
-
-#endif

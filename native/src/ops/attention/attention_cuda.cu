@@ -118,7 +118,6 @@ bool whole_vectors(const AttentionArguments& p, int32_t type, Pointers... pointe
   return aligned16(pointers...);
 }
 
-#if !defined(LICORNE_CUDA_EMULATION)
 // Whether the kernels for Hopper take this call. They read all keys and queries of the tensors, so every key must be seen by
 // some query: with lengths, or where queries are fewer than keys and look back only so far, some are not. Strides are those
 // that the copy engine takes; of the head sizes, those that would mostly multiply padding are left out.
@@ -131,12 +130,15 @@ bool hopper_fits(const AttentionArguments& p) {
                              p.key_batch_stride,   p.out_token_stride,   p.out_batch_stride};
   for (int64_t stride : strides)
     if (stride == 0 || stride % p.D != 0 || stride >= int64_t{1} << 38) return false;
+#if defined(LICORNE_CUDA_EMULATION)
+  return true;  // the emulator has Hopper's instructions whatever else its device says
+#else
   int device = 0, major = 0;
   check_cuda(cudaGetDevice(&device), "cudaGetDevice");
   check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
   return major == 9;
-}
 #endif
+}
 
 // Intervals of masks with documents lie in the workspace: low and high, (B,T) each.
 void prepare_documents(const char* op, AttentionArguments& p, const int32_t* documents, void* workspace, void* stream) {
@@ -179,10 +181,8 @@ int32_t licorne_cuda_attention_forward(void* out, float* lse, const void* q, con
     prepare_documents(op, p, documents, workspace, stream);
     if (type == LICORNE_F32) {
       launch_attention_forward_f32(p, stream);
-#if !defined(LICORNE_CUDA_EMULATION)
     } else if (hopper_fits(p)) {
       launch_attention_forward_hopper(p, stream);
-#endif
     } else {
       launch_attention_forward_bf16(p, stream);
     }
@@ -221,10 +221,8 @@ int32_t licorne_cuda_attention_backward(void* dq, void* dk, void* dv, const void
     prepare_documents(op, p, documents, delta + statistics_floats(B, T, H), stream);
     if (type == LICORNE_F32) {
       launch_attention_backward_f32(p, stream);
-#if !defined(LICORNE_CUDA_EMULATION)
     } else if (hopper_fits(p)) {
       launch_attention_backward_hopper(p, stream);
-#endif
     } else {
       launch_attention_backward_bf16(p, stream);
     }

@@ -15,13 +15,10 @@
 // key of the tensor is seen by some query; hopper_fits in attention_cuda.cu leaves the others to the portable kernel.
 //
 // Not yet run on a GPU: chosen only on request (licorne_cuda_attention_use_hopper).
-#include "cuda/launch.h"
-
-#if !defined(LICORNE_CUDA_EMULATION)
-
 #include <algorithm>
 
 #include "cuda/hopper.h"
+#include "cuda/launch.h"
 #include "cuda/reduce.h"
 #include "ops/attention/attention_cuda.h"
 #include "ops/attention/attention_mask_cuda.h"
@@ -47,7 +44,7 @@ struct HopperTile {
 struct HopperWork {
   int b, h, first, rows_end, begin, blocks;
 
-  __device__ HopperWork(const AttentionArguments& p, const SequenceMask& mask, int b_, int h_, int first_)
+  __device__ HopperWork(const SequenceMask& mask, int b_, int h_, int first_)
       : b(b_), h(h_), first(first_), rows_end(min(first_ + kRows, mask.queries())), begin(0), blocks(0) {
     if (first >= rows_end) return;
     begin = mask.keys_of(first).low;
@@ -95,7 +92,7 @@ __global__ void __launch_bounds__(kThreads, 1)
         const int head_index = item / tiles, first = (tiles - 1 - item % tiles) * kRows;
         const int b = head_index / p.H, h = head_index % p.H, g = h / (p.H / p.G);
         const SequenceMask mask(p, b);
-        const HopperWork work(p, mask, b, h, first);
+        const HopperWork work(mask, b, h, first);
         if (work.blocks == 0) continue;
         barrier_wait(q_empty, (tile_count & 1) ^ 1);
         barrier_expect(q_full, Tile::kQueryBytes);
@@ -125,7 +122,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       const int head_index = item / tiles, first = (tiles - 1 - item % tiles) * kRows;
       const int b = head_index / p.H, h = head_index % p.H;
       const SequenceMask mask(p, b);
-      const HopperWork work(p, mask, b, h, first);
+      const HopperWork work(mask, b, h, first);
       // This warpgroup's own queries: the keys that any of them sees, and those that all of them see.
       const int group_first = first + group * kGroupRows, group_end = min(group_first + kGroupRows, work.rows_end);
       KeyInterval any{0, 0}, all{0, 0};
@@ -292,5 +289,3 @@ void launch_attention_forward_hopper(const AttentionArguments& p, void* stream) 
 }
 
 }  // namespace licorne
-
-#endif

@@ -1,12 +1,21 @@
-// How the copy engine of Hopper finds a head's rows in our tensors. For the device build only.
+// How the copy engine of Hopper finds a head's rows in our tensors.
 #pragma once
 
-#include <cuda.h>
-
+#include "cuda/hopper.h"
 #include "cuda/launch.h"
 #include "ops/attention/attention_cuda.h"
 
 namespace licorne {
+
+#if defined(LICORNE_CUDA_EMULATION)
+
+inline CUtensorMap map_of(const void* tensor, const AttentionArguments& p, int tokens, int heads, int64_t token_stride,
+                          int64_t batch_stride, int rows) {
+  return {static_cast<const char*>(tensor), {p.D, heads, tokens, p.B}, {2, 2 * p.D, 2 * token_stride, 2 * batch_stride},
+          {64, 1, rows, 1}};
+}
+
+#else
 
 using EncodeTiled = decltype(&cuTensorMapEncodeTiled);
 
@@ -40,5 +49,7 @@ inline CUtensorMap map_of(const void* tensor, const AttentionArguments& p, int t
     throw Error(LICORNE_DEVICE_ERROR, "attention: cuTensorMapEncodeTiled returned %d", static_cast<int>(result));
   return map;
 }
+
+#endif
 
 }  // namespace licorne
