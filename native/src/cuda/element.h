@@ -4,6 +4,8 @@
 
 #include <cuda_bf16.h>
 
+#include <cstring>
+
 #include "cuda/launch.h"
 
 namespace licorne {
@@ -37,13 +39,59 @@ struct alignas(n * sizeof(T)) Pack {
   __device__ __forceinline__ void set(int i, float x) { elements[i] = from_float<T>(x); }
 };
 
+// The register type of so many bytes. Packs are moved as such: copied as structures they would be moved element by element.
+template <int bytes>
+struct BitsOf;
+template <>
+struct BitsOf<2> {
+  using type = unsigned short;
+};
+template <>
+struct BitsOf<4> {
+  using type = unsigned;
+};
+template <>
+struct BitsOf<8> {
+  using type = uint2;
+};
+template <>
+struct BitsOf<16> {
+  using type = uint4;
+};
+template <typename T, int n>
+using PackBits = typename BitsOf<n * static_cast<int>(sizeof(T))>::type;
+
+template <typename T, int n>
+__device__ __forceinline__ Pack<T, n> pack_of(PackBits<T, n> bits) {
+  Pack<T, n> pack;
+  memcpy(&pack, &bits, sizeof pack);
+  return pack;
+}
+template <typename T, int n>
+__device__ __forceinline__ PackBits<T, n> bits_of(const Pack<T, n>& pack) {
+  PackBits<T, n> bits;
+  memcpy(&bits, &pack, sizeof bits);
+  return bits;
+}
+
+// From and to the device's memory, as one access each: a plain assignment of such a structure may be taken apart.
 template <int n, typename T>
 __device__ __forceinline__ Pack<T, n> load(const T* p) {
-  return *reinterpret_cast<const Pack<T, n>*>(p);
+  return pack_of<T, n>(__ldca(reinterpret_cast<const PackBits<T, n>*>(p)));
 }
 template <int n, typename T>
 __device__ __forceinline__ void store(T* p, const Pack<T, n>& pack) {
-  *reinterpret_cast<Pack<T, n>*>(p) = pack;
+  __stwb(reinterpret_cast<PackBits<T, n>*>(p), bits_of(pack));
+}
+
+// From and to shared memory.
+template <typename T, int n>
+__device__ __forceinline__ Pack<T, n> shared_load(const Pack<T, n>* p) {
+  return pack_of<T, n>(*reinterpret_cast<const PackBits<T, n>*>(p));
+}
+template <typename T, int n>
+__device__ __forceinline__ void shared_store(Pack<T, n>* p, const Pack<T, n>& pack) {
+  *reinterpret_cast<PackBits<T, n>*>(p) = bits_of(pack);
 }
 
 template <typename T, int n>
@@ -54,25 +102,14 @@ __device__ __forceinline__ Pack<T, n> zero_pack() {
   return pack;
 }
 
-// Data that no other block will read: the caches need not keep it. 16 bytes go as one access.
+// Data that no other block will read: the caches need not keep it.
 template <typename T, int n>
 __device__ __forceinline__ Pack<T, n> stream_load(const T* p) {
-  if constexpr (n * sizeof(T) == 16) {
-    const uint4 bits = __ldcs(reinterpret_cast<const uint4*>(p));
-    Pack<T, n> pack;
-    *reinterpret_cast<uint4*>(&pack) = bits;
-    return pack;
-  } else {
-    return load<n>(p);
-  }
+  return pack_of<T, n>(__ldcs(reinterpret_cast<const PackBits<T, n>*>(p)));
 }
 template <typename T, int n>
 __device__ __forceinline__ void stream_store(T* p, const Pack<T, n>& pack) {
-  if constexpr (n * sizeof(T) == 16) {
-    __stcs(reinterpret_cast<uint4*>(p), *reinterpret_cast<const uint4*>(&pack));
-  } else {
-    store<n>(p, pack);
-  }
+  __stcs(reinterpret_cast<PackBits<T, n>*>(p), bits_of(pack));
 }
 
 // Calls body with a value of the type's element; op names the caller in the error.

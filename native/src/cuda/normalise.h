@@ -2,7 +2,7 @@
 // normalisation (not centred), forward and backward. Bound by memory: a row is read once and waits in registers, at its own
 // width, while its sums are made; the squares are those of the deviations from the mean (E[x^2] - mean^2 would cancel).
 //
-// Who takes a row: rows of up to 1,024 columns one warp each, eight to a block, without a barrier; longer ones a block
+// Who takes a row: rows of up to 1,024 (forward) or 768 (backward) columns one warp each, without a barrier; longer ones a block
 // each, of as many warps as there is work for, up to 256 (forward) or 512 (backward) threads. A thread's columns are the
 // same for every row. Rows longer than registers hold, with a length that is no multiple of 16 bytes, or at addresses that
 // are not, are read again for each sum, element by element (`any` kernels).
@@ -21,7 +21,12 @@ namespace {
 
 constexpr int kNormThreads = 256;
 constexpr int kNormBackwardThreads = 512;
-constexpr int64_t kWarpColumns = 1024;
+// Of the backward kernel with a warp per row. Its sums fill the 128 registers per thread that four blocks leave each other,
+// and with float the 168 of three.
+constexpr int kWarpRowThreads = 128;
+template <typename T>
+constexpr int kWarpRowBlocks = sizeof(T) == 2 ? 4 : 3;
+constexpr int64_t kWarpColumns = 1024, kWarpSumColumns = 768;
 constexpr int kBlocksPerMultiprocessor = 4;
 
 template <typename T>
@@ -53,9 +58,18 @@ __device__ __forceinline__ void row_sum(float (&values)[n]) {
   }
 }
 
+// Blocks of the forward kernel that share a multiprocessor's registers: more where each has fewer loads in flight.
+constexpr int forward_blocks(bool warp_per_row, int vectors) {
+  return warp_per_row ? 2 : vectors == 1 ? 5 : vectors == 2 ? 4 : vectors == 4 ? 2 : 1;
+}
+
+// Threads beyond the end of a row read its last pack and leave it: loads without conditions go out together, and those of
+// one address are one.
+__device__ __forceinline__ int pack_at(int place, int packs) { return place < packs ? place : packs - 1; }
+
 // vectors packs of n elements per thread hold a row.
 template <typename T, int n, int vectors, bool centred, bool warp_per_row>
-__global__ void __launch_bounds__(kNormThreads) norm_forward_kernel(NormForward<T> a) {
+__global__ void __launch_bounds__(kNormThreads, forward_blocks(warp_per_row, vectors)) norm_forward_kernel(NormForward<T> a) {
   const int width = warp_per_row ? kWarp : blockDim.x, place = warp_per_row ? threadIdx.x % kWarp : threadIdx.x;
   const int packs = static_cast<int>(a.C / n);
   const int rows_per_block = warp_per_row ? blockDim.x / kWarp : 1;
@@ -66,15 +80,17 @@ __global__ void __launch_bounds__(kNormThreads) norm_forward_kernel(NormForward<
     Pack<T, n> held[vectors];
     float total[1] = {0.0f};
 #pragma unroll
-    for (int i = 0; i < vectors; i++)
-      if (place + i * width < packs) held[i] = stream_load<T, n>(a.x + start + (place + i * width) * n);
+    for (int i = 0; i < vectors; i++) held[i] = stream_load<T, n>(a.x + start + pack_at(place + i * width, packs) * n);
     if (a.residual != nullptr) {
+      Pack<T, n> other[vectors];
+#pragma unroll
+      for (int i = 0; i < vectors; i++)
+        other[i] = stream_load<T, n>(a.residual + start + pack_at(place + i * width, packs) * n);
 #pragma unroll
       for (int i = 0; i < vectors; i++)
         if (place + i * width < packs) {
-          const Pack<T, n> other = stream_load<T, n>(a.residual + start + (place + i * width) * n);
 #pragma unroll
-          for (int j = 0; j < n; j++) held[i].set(j, held[i].at(j) + other.at(j));
+          for (int j = 0; j < n; j++) held[i].set(j, held[i].at(j) + other[i].at(j));
           store(a.sum + start + (place + i * width) * n, held[i]);
         }
     }
@@ -159,7 +175,7 @@ __global__ void __launch_bounds__(kNormThreads) norm_forward_any_kernel(NormForw
 }
 
 template <typename T, int n, int vectors, bool centred, bool warp_per_row>
-__global__ void __launch_bounds__(warp_per_row ? kNormThreads : kNormBackwardThreads, 1)
+__global__ void __launch_bounds__(warp_per_row ? kWarpRowThreads : kNormBackwardThreads, warp_per_row ? kWarpRowBlocks<T> : 1)
     norm_backward_kernel(NormBackward<T> a) {
   const int width = warp_per_row ? kWarp : blockDim.x, place = warp_per_row ? threadIdx.x % kWarp : threadIdx.x;
   const int packs = static_cast<int>(a.C / n);
@@ -172,11 +188,10 @@ __global__ void __launch_bounds__(warp_per_row ? kNormThreads : kNormBackwardThr
     const float center = centred ? a.mean[row] : 0.0f, scale = a.rstd[row];
     Pack<T, n> upstream[vectors], x[vectors];
 #pragma unroll
-    for (int i = 0; i < vectors; i++)
-      if (place + i * width < packs) {
-        upstream[i] = stream_load<T, n>(a.dout + start + (place + i * width) * n);
-        x[i] = stream_load<T, n>(a.x + start + (place + i * width) * n);
-      }
+    for (int i = 0; i < vectors; i++) {
+      upstream[i] = stream_load<T, n>(a.dout + start + pack_at(place + i * width, packs) * n);
+      x[i] = stream_load<T, n>(a.x + start + pack_at(place + i * width, packs) * n);
+    }
     float sums[2] = {0.0f, 0.0f};  // of g and of g x^
 #pragma unroll
     for (int i = 0; i < vectors; i++)
@@ -214,7 +229,7 @@ __global__ void __launch_bounds__(warp_per_row ? kNormThreads : kNormBackwardThr
   float* partial = a.partials + static_cast<int64_t>(blockIdx.x) * (centred ? 2 : 1) * a.C;
   if constexpr (warp_per_row) {
     // The warps of the block add their sums one after another.
-    LICORNE_SHARED(float, totals, [(centred ? 2 : 1) * kWarpColumns]);
+    LICORNE_SHARED(float, totals, [(centred ? 2 : 1) * kWarpSumColumns]);
     for (int turn = 0; turn < rows_per_block; turn++) {
       if (turn == mine)
 #pragma unroll
@@ -225,7 +240,7 @@ __global__ void __launch_bounds__(warp_per_row ? kNormThreads : kNormBackwardThr
               const int c = (place + i * width) * n + j;
               totals[c] = dgamma[i * n + j] + (turn == 0 ? 0.0f : totals[c]);
               if constexpr (centred) {
-                float& total = totals[kWarpColumns + c];
+                float& total = totals[kWarpSumColumns + c];
                 total = dbeta[i * n + j] + (turn == 0 ? 0.0f : total);
               }
             }
@@ -233,7 +248,7 @@ __global__ void __launch_bounds__(warp_per_row ? kNormThreads : kNormBackwardThr
     }
     for (int c = threadIdx.x; c < a.C; c += blockDim.x) {
       partial[c] = totals[c];
-      if constexpr (centred) partial[a.C + c] = totals[kWarpColumns + c];
+      if constexpr (centred) partial[a.C + c] = totals[kWarpSumColumns + c];
     }
   } else {
 #pragma unroll
@@ -288,14 +303,23 @@ inline int threads_for(int64_t packs, int most) {
 template <bool centred, typename T>
 void norm_forward(const NormForward<T>& a, void* stream) {
   if (a.N == 0 || a.C == 0) return;
-  constexpr int n = kVector<T>, kVectors = 8;
+  constexpr int n = kVector<T>;
+  constexpr int64_t kColumns = kNormThreads * n;  // that a block holds with one pack per thread
   const bool whole = a.C % n == 0 && aligned16(a.out, a.sum, a.x, a.residual, a.gamma, a.beta);
+  const auto block_per_row = [&](void (*kernel)(NormForward<T>)) {
+    launch(kernel, grid_of(a.N, 1), threads_for(a.C / n, kNormThreads), 0, stream, a);
+  };
   if (whole && a.C <= kWarpColumns) {
     launch(norm_forward_kernel<T, n, kWarpColumns / kWarp / n, centred, true>, grid_of(a.N, kNormThreads / kWarp),
            kNormThreads, 0, stream, a);
-  } else if (whole && a.C <= kNormThreads * n * kVectors) {
-    launch(norm_forward_kernel<T, n, kVectors, centred, false>, grid_of(a.N, 1), threads_for(a.C / n, kNormThreads), 0,
-           stream, a);
+  } else if (whole && a.C <= kColumns) {
+    block_per_row(norm_forward_kernel<T, n, 1, centred, false>);
+  } else if (whole && a.C <= 2 * kColumns) {
+    block_per_row(norm_forward_kernel<T, n, 2, centred, false>);
+  } else if (whole && a.C <= 4 * kColumns) {
+    block_per_row(norm_forward_kernel<T, n, 4, centred, false>);
+  } else if (whole && a.C <= 8 * kColumns) {
+    block_per_row(norm_forward_kernel<T, n, 8, centred, false>);
   } else {
     launch(norm_forward_any_kernel<T, centred>, grid_of(a.N, 1), threads_for(a.C, kNormThreads), 0, stream, a);
   }
@@ -317,9 +341,9 @@ void norm_backward(const NormBackward<T>& a, float* dgamma, float* dbeta, void* 
     return static_cast<unsigned>(wanted < most ? wanted : most);
   };
   unsigned grid;
-  if (whole && a.C <= kWarpColumns) {
-    grid = blocks(kNormThreads / kWarp, 2);
-    launch(norm_backward_kernel<T, n, kWarpColumns / kWarp / n, centred, true>, grid, kNormThreads, 0, stream, a);
+  if (whole && a.C <= kWarpSumColumns) {
+    grid = blocks(kWarpRowThreads / kWarp, kWarpRowBlocks<T>);
+    launch(norm_backward_kernel<T, n, kWarpSumColumns / kWarp / n, centred, true>, grid, kWarpRowThreads, 0, stream, a);
   } else if (whole && a.C <= kNormBackwardThreads * n) {
     const int threads = threads_for(a.C / n, kNormBackwardThreads);
     grid = blocks(1, threads <= 256 ? 4 : 2);

@@ -12,7 +12,8 @@ struct Add {
   template <typename T>
   __device__ __forceinline__ T operator()(T a, T b) const { return a + b; }
 };
-struct Maximum {
+struct Maximum {  // NaN is passed over
+  __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
   template <typename T>
   __device__ __forceinline__ T operator()(T a, T b) const { return a > b ? a : b; }
 };

@@ -32,49 +32,70 @@ struct RowLaunch {
   int64_t shared_bytes;
 };
 
-// Reads the row and returns its maximum (minus infinity if there is nothing greater).
+// Reads the row and returns its maximum (minus infinity if there is nothing greater). A thread has four loads in flight
+// before it looks at the first: with one at a time memory would wait for the threads.
 template <typename T, int n>
 __device__ __forceinline__ float hold_row(Pack<T, n>* kept, int64_t held, const T* row, int64_t V) {
-  const int64_t packs = ceil_div(V, n);
+  constexpr int kBatch = 4;
+  const int packs = static_cast<int>(ceil_div(V, n)), full = static_cast<int>(V / n), threads = blockDim.x;
   float top = -INFINITY;
-#pragma unroll 4
-  for (int64_t p = threadIdx.x; p < packs; p += blockDim.x) {
-    const Pack<T, n> pack = load<n>(row + p * n);
-    if (p < held) kept[p] = pack;
+  int p = threadIdx.x;
+  for (; p + (kBatch - 1) * threads < full; p += kBatch * threads) {
+    Pack<T, n> batch[kBatch];
 #pragma unroll
-    for (int j = 0; j < n; j++) {
-      const float value = pack.at(j);
-      if (n == 1 || p * n + j < V) top = value > top ? value : top;
+    for (int i = 0; i < kBatch; i++) batch[i] = load<n>(row + static_cast<int64_t>(p + i * threads) * n);
+#pragma unroll
+    for (int i = 0; i < kBatch; i++) {
+      if (p + i * threads < held) shared_store(kept + p + i * threads, batch[i]);
+#pragma unroll
+      for (int j = 0; j < n; j++) top = fmaxf(top, batch[i].at(j));
     }
+  }
+  for (; p < packs; p += threads) {
+    const Pack<T, n> pack = load<n>(row + static_cast<int64_t>(p) * n);
+    if (p < held) shared_store(kept + p, pack);
+#pragma unroll
+    for (int j = 0; j < n; j++)
+      if (n == 1 || static_cast<int64_t>(p) * n + j < V) top = fmaxf(top, pack.at(j));
   }
   float tops[1] = {top};
   block_reduce(tops, Maximum(), -INFINITY);
   return tops[0];
 }
 
-template <typename T, int n>
-__device__ __forceinline__ Pack<T, n> row_pack(const Pack<T, n>* kept, int64_t held, const T* row, int64_t p) {
-  return p < held ? kept[p] : load<n>(row + p * n);
+// Calls body(p, pack, count) for the thread's packs of the row: the first count elements of pack p are the row's.
+template <typename T, int n, typename Body>
+__device__ __forceinline__ void for_packs(const Pack<T, n>* kept, int64_t held, const T* row, int64_t V, Body&& body) {
+  const int full = static_cast<int>(V / n), rest = static_cast<int>(V % n), threads = blockDim.x;
+  const int in_shared = full < held ? full : static_cast<int>(held);
+  int p = threadIdx.x;
+#pragma unroll 4
+  for (; p < in_shared; p += threads) body(p, shared_load(kept + p), n);
+  for (; p < full; p += threads) body(p, load<n>(row + static_cast<int64_t>(p) * n), n);
+  if (n > 1 && p == full && rest > 0) body(p, p < held ? shared_load(kept + p) : load<n>(row + static_cast<int64_t>(p) * n), rest);
 }
 
 // sums[0]: of exp(x - shift); sums[1]: of x - shift.
 template <typename T, int n>
 __device__ __forceinline__ void sum_row(float (&sums)[2], const Pack<T, n>* kept, int64_t held, const T* row, int64_t V,
                                         float shift) {
-  const int64_t packs = ceil_div(V, n);
   sums[0] = sums[1] = 0.0f;
-#pragma unroll 2
-  for (int64_t p = threadIdx.x; p < packs; p += blockDim.x) {
-    const Pack<T, n> pack = row_pack(kept, held, row, p);
+  for_packs(kept, held, row, V, [&](int, const Pack<T, n>& pack, int count) {
 #pragma unroll
     for (int j = 0; j < n; j++)
-      if (n == 1 || p * n + j < V) {
+      if (j < count) {
         const float distance = pack.at(j) - shift;
         sums[0] += exponential<T>(distance);
         sums[1] += distance;
       }
-  }
+  });
   block_reduce(sums, Add(), 0.0f);
+}
+
+// Zeros from the first pack that has none of the row's elements.
+template <typename T, int n>
+__device__ __forceinline__ void zero_padding(T* row, int64_t V, int64_t Vp) {
+  for (int64_t p = ceil_div(V, n) + threadIdx.x; p < Vp / n; p += blockDim.x) store(row + p * n, zero_pack<T, n>());
 }
 
 }  // namespace

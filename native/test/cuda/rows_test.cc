@@ -163,10 +163,13 @@ void norms() {
       }
       check_norm(50, 768, type, centred, true, false);  // more rows than warps on the emulated device
       check_norm(3, 768, type, centred, true, true);
+      check_norm(7, 1024, type, centred, true, false);
       check_norm(2, 1031, type, centred, true, false);
       check_norm(2, 8200, type, centred, true, false);
     }
     check_norm(2, type == LICORNE_BF16 ? 12288 : 8192, type, true, true, false);
+    check_norm(2, type == LICORNE_BF16 ? 4000 : 3000, type, false, true, false);
+    check_norm(2, 6000, type, true, false, false);
   });
 }
 

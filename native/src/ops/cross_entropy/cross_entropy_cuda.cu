@@ -54,17 +54,15 @@ __global__ void __launch_bounds__(kRowThreads)
     const float offset = -shared * s.scale;
     const float at_target =
         (expf(target_logit - top) / sums[0] * z_factor - (1.0f - s.label_smoothing) - shared) * s.scale;
-#pragma unroll 2
-    for (int64_t p = threadIdx.x; p < Vp / n; p += blockDim.x) {
-      Pack<T, n> pack = p * n < V ? row_pack(kept, held, source, p) : zero_pack<T, n>();
+    for_packs(kept, held, source, V, [&](int p, Pack<T, n> pack, int count) {
 #pragma unroll
-      for (int j = 0; j < n; j++) {
-        const int64_t v = p * n + j;
-        const float value = fmaf(exponential<T>(pack.at(j) - top), factor, offset);
-        pack.set(j, v == target ? at_target : v < V ? value : 0.0f);
-      }
-      stream_store(gradient + p * n, pack);
-    }
+      for (int j = 0; j < n; j++)
+        pack.set(j, j < count ? fmaf(exponential<T>(pack.at(j) - top), factor, offset) : 0.0f);
+      stream_store(gradient + static_cast<int64_t>(p) * n, pack);
+    });
+    zero_padding<T, n>(gradient, V, Vp);
+    // The thread that wrote the target's pack writes the target's own gradient over it.
+    if (target / n % static_cast<int>(blockDim.x) == static_cast<int>(threadIdx.x)) gradient[target] = from_float<T>(at_target);
   }
 }
 

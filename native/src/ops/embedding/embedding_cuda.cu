@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <typename T, int n>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     embedding_backward_kernel(float* dtable, const T* dout, const int32_t* indices, int64_t N, int64_t C, int64_t size,
                               FaultOp op, int32_t* fault) {
   LICORNE_SHARED(int, counts, [kThreads / kWarp]);
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int k = 0; k < kPerThread; k++) {
       const int64_t at = end - 1 - k * kThreads - static_cast<int64_t>(threadIdx.x);
-      before = before || (at >= 0 && indices[at] == index);
+      before = before | (indices[at < 0 ? row : at] == index && at >= 0);
     }
     if (__syncthreads_or(before)) return;
   }
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int k = 0; k < kPerThread; k++) {
       const int64_t at = begin + (warp * kPerThread + k) * kWarp + lane;
-      votes[k] = __ballot_sync(kAllLanes, at < N && indices[at] == index);
+      votes[k] = __ballot_sync(kAllLanes, indices[at < N ? at : row] == index && at < N);
       matches += __popc(votes[k]);
     }
     if (!__syncthreads_or(matches)) continue;  // and nobody still reads the list of the chunk before
@@ -102,8 +102,8 @@ __global__ void __launch_bounds__(kThreads)
     for (int first = 0; first < total; first += kAhead<n>) {
       Pack<T, n> rows[kAhead<n>];
 #pragma unroll
-      for (int i = 0; i < kAhead<n>; i++)
-        if (first + i < total) rows[i] = load<n>(dout + (begin + found[first + i]) * C + c);
+      for (int i = 0; i < kAhead<n>; i++)  // without conditions, so that they go out together
+        rows[i] = load<n>(dout + (begin + found[first + i < total ? first + i : first]) * C + c);
 #pragma unroll
       for (int i = 0; i < kAhead<n>; i++)
         if (first + i < total)

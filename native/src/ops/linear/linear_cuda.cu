@@ -26,8 +26,10 @@ __global__ void __launch_bounds__(kThreads) column_sums_kernel(float* partials, 
     for (int64_t row = begin + warp; row < end; row += kWarps * kAhead) {
       Pack<T, n> packs[kAhead];
 #pragma unroll
-      for (int i = 0; i < kAhead; i++)
-        if (row + i * kWarps < end) packs[i] = load<n>(dout + (row + i * kWarps) * OC + column);
+      for (int i = 0; i < kAhead; i++) {  // without conditions, so that they go out together
+        const int64_t at = row + i * kWarps < end ? row + i * kWarps : row;
+        packs[i] = load<n>(dout + at * OC + column);
+      }
 #pragma unroll
       for (int i = 0; i < kAhead; i++)
         if (row + i * kWarps < end)

@@ -18,12 +18,13 @@ __global__ void __launch_bounds__(kRowThreads)
     float sums[2];
     sum_row(sums, kept, held, source, V, shift);
     const float factor = sums[0] == 0.0f ? 0.0f : 1.0f / sums[0];
-    for (int64_t p = threadIdx.x; p < Vp / n; p += blockDim.x) {
-      Pack<T, n> pack = p * n < V ? row_pack(kept, held, source, p) : zero_pack<T, n>();
+    T* target = out + row * Vp;
+    for_packs(kept, held, source, V, [&](int p, Pack<T, n> pack, int count) {
 #pragma unroll
-      for (int j = 0; j < n; j++) pack.set(j, p * n + j < V ? exponential<T>(pack.at(j) - shift) * factor : 0.0f);
-      store(out + row * Vp + p * n, pack);
-    }
+      for (int j = 0; j < n; j++) pack.set(j, j < count ? exponential<T>(pack.at(j) - shift) * factor : 0.0f);
+      store(target + static_cast<int64_t>(p) * n, pack);
+    });
+    zero_padding<T, n>(target, V, Vp);
   }
 }
 
