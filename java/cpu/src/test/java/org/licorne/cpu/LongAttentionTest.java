@@ -1,9 +1,12 @@
 package org.licorne.cpu;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.function.DoubleUnaryOperator;
+import java.util.function.IntFunction;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -14,15 +17,19 @@ import org.licorne.backend.Backends;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
 import org.licorne.backend.Precision;
+import org.licorne.tensor.BFloat16;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
+import org.licorne.testkit.LowPrecisionRule;
 
 /** Attention over 32,768 tokens: what it takes grows with their number, not with its square. */
 class LongAttentionTest {
     private static final int T = 32_768;
     private static final int D = 64;
     private static final float SCALE = 0.125f;
+    private static final int[] QUERIES = {1, 127, 4_095, 20_001, T - 1};
+    private static final int[] KEYS = {0, 13, 4_096, 30_000, T - 1};
 
     private Backend backend;
 
@@ -56,41 +63,100 @@ class LongAttentionTest {
     @Test
     @Timeout(value = 120, unit = TimeUnit.SECONDS)
     void computes32768Tokens() {
-        AttentionShape shape = AttentionShape.separate(1, T, T, 1, 1, D);
-        Kernels kernels = backend.kernels(Precision.F32);
-        Random random = new Random(32);
         try (MemoryScope scope = new MemoryScope(backend, "long")) {
-            float[] q = normal(random);
-            float[] k = normal(random);
-            float[] v = normal(random);
-            float[] dout = normal(random);
+            Results results = new Results(scope, backend.kernels(Precision.F32));
+            Direct direct = results.direct();
+            for (int row : QUERIES) {
+                assertRow("out", results.out, row, direct.out(row));
+                assertRow("dq", results.dq, row, direct.dq(row));
+            }
+            for (int row : KEYS) {
+                assertRow("dk", results.dk, row, direct.dk(row));
+                assertRow("dv", results.dv, row, direct.dv(row));
+            }
+        }
+    }
+
+    /** Some rows of each result, by the rule for low precision; a matrix of scores would not fit into the memory used. */
+    @Test
+    @Timeout(value = 120, unit = TimeUnit.SECONDS)
+    void computes32768TokensInBfloat16() {
+        assumeTrue(backend.supports(Precision.BF16), "this processor lacks products in bfloat16");
+        try (MemoryScope scope = new MemoryScope(backend, "long")) {
+            Results results = new Results(scope, backend.kernels(Precision.BF16));
+            assertThat(results.bytes).isLessThan((long) T * T * Float.BYTES / 8);
+            Direct direct = results.direct();
+            Direct naive = direct.inBfloat16();
+            check("out", results.out, QUERIES, direct::out, naive::out);
+            check("dq", results.dq, QUERIES, direct::gradientOfQuery, naive::gradientOfQuery);
+            check("dk", results.dk, KEYS, direct::dk, naive::dk);
+            check("dv", results.dv, KEYS, direct::dv, naive::dv);
+        }
+    }
+
+    private static void check(
+            String name, Tensor tensor, int[] rows, IntFunction<double[]> direct, IntFunction<double[]> naive) {
+        double[] exact = new double[rows.length * D];
+        float[] rounded = new float[exact.length];
+        float[] actual = new float[exact.length];
+        for (int i = 0; i < rows.length; i++) {
+            // rows differ in size by far: each counts as a multiple of its largest element
+            double[] expected = direct.apply(rows[i]);
+            double[] plain = naive.apply(rows[i]);
+            float[] row = tensor.part("row", (long) rows[i] * D, D).toFloats();
+            double largest = 0;
+            for (double element : expected) {
+                largest = Math.max(largest, Math.abs(element));
+            }
+            for (int d = 0; d < D; d++) {
+                exact[i * D + d] = expected[d] / largest;
+                rounded[i * D + d] = (float) (plain[d] / largest);
+                actual[i * D + d] = (float) (row[d] / largest);
+            }
+        }
+        LowPrecisionRule.check(name, exact, rounded, actual, 0x1p-12);
+    }
+
+    /** Inputs and results of one head, and the bytes that all of it took. */
+    private static final class Results {
+        private final float[] q;
+        private final float[] k;
+        private final float[] v;
+        private final float[] dout;
+        private final Tensor out;
+        private final Tensor lse;
+        private final Tensor dq;
+        private final Tensor dk;
+        private final Tensor dv;
+        private final long bytes;
+
+        Results(MemoryScope scope, Kernels kernels) {
+            AttentionShape shape = AttentionShape.separate(1, T, T, 1, 1, D);
+            Random random = new Random(32);
+            q = normal(random);
+            k = normal(random);
+            v = normal(random);
+            dout = normal(random);
             Tensor queries = tensor(scope, "q", q);
             Tensor keys = tensor(scope, "k", k);
             Tensor values = tensor(scope, "v", v);
             Tensor upstream = tensor(scope, "dout", dout);
-            Tensor out = scope.tensor("out", DType.F32, T, D);
-            Tensor lse = scope.tensor("lse", DType.F32, 1, 1, T);
-            Tensor dq = scope.tensor("dq", DType.F32, T, D);
-            Tensor dk = scope.tensor("dk", DType.F32, T, D);
-            Tensor dv = scope.tensor("dv", DType.F32, T, D);
-            Tensor workspace = scope.tensor(
-                    "workspace",
-                    DType.U8,
-                    Math.max(
-                            kernels.attentionForwardWorkspaceBytes(shape),
-                            kernels.attentionBackwardWorkspaceBytes(shape)));
+            out = scope.tensor("out", DType.F32, T, D);
+            lse = scope.tensor("lse", DType.F32, 1, 1, T);
+            dq = scope.tensor("dq", DType.F32, T, D);
+            dk = scope.tensor("dk", DType.F32, T, D);
+            dv = scope.tensor("dv", DType.F32, T, D);
+            long workspaceBytes = Math.max(
+                    kernels.attentionForwardWorkspaceBytes(shape), kernels.attentionBackwardWorkspaceBytes(shape));
+            bytes = workspaceBytes + (8L * D + 1) * T * Float.BYTES;
+            Tensor workspace = scope.tensor("workspace", DType.U8, workspaceBytes);
             kernels.attentionForward(out, lse, queries, keys, values, workspace, shape, Mask.causal(), SCALE);
             kernels.attentionBackward(
                     dq, dk, dv, upstream, out, lse, queries, keys, values, workspace, shape, Mask.causal(), SCALE);
-            Direct direct = new Direct(q, k, v, dout, lse.toFloats(), out.toFloats());
-            for (int row : new int[] {1, 127, 4_095, 20_001, T - 1}) {
-                assertRow("out", out, row, direct.out(row));
-                assertRow("dq", dq, row, direct.dq(row));
-            }
-            for (int row : new int[] {0, 13, 4_096, 30_000, T - 1}) {
-                assertRow("dk", dk, row, direct.dk(row));
-                assertRow("dv", dv, row, direct.dv(row));
-            }
+        }
+
+        Direct direct() {
+            return new Direct(q, k, v, dout, lse.toFloats(), out.toFloats(), x -> x);
         }
     }
 
@@ -121,8 +187,28 @@ class LongAttentionTest {
         assertThat(error <= 1e-4).as("%s[%d] is off by %s of its length", name, row, error).isTrue();
     }
 
-    /** One row at a time, from the definition; the gradients of keys and values take each query's lse and out from the op. */
-    private record Direct(float[] q, float[] k, float[] v, float[] dout, float[] lse, float[] out) {
+    /**
+     * One row at a time, from the definition; gradients take each query's lse and out from the op, but for {@code dq}, which
+     * is exact from the start. What enters a product is rounded first, if anything is: dout is only where it is a factor.
+     */
+    private record Direct(
+            float[] q, float[] k, float[] v, float[] dout, float[] lse, float[] out, DoubleUnaryOperator rounding) {
+        Direct inBfloat16() {
+            return new Direct(rounded(q), rounded(k), rounded(v), dout, lse, out, Direct::round);
+        }
+
+        private static double round(double value) {
+            return BFloat16.toFloat(BFloat16.fromFloat((float) value));
+        }
+
+        private static float[] rounded(float[] values) {
+            float[] result = new float[values.length];
+            for (int i = 0; i < values.length; i++) {
+                result[i] = (float) round(values[i]);
+            }
+            return result;
+        }
+
         private static double dot(float[] a, int i, float[] b, int j) {
             double sum = 0;
             for (int d = 0; d < D; d++) {
@@ -131,6 +217,16 @@ class LongAttentionTest {
             return sum;
         }
 
+        /** dout of query i times the values of key j. */
+        private double upstream(int i, int j) {
+            double sum = 0;
+            for (int d = 0; d < D; d++) {
+                sum += rounding.applyAsDouble(dout[i * D + d]) * v[j * D + d];
+            }
+            return sum;
+        }
+
+        /** Not rounded: exp, sum and quotient are no products. */
         private double[] probabilities(int i) {
             double[] p = new double[i + 1];
             double sum = 0;
@@ -144,10 +240,18 @@ class LongAttentionTest {
             return p;
         }
 
-        private static void add(double[] row, double factor, float[] a, int i) {
+        private void add(double[] row, double factor, float[] a, int i) {
+            double rounded = rounding.applyAsDouble(factor);
             for (int d = 0; d < D; d++) {
-                row[d] += factor * a[i * D + d];
+                row[d] += rounded * a[i * D + d];
             }
+        }
+
+        private static double[] scaled(double[] row) {
+            for (int d = 0; d < D; d++) {
+                row[d] *= SCALE;
+            }
+            return row;
         }
 
         double[] out(int i) {
@@ -163,30 +267,48 @@ class LongAttentionTest {
             double[] p = probabilities(i);
             double delta = 0;
             for (int j = 0; j <= i; j++) {
-                delta += p[j] * dot(dout, i, v, j);
+                delta += p[j] * upstream(i, j);
             }
             double[] row = new double[D];
             for (int j = 0; j <= i; j++) {
-                add(row, SCALE * p[j] * (dot(dout, i, v, j) - delta), k, j);
+                add(row, p[j] * (upstream(i, j) - delta), k, j);
             }
-            return row;
+            return scaled(row);
+        }
+
+        double[] gradientOfQuery(int i) {
+            double[] row = new double[D];
+            for (int j = 0; j <= i; j++) {
+                add(row, scoreGradient(i, j), k, j);
+            }
+            return scaled(row);
         }
 
         double[] dk(int j) {
             double[] row = new double[D];
             for (int i = j; i < T; i++) {
-                double p = Math.exp(SCALE * dot(q, i, k, j) - lse[i]);
-                add(row, SCALE * p * (dot(dout, i, v, j) - dot(dout, i, out, i)), q, i);
+                add(row, scoreGradient(i, j), q, i);
             }
-            return row;
+            return scaled(row);
         }
 
         double[] dv(int j) {
             double[] row = new double[D];
             for (int i = j; i < T; i++) {
-                add(row, Math.exp(SCALE * dot(q, i, k, j) - lse[i]), dout, i);
+                double p = rounding.applyAsDouble(probability(i, j));
+                for (int d = 0; d < D; d++) {
+                    row[d] += p * rounding.applyAsDouble(dout[i * D + d]);
+                }
             }
             return row;
+        }
+
+        private double probability(int i, int j) {
+            return Math.exp(SCALE * dot(q, i, k, j) - lse[i]);
+        }
+
+        private double scoreGradient(int i, int j) {
+            return probability(i, j) * (upstream(i, j) - dot(dout, i, out, i));
         }
     }
 }
