@@ -149,15 +149,38 @@ void attention_with_random_masks(int32_t precision) {
   }
 }
 
-void decoding() {
+std::vector<uint16_t> bfloat16(const Floats& x) {
+  std::vector<uint16_t> halves(x.size());
+  OK(licorne_cpu_quantize(halves.data(), x.data(), 1, static_cast<int64_t>(x.size()), LICORNE_WEIGHT_BF16));
+  return halves;
+}
+
+Floats floats(const std::vector<uint16_t>& halves) {
+  Floats x(halves.size());
+  for (size_t i = 0; i < x.size(); i++) {
+    const uint32_t bits = static_cast<uint32_t>(halves[i]) << 16;
+    memcpy(&x[i], &bits, sizeof bits);
+  }
+  return x;
+}
+
+void decoding(int32_t cache_type) {
   Random random(3);
   const int64_t B = 3, S = 600, H = 4, G = 2, D = 20;
-  const Floats q = random.floats(B * H * D), k = random.floats(B * S * G * D), v = random.floats(B * S * G * D);
+  const Floats q = random.floats(B * H * D);
+  Floats k = random.floats(B * S * G * D), v = random.floats(B * S * G * D);
+  const std::vector<uint16_t> k_halves = bfloat16(k), v_halves = bfloat16(v);
+  const bool small = cache_type == LICORNE_BF16;
+  if (small) {
+    k = floats(k_halves);
+    v = floats(v_halves);
+  }
   const Ints lengths = {0, 1, 600};
   Floats out(B * H * D);
-  std::vector<char> workspace(licorne_cpu_attention_decode_workspace_bytes(B, S, H, G, D));
-  OK(licorne_cpu_attention_decode(out.data(), q.data(), k.data(), v.data(), lengths.data(), workspace.data(), B, S, H, G,
-                                  D, H * D, G * D, S * G * D, H * D, 0.2f));
+  std::vector<float> workspace(licorne_cpu_attention_decode_workspace_bytes(B, S, H, G, D) / 4 + 1);
+  OK(licorne_cpu_attention_decode(out.data(), q.data(), small ? static_cast<const void*>(k_halves.data()) : k.data(),
+                                  small ? static_cast<const void*>(v_halves.data()) : v.data(), lengths.data(),
+                                  workspace.data(), B, S, H, G, D, H * D, G * D, S * G * D, H * D, 0.2f, cache_type));
   Doubles expected(B * H * D);
   for (int64_t b = 0; b < B; b++)
     for (int64_t h = 0; h < H; h++) {
@@ -418,7 +441,7 @@ void tables() {
   test::near(edpositions, dpositions, 1e-5, 1e-5, "embedding gradient");
   Floats cache_k(2 * 5 * 3), cache_v(2 * 5 * 3);
   const Ints places = {4, -1, 0, 2};
-  OK(licorne_cpu_key_value_append(cache_k.data(), cache_v.data(), out.data(), out.data() + 3, places.data(), 2, 2, 5, 3, 7));
+  OK(licorne_cpu_key_value_append(cache_k.data(), cache_v.data(), out.data(), out.data() + 3, places.data(), 2, 2, 5, 3, 7, LICORNE_F32));
   EXPECT(memcmp(&cache_k[4 * 3], &out[0], 12) == 0 && memcmp(&cache_v[(5 + 2) * 3], &out[3 * 7 + 3], 12) == 0);
 }
 
@@ -495,7 +518,8 @@ int main() {
     elements();
     gated_and_scaled();
     tables();
-    decoding();
+    decoding(LICORNE_F32);
+    decoding(LICORNE_BF16);
     attention_with_random_masks(LICORNE_F32);
     if (isa == LICORNE_CPU_AVX512_BF16) attention_with_random_masks(LICORNE_BF16);
     printf("%s: tested\n", names[isa]);

@@ -8,12 +8,13 @@
 extern "C" {
 #endif
 
-/* out (B,1,H,D) from q (B,1,H,D) and the first key_lengths[b] rows of k and v (B,S,G,D). */
-LICORNE_EXPORT int32_t licorne_cpu_attention_decode(float* out, const float* q, const float* k, const float* v,
+/* out (B,1,H,D) from q (B,1,H,D) and the first key_lengths[b] rows of k and v (B,S,G,D), which are LICORNE_F32 or
+   LICORNE_BF16, as cache_type says. */
+LICORNE_EXPORT int32_t licorne_cpu_attention_decode(float* out, const float* q, const void* k, const void* v,
                                                     const int32_t* key_lengths, void* workspace, int64_t B, int64_t S,
                                                     int64_t H, int64_t G, int64_t D, int64_t query_batch_stride,
                                                     int64_t key_token_stride, int64_t key_batch_stride,
-                                                    int64_t out_batch_stride, float scale);
+                                                    int64_t out_batch_stride, float scale, int32_t cache_type);
 LICORNE_EXPORT int64_t licorne_cpu_attention_decode_workspace_bytes(int64_t B, int64_t S, int64_t H, int64_t G,
                                                                     int64_t D);
 

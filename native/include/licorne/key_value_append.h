@@ -8,10 +8,11 @@
 extern "C" {
 #endif
 
-/* key_cache[b][positions[b][t]] = k[b][t] for caches (B,S,W); rows of k and v lie row_stride elements apart; -1 skips. */
-LICORNE_EXPORT int32_t licorne_cpu_key_value_append(float* key_cache, float* value_cache, const float* k, const float* v,
+/* key_cache[b][positions[b][t]] = k[b][t] for caches (B,S,W), which are LICORNE_F32 or LICORNE_BF16, as cache_type says;
+   rows of k and v lie row_stride elements apart; -1 skips. */
+LICORNE_EXPORT int32_t licorne_cpu_key_value_append(void* key_cache, void* value_cache, const float* k, const float* v,
                                                     const int32_t* positions, int64_t B, int64_t T, int64_t S, int64_t W,
-                                                    int64_t row_stride);
+                                                    int64_t row_stride, int32_t cache_type);
 
 LICORNE_EXPORT int32_t licorne_cuda_key_value_append(void* key_cache, void* value_cache, const void* k, const void* v,
                                                      const int32_t* positions, int64_t B, int64_t T, int64_t S, int64_t W,

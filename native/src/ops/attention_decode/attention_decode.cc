@@ -1,17 +1,19 @@
-// Decode attention: checks, and how the work is cut. A task is one chunk of keys of one (sequence, key head), with all the
-// query heads that share it, so that each key and value is read once; a second pass merges the chunks in order. Chunks have
-// a fixed length: the bits depend neither on the threads nor on the other sequences.
+// Decode attention: checks, and how the work is cut. A task is one chunk of keys of one sequence with all its heads, so that
+// the cache is read as it lies and each key and value once; a second pass merges the chunks in order. Chunks have a fixed
+// length: the bits depend neither on the threads nor on the other sequences.
 #include "licorne/attention_decode.h"
 
 #include "common/check.h"
+#include "cpu/cache_type.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"
 #include "ops/attention_decode/decode_task.h"
 
 namespace licorne {
 LICORNE_ISA_DECLARE(void, attention_decode_f32, (const DecodeTask& task));
+LICORNE_ISA_DECLARE(void, attention_decode_bf16, (const DecodeTask& task));
 LICORNE_ISA_DECLARE(void, attention_decode_merge_f32,
-                    (float* out, const float* partials, int64_t chunks, int64_t D));
+                    (float* out, float* tops, const float* totals, const float* sums, int64_t chunks, int64_t D));
 
 namespace {
 int64_t chunks_of(int64_t length) { return (length + kDecodeChunk - 1) / kDecodeChunk; }
@@ -24,10 +26,11 @@ int64_t licorne_cpu_attention_decode_workspace_bytes(int64_t B, int64_t S, int64
   return (B * H * chunks_of(S) * (D + 2) + pool_threads() * H * kDecodeChunk) * static_cast<int64_t>(sizeof(float)) + 64;
 }
 
-int32_t licorne_cpu_attention_decode(float* out, const float* q, const float* k, const float* v,
+int32_t licorne_cpu_attention_decode(float* out, const float* q, const void* k, const void* v,
                                      const int32_t* key_lengths, void* workspace, int64_t B, int64_t S, int64_t H,
                                      int64_t G, int64_t D, int64_t query_batch_stride, int64_t key_token_stride,
-                                     int64_t key_batch_stride, int64_t out_batch_stride, float scale) {
+                                     int64_t key_batch_stride, int64_t out_batch_stride, float scale,
+                                     int32_t cache_type) {
   using namespace licorne;
   return guarded([&] {
     const char* op = "attention_decode";
@@ -36,41 +39,52 @@ int32_t licorne_cpu_attention_decode(float* out, const float* q, const float* k,
     if (H < 1 || G < 1 || D < 1 || H % G != 0 || key_token_stride < G * D)
       throw Error(LICORNE_INVALID_ARGUMENT, "%s: H = %lld, G = %lld, D = %lld do not fit", op, (long long)H,
                   (long long)G, (long long)D);
+    const int64_t element = cache_element_bytes(op, cache_type);
     if (B == 0) return;
     check_pointer(op, "out", out, 1);
     check_pointer(op, "q", q, 1);
-    check_pointer(op, "k", k, S);
-    check_pointer(op, "v", v, S);
+    check_cache(op, "k", k, S, cache_type);
+    check_cache(op, "v", v, S, cache_type);
     check_pointer(op, "key_lengths", key_lengths, 1);
     check_indices(op, "key_lengths", key_lengths, B, S + 1, false);
-    float* partials = static_cast<float*>(workspace);
-    check_pointer(op, "workspace", partials, 1);
-    const int64_t chunks = chunks_of(S), partial = D + 2;
-    float* scratch = partials + B * H * chunks * partial;
-    parallel_for(B * G * chunks, [&](int64_t index, int worker) {
-      const int64_t chunk = index / (B * G), b = index % (B * G) / G, g = index % G;
-      const int64_t begin = chunk * kDecodeChunk;
+    float* memory = static_cast<float*>(workspace);
+    check_pointer(op, "workspace", memory, 1);
+    int64_t longest = 0;
+    for (int64_t b = 0; b < B; b++) longest = key_lengths[b] > longest ? key_lengths[b] : longest;
+    const int64_t stride = chunks_of(S), parts = B * H * stride;
+    float* const tops = memory;
+    float* const totals = tops + parts;
+    float* const sums = totals + parts;
+    float* const scratch = sums + parts * D;
+    parallel_for(B * chunks_of(longest), [&](int64_t index, int worker) {
+      const int64_t chunk = index / B, b = index % B, begin = chunk * kDecodeChunk;
       if (begin >= key_lengths[b]) return;
+      const int64_t part = b * H * stride + chunk, first = (b * key_batch_stride + begin * key_token_stride) * element;
       DecodeTask task;
-      task.heads = H / G;
-      const int64_t head = g * task.heads;
-      task.partials = partials + ((b * H + head) * chunks + chunk) * partial;
-      task.partial_stride = chunks * partial;
-      task.q = q + b * query_batch_stride + head * D;
-      task.k = k + b * key_batch_stride + begin * key_token_stride + g * D;
-      task.v = v + b * key_batch_stride + begin * key_token_stride + g * D;
+      task.tops = tops + part;
+      task.totals = totals + part;
+      task.sums = sums + part * D;
+      task.stride = stride;
+      task.q = q + b * query_batch_stride;
+      task.k = static_cast<const char*>(k) + first;
+      task.v = static_cast<const char*>(v) + first;
       task.token_stride = key_token_stride;
+      task.heads = H;
+      task.groups = G;
       task.keys = key_lengths[b] - begin < kDecodeChunk ? key_lengths[b] - begin : kDecodeChunk;
       task.D = D;
       task.scale = scale;
       task.scores = scratch + worker * H * kDecodeChunk;
-      LICORNE_ISA_CALL(attention_decode_f32)(task);
+      if (cache_type == LICORNE_BF16)
+        LICORNE_ISA_CALL(attention_decode_bf16)(task);
+      else
+        LICORNE_ISA_CALL(attention_decode_f32)(task);
     });
-    parallel_chunks(B * H, 16, [&](int64_t begin, int64_t end, int) {
+    parallel_chunks(B * H, 32, [&](int64_t begin, int64_t end, int) {
       for (int64_t head = begin; head < end; head++)
         LICORNE_ISA_CALL(attention_decode_merge_f32)(out + head / H * out_batch_stride + head % H * D,
-                                                     partials + head * chunks * partial,
-                                                     chunks_of(key_lengths[head / H]), D);
+                                                     tops + head * stride, totals + head * stride,
+                                                     sums + head * stride * D, chunks_of(key_lengths[head / H]), D);
     });
   });
 }

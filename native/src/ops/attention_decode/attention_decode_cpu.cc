@@ -1,74 +1,117 @@
-// Decode attention, per instruction set: bound by reading the cache. One pass over the chunk's keys gives the scores of all
-// the heads that share them, one pass over its values their weighted sums.
-#include "cpu/vec.h"
+// Decode attention, per instruction set: bound by reading the cache. A chunk's keys are read as they lie, four tokens at a
+// time with all their heads, then its values once per head, whose sum stays in registers.
+#include "cpu/stored.h"
 #include "ops/attention_decode/decode_task.h"
 
 namespace licorne {
+namespace {
 
-void LICORNE_ISA_NAME(attention_decode_f32)(const DecodeTask& t) {
-  const float factor = t.scale * 1.44269504f;  // log2(e)
-  for (int64_t j = 0; j < t.keys; j++) {
-    const float* key = t.k + j * t.token_stride;
-    for (int64_t h = 0; h < t.heads; h++) {
-      const float* query = t.q + h * t.D;
-      vf s0 = zero(), s1 = zero();
-      float rest = 0.0f;
-      int64_t d = 0;
-      for (; d + 2 * W <= t.D; d += 2 * W) {
-        s0 = fma(load(query + d), load(key + d), s0);
-        s1 = fma(load(query + d + W), load(key + d + W), s1);
-      }
-      for (; d < t.D; d++) rest += query[d] * key[d];
-      t.scores[h * kDecodeChunk + j] = (sum(add(s0, s1)) + rest) * factor;
-    }
+constexpr int kKeysTogether = 4;
+
+// Scores of R tokens for one query.
+template <typename Stored, int R>
+inline void dots(float* scores, const float* query, const typename Stored::Type* key, int64_t token_stride, int64_t D,
+                 float factor) {
+  vf sums[R];
+  for (int r = 0; r < R; r++) sums[r] = zero();
+  int64_t d = 0;
+  for (; d + W <= D; d += W) {
+    const vf q = load(query + d);
+    for (int r = 0; r < R; r++) sums[r] = fma(q, Stored::vector(key + r * token_stride + d), sums[r]);
   }
+  if (d < D) {
+    const vf q = load_first(query + d, D - d);
+    for (int r = 0; r < R; r++) sums[r] = fma(q, Stored::first(key + r * token_stride + d, D - d), sums[r]);
+  }
+  for (int r = 0; r < R; r++) scores[r] = sum(sums[r]) * factor;
+}
+
+template <typename Stored, int R>
+inline void token_scores(const DecodeTask& t, int64_t j, float factor) {
+  const auto* keys = static_cast<const typename Stored::Type*>(t.k) + j * t.token_stride;
+  const int64_t group = t.heads / t.groups;
+  for (int64_t h = 0; h < t.heads; h++)
+    dots<Stored, R>(t.scores + h * kDecodeChunk + j, t.q + h * t.D, keys + h / group * t.D, t.token_stride, t.D, factor);
+}
+
+// NV vectors of a head's weighted sum of values.
+template <typename Stored, int NV>
+inline void weighted_sum(float* sums, const float* weights, const typename Stored::Type* values, int64_t token_stride,
+                         int64_t keys) {
+  vf s[NV];
+  for (int i = 0; i < NV; i++) s[i] = zero();
+  for (int64_t j = 0; j < keys; j++) {
+    const vf weight = all(weights[j]);
+    for (int i = 0; i < NV; i++) s[i] = fma(weight, Stored::vector(values + j * token_stride + i * W), s[i]);
+  }
+  for (int i = 0; i < NV; i++) store(sums + i * W, s[i]);
+}
+
+template <typename Stored>
+inline void attend(const DecodeTask& t) {
+  const float factor = t.scale * 1.44269504f;  // log2(e)
+  int64_t j = 0;
+  for (; j + kKeysTogether <= t.keys; j += kKeysTogether) token_scores<Stored, kKeysTogether>(t, j, factor);
+  for (; j < t.keys; j++) token_scores<Stored, 1>(t, j, factor);
+  const int64_t group = t.heads / t.groups;
   for (int64_t h = 0; h < t.heads; h++) {
     float* scores = t.scores + h * kDecodeChunk;
-    float* partial = t.partials + h * t.partial_stride;
-    float top = -kInfinity;
-    for (int64_t j = 0; j < t.keys; j++) top = scores[j] > top ? scores[j] : top;
+    for (j = t.keys; j % W != 0; j++) scores[j] = -kInfinity;
+    vf tops = load(scores);
+    for (j = W; j < t.keys; j += W) tops = max(tops, load(scores + j));
+    const float top = largest(tops);
     const vf shift = all(top == -kInfinity ? 0.0f : top);
-    for (int64_t j = t.keys; j < kDecodeChunk && j % W != 0; j++) scores[j] = -kInfinity;
     vf total = zero();
-    for (int64_t j = 0; j < t.keys; j += W) {
+    for (j = 0; j < t.keys; j += W) {
       const vf weight = exp2(sub(load(scores + j), shift));
       store(scores + j, weight);
       total = add(total, weight);
     }
-    partial[0] = top;
-    partial[1] = sum(total);
-    for (int64_t d = 0; d < t.D; d++) partial[2 + d] = 0.0f;
-  }
-  for (int64_t j = 0; j < t.keys; j++) {
-    const float* value = t.v + j * t.token_stride;
-    for (int64_t h = 0; h < t.heads; h++) {
-      const float weight = t.scores[h * kDecodeChunk + j];
-      const vf weights = all(weight);
-      float* sums = t.partials + h * t.partial_stride + 2;
-      int64_t d = 0;
-      for (; d + W <= t.D; d += W) store(sums + d, fma(weights, load(value + d), load(sums + d)));
-      for (; d < t.D; d++) sums[d] += weight * value[d];
+    t.tops[h * t.stride] = top;
+    t.totals[h * t.stride] = sum(total);
+    float* sums = t.sums + h * t.stride * t.D;
+    const auto* values = static_cast<const typename Stored::Type*>(t.v) + h / group * t.D;
+    int64_t d = 0;
+    for (; d + 4 * W <= t.D; d += 4 * W) weighted_sum<Stored, 4>(sums + d, scores, values + d, t.token_stride, t.keys);
+    for (; d + W <= t.D; d += W) weighted_sum<Stored, 1>(sums + d, scores, values + d, t.token_stride, t.keys);
+    if (d < t.D) {
+      vf s = zero();
+      for (j = 0; j < t.keys; j++)
+        s = fma(all(scores[j]), Stored::first(values + j * t.token_stride + d, t.D - d), s);
+      store_first(sums + d, s, t.D - d);
     }
   }
 }
 
-// out[d] = sum over the chunks, in order, of their weighted sums brought to a common maximum.
-void LICORNE_ISA_NAME(attention_decode_merge_f32)(float* out, const float* partials, int64_t chunks, int64_t D) {
-  const int64_t stride = D + 2;
+}  // namespace
+
+void LICORNE_ISA_NAME(attention_decode_f32)(const DecodeTask& task) { attend<StoredFloat>(task); }
+
+void LICORNE_ISA_NAME(attention_decode_bf16)(const DecodeTask& task) { attend<StoredBFloat16>(task); }
+
+// out[d] = sum over the chunks, in order, of their weighted sums brought to a common top; tops are used up.
+void LICORNE_ISA_NAME(attention_decode_merge_f32)(float* out, float* tops, const float* totals, const float* sums,
+                                                  int64_t chunks, int64_t D) {
   float top = -kInfinity;
-  for (int64_t chunk = 0; chunk < chunks; chunk++)
-    top = partials[chunk * stride] > top ? partials[chunk * stride] : top;
-  for (int64_t d = 0; d < D; d++) out[d] = 0.0f;
+  for (int64_t chunk = 0; chunk < chunks; chunk++) top = tops[chunk] > top ? tops[chunk] : top;
+  int64_t chunk = 0;
+  for (; chunk + W <= chunks; chunk += W) store(tops + chunk, exp2(sub(load(tops + chunk), all(top))));
+  if (chunk < chunks)
+    store_first(tops + chunk, exp2(sub(load_first(tops + chunk, chunks - chunk), all(top))), chunks - chunk);
   float total = 0.0f;
-  for (int64_t chunk = 0; chunk < chunks; chunk++) {
-    const float* partial = partials + chunk * stride;
-    const float weight = exp2f(partial[0] - top);
-    total += partial[1] * weight;
-    for (int64_t d = 0; d < D; d++) out[d] += partial[2 + d] * weight;
+  for (chunk = 0; chunk < chunks; chunk++) total += tops[chunk] * totals[chunk];
+  const float inverse = chunks == 0 ? 0.0f : 1.0f / total;
+  int64_t d = 0;
+  for (; d + W <= D; d += W) {
+    vf s = zero();
+    for (chunk = 0; chunk < chunks; chunk++) s = fma(all(tops[chunk]), load(sums + chunk * D + d), s);
+    store(out + d, mul(s, all(inverse)));
   }
-  if (chunks == 0) return;
-  const float inverse = 1.0f / total;
-  for (int64_t d = 0; d < D; d++) out[d] *= inverse;
+  if (d < D) {
+    vf s = zero();
+    for (chunk = 0; chunk < chunks; chunk++) s = fma(all(tops[chunk]), load_first(sums + chunk * D + d, D - d), s);
+    store_first(out + d, mul(s, all(inverse)), D - d);
+  }
 }
 
 }  // namespace licorne

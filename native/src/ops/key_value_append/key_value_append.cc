@@ -1,15 +1,29 @@
-// Appending to a key and value cache: checks and copies; memory decides the speed, so nothing here depends on the
-// instruction set.
+// Appending to a key and value cache: checks, copies, and where the cache is bfloat16, rounding.
 #include "licorne/key_value_append.h"
 
 #include <cstring>
 
 #include "common/check.h"
+#include "cpu/cache_type.h"
+#include "cpu/isa.h"
 #include "cpu/pool.h"
 
-int32_t licorne_cpu_key_value_append(float* key_cache, float* value_cache, const float* k, const float* v,
+namespace licorne {
+LICORNE_ISA_DECLARE(void, round_cache_row, (uint16_t* out, const float* x, int64_t count));
+
+namespace {
+void put(void* cache, int64_t at, const float* row, int64_t W, int32_t type) {
+  if (type == LICORNE_BF16)
+    LICORNE_ISA_CALL(round_cache_row)(static_cast<uint16_t*>(cache) + at, row, W);
+  else
+    memcpy(static_cast<float*>(cache) + at, row, static_cast<size_t>(W) * sizeof(float));
+}
+}  // namespace
+}  // namespace licorne
+
+int32_t licorne_cpu_key_value_append(void* key_cache, void* value_cache, const float* k, const float* v,
                                      const int32_t* positions, int64_t B, int64_t T, int64_t S, int64_t W,
-                                     int64_t row_stride) {
+                                     int64_t row_stride, int32_t cache_type) {
   using namespace licorne;
   return guarded([&] {
     const char* op = "key_value_append";
@@ -18,8 +32,9 @@ int32_t licorne_cpu_key_value_append(float* key_cache, float* value_cache, const
     const int64_t cache = checked_elements(op, B, S, W);
     if (row_stride < W)
       throw Error(LICORNE_INVALID_ARGUMENT, "%s: row stride %lld < W = %lld", op, (long long)row_stride, (long long)W);
-    check_pointer(op, "key_cache", key_cache, cache);
-    check_pointer(op, "value_cache", value_cache, cache);
+    cache_element_bytes(op, cache_type);
+    check_cache(op, "key_cache", key_cache, cache, cache_type);
+    check_cache(op, "value_cache", value_cache, cache, cache_type);
     check_pointer(op, "k", k, rows * W);
     check_pointer(op, "v", v, rows * W);
     check_pointer(op, "positions", positions, rows);
@@ -28,8 +43,8 @@ int32_t licorne_cpu_key_value_append(float* key_cache, float* value_cache, const
       for (int64_t row = begin; row < end; row++) {
         if (positions[row] < 0) continue;
         const int64_t target = (row / T * S + positions[row]) * W;
-        memcpy(key_cache + target, k + row * row_stride, static_cast<size_t>(W) * sizeof(float));
-        memcpy(value_cache + target, v + row * row_stride, static_cast<size_t>(W) * sizeof(float));
+        put(key_cache, target, k + row * row_stride, W, cache_type);
+        put(value_cache, target, v + row * row_stride, W, cache_type);
       }
     });
   });

@@ -12,6 +12,7 @@
 #include "common/check.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"
+#include "cpu/weight_stream.h"
 #include "ops/linear/gemm.h"
 
 extern "C" void openblas_set_num_threads(int threads);
@@ -48,7 +49,6 @@ const GemmKernels* own_gemm(const char* op, int32_t precision) {
 
 // Up to here reading the weights costs more than multiplying (measured on Zen 4: the two kernels meet at 16 rows).
 constexpr int64_t kFewRows = 16;
-constexpr int64_t kFewRowsOutputs = 64;
 // Tiles are multiples of this, so that OpenBLAS's micro-kernels are full.
 constexpr int64_t kGrain = 64;
 // Rows per tile: bounds what OpenBLAS packs at a time.
@@ -115,7 +115,7 @@ int32_t licorne_cpu_linear_forward(float* out, const float* x, const float* weig
     const GemmKernels* own = own_gemm("linear_forward", precision);
     if (N * OC == 0) return;
     if (N <= kFewRows) {
-      parallel_chunks(OC, kFewRowsOutputs, [&](int64_t begin, int64_t end, int) {
+      weight_stream(OC, C * static_cast<int64_t>(sizeof *weight), [&](int64_t begin, int64_t end) {
         LICORNE_ISA_CALL(linear_few_rows_f32)(out, x, weight, bias, N, C, OC, begin, end);
       });
       return;

@@ -6,7 +6,7 @@ namespace licorne {
 // Outputs begin to end of all N rows; a row's bits do not depend on the others.
 void LICORNE_ISA_NAME(linear_few_rows_f32)(float* out, const float* x, const float* weight, const float* bias, int64_t N,
                                            int64_t C, int64_t OC, int64_t begin, int64_t end) {
-  few_rows<FloatWeights>(out, x, weight, bias, N, C, OC, begin, end);
+  few_rows<StoredFloat>(out, x, weight, bias, N, C, OC, begin, end);
 }
 
 // sums[o] += sum over n of x[n][o], for columns begin to end, in increasing order of n.

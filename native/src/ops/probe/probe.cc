@@ -59,6 +59,7 @@ double memory(double seconds, bool copy) {
   char* bytes = reinterpret_cast<char*>(address);
   parallel_chunks(kMemoryBytes, kMemoryPiece,
                   [&](int64_t begin, int64_t end, int) { memset(bytes + begin, 1, static_cast<size_t>(end - begin)); });
+  bool alone = true;
   const double rate = best_rate(seconds, [&] {
     if (copy) {
       const int64_t half = kMemoryBytes / 2;
@@ -67,7 +68,9 @@ double memory(double seconds, bool copy) {
       });
       return static_cast<double>(2 * half);
     }
-    parallel_chunks(kMemoryBytes, kMemoryPiece, [&](int64_t begin, int64_t end, int) {
+    // By turns on all threads and on one: where one can use up the memory's bandwidth, others only get in its way.
+    alone = !alone;
+    parallel_chunks(kMemoryBytes, alone ? kMemoryBytes : kMemoryPiece, [&](int64_t begin, int64_t end, int) {
       volatile float sink = LICORNE_ISA_CALL(probe_read)(reinterpret_cast<const float*>(bytes + begin), (end - begin) / 4);
       (void)sink;
     });

@@ -10,6 +10,7 @@
 #include "common/check.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"
+#include "cpu/weight_stream.h"
 #include "cpu/weight_tile.h"
 #include "licorne/linear.h"
 #include "ops/quantized_linear/quantized_rows.h"
@@ -29,8 +30,6 @@ LICORNE_ISA_DECLARE(void, quantized_linear_bf16,
 namespace {
 
 constexpr int64_t kFewRows = 16;
-// Bytes of weights per task: a sixteenth of them, so that a delayed thread costs little, within what suits the prefetchers.
-int64_t task_bytes(int64_t bytes) { return std::min<int64_t>(128 << 10, std::max<int64_t>(16 << 10, bytes / 16)); }
 // Of the product with many rows: 4 MB of x at C = 4,096, and 8 MB of weights.
 constexpr int64_t kChunkRows = 256;
 constexpr int64_t kPanelOutputs = 512;
@@ -43,7 +42,7 @@ int64_t quantized_row_bytes(int64_t blocks) { return blocks * (4 + 4 + kTileColu
 QuantizedRows rows_in(char* workspace, int64_t N, int64_t blocks) {
   float* scales = reinterpret_cast<float*>(workspace);
   int32_t* sums = reinterpret_cast<int32_t*>(scales + N * blocks);
-  return {scales, sums, reinterpret_cast<int8_t*>(sums + N * blocks), blocks};
+  return {scales, sums, reinterpret_cast<int8_t*>(sums + N * blocks), blocks, N};
 }
 
 // How the workspace is divided for many rows.
@@ -67,17 +66,14 @@ void check_status(int32_t status) {
 void few_rows(float* out, const float* x, const void* weight, const float* bias, void* workspace, int64_t N, int64_t C,
               int64_t OC, int32_t type) {
   if (type == LICORNE_WEIGHT_BF16) {
-    const int64_t outputs = std::max<int64_t>(16, task_bytes(2 * OC * C) / std::max<int64_t>(1, 2 * C) / 16 * 16);
-    parallel_chunks(OC, outputs, [&](int64_t begin, int64_t end, int) {
+    weight_stream(OC, 2 * C, [&](int64_t begin, int64_t end) {
       LICORNE_ISA_CALL(quantized_linear_bf16)(out, x, static_cast<const uint16_t*>(weight), bias, N, C, OC, begin, end);
     });
     return;
   }
   const QuantizedRows rows = rows_in(static_cast<char*>(workspace), N, blocks_of(C));
   for (int64_t n = 0; n < N; n++) LICORNE_ISA_CALL(quantize_row)(rows, x, C, n);
-  const int64_t tile_row_bytes = std::max<int64_t>(1, rows.blocks * tile_bytes(type));
-  const int64_t tile_rows = std::max<int64_t>(1, task_bytes(weight_bytes(type, OC, C)) / tile_row_bytes);
-  parallel_chunks(round_up(OC, kTileRows) / kTileRows, tile_rows, [&](int64_t begin, int64_t end, int) {
+  weight_stream(round_up(OC, kTileRows) / kTileRows, rows.blocks * tile_bytes(type), [&](int64_t begin, int64_t end) {
     LICORNE_ISA_CALL(quantized_linear_tiles)(out, rows, static_cast<const uint8_t*>(weight), bias, N, OC, type, begin, end);
   });
 }

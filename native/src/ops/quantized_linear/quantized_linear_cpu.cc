@@ -18,10 +18,16 @@ constexpr int kParts = kTileRows / W;  // vectors of floats for 16 outputs
 
 #if defined(__AVX512VNNI__)
 
+constexpr int kRowsAtOnce = 8;
+
 struct Sums {
-  __m512i even, odd;  // two chains hide the instruction's latency
+  __m512i even, odd;  // two chains hide the instruction's latency; four rows and more do so with one each
 };
-inline void clear(Sums& s) { s.even = s.odd = _mm512_setzero_si512(); }
+// Begins with what takes the weights' offset back; offset is a power of two.
+inline void begin(Sums& s, int32_t minus_sum, int32_t log2_offset) {
+  s.even = _mm512_slli_epi32(_mm512_set1_epi32(minus_sum), static_cast<unsigned>(log2_offset));
+  s.odd = _mm512_setzero_si512();
+}
 inline __m512i four(const int8_t* x) {
   int32_t bytes;
   memcpy(&bytes, x, sizeof bytes);
@@ -29,42 +35,51 @@ inline __m512i four(const int8_t* x) {
 }
 
 template <int R>
-inline void dots_q8(Sums* sums, const uint8_t* q, const int8_t* x, int64_t stride) {
+inline void add_products(Sums& sums, __m512i w0, __m512i w1, const int8_t* x0, const int8_t* x1) {
+  sums.even = _mm512_dpbusd_epi32(sums.even, w0, four(x0));
+  __m512i& second = R < 4 ? sums.odd : sums.even;
+  second = _mm512_dpbusd_epi32(second, w1, four(x1));
+}
+
+template <int R>
+inline void dots_q8(Sums* sums, const uint8_t* q, const int8_t* x) {
   for (int group = 0; group < 8; group += 2) {
     const __m512i w0 = _mm512_loadu_si512(q + 64 * group), w1 = _mm512_loadu_si512(q + 64 * group + 64);
-    for (int n = 0; n < R; n++) {
-      sums[n].even = _mm512_dpbusd_epi32(sums[n].even, w0, four(x + n * stride + 4 * group));
-      sums[n].odd = _mm512_dpbusd_epi32(sums[n].odd, w1, four(x + n * stride + 4 * group + 4));
-    }
+    for (int n = 0; n < R; n++)
+      add_products<R>(sums[n], w0, w1, x + n * kTileColumns + 4 * group, x + n * kTileColumns + 4 * group + 4);
   }
 }
 
 template <int R>
-inline void dots_q4(Sums* sums, const uint8_t* q, const int8_t* x, int64_t stride) {
+inline void dots_q4(Sums* sums, const uint8_t* q, const int8_t* x) {
   const __m512i low = _mm512_set1_epi8(15);
   for (int group = 0; group < 4; group++) {
     const __m512i both = _mm512_loadu_si512(q + 64 * group);
     const __m512i w0 = _mm512_and_si512(both, low), w1 = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
-    for (int n = 0; n < R; n++) {
-      sums[n].even = _mm512_dpbusd_epi32(sums[n].even, w0, four(x + n * stride + 4 * group));
-      sums[n].odd = _mm512_dpbusd_epi32(sums[n].odd, w1, four(x + n * stride + 4 * group + 16));
-    }
+    for (int n = 0; n < R; n++)
+      add_products<R>(sums[n], w0, w1, x + n * kTileColumns + 4 * group, x + n * kTileColumns + 4 * group + 16);
   }
 }
 
-inline void to_floats(vf* parts, const Sums& sums, int32_t offset) {
-  const __m512i total = _mm512_add_epi32(sums.even, sums.odd);
-  parts[0] = _mm512_cvtepi32_ps(_mm512_sub_epi32(total, _mm512_set1_epi32(offset)));
+template <int R>
+inline void to_floats(vf* parts, const Sums& sums) {
+  parts[0] = _mm512_cvtepi32_ps(R < 4 ? _mm512_add_epi32(sums.even, sums.odd) : sums.even);
 }
 
-constexpr int kQ8Offset = 128, kQ4Offset = 8;
+constexpr int kQ8Log2Offset = 7, kQ4Log2Offset = 3;
 
 #elif defined(__AVX2__)
 
+constexpr int kRowsAtOnce = 4;
+
 struct Sums {
   __m256i lower, upper;  // outputs 0 to 7 and 8 to 15
+  __m256i back;          // what takes the weights' offset back
 };
-inline void clear(Sums& s) { s.lower = s.upper = _mm256_setzero_si256(); }
+inline void begin(Sums& s, int32_t minus_sum, int32_t log2_offset) {
+  s.lower = s.upper = _mm256_setzero_si256();
+  s.back = log2_offset == 0 ? _mm256_setzero_si256() : _mm256_slli_epi32(_mm256_set1_epi32(minus_sum), log2_offset);
+}
 inline __m256i four(const int8_t* x) {
   int32_t bytes;
   memcpy(&bytes, x, sizeof bytes);
@@ -75,13 +90,13 @@ inline __m256i widen(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set
 inline __m256i signed_product(__m256i w, __m256i x) { return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)); }
 
 template <int R>
-inline void dots_q8(Sums* sums, const uint8_t* q, const int8_t* x, int64_t stride) {
+inline void dots_q8(Sums* sums, const uint8_t* q, const int8_t* x) {
   const __m256i flip = _mm256_set1_epi8(static_cast<char>(128));
   for (int group = 0; group < 8; group++) {
     const __m256i w0 = _mm256_xor_si256(load_bytes(q + 64 * group), flip);
     const __m256i w1 = _mm256_xor_si256(load_bytes(q + 64 * group + 32), flip);
     for (int n = 0; n < R; n++) {
-      const __m256i columns = four(x + n * stride + 4 * group);
+      const __m256i columns = four(x + n * kTileColumns + 4 * group);
       sums[n].lower = _mm256_add_epi32(sums[n].lower, widen(signed_product(w0, columns)));
       sums[n].upper = _mm256_add_epi32(sums[n].upper, widen(signed_product(w1, columns)));
     }
@@ -89,9 +104,8 @@ inline void dots_q8(Sums* sums, const uint8_t* q, const int8_t* x, int64_t strid
 }
 
 template <int R>
-inline void dots_q4(Sums* sums, const uint8_t* q, const int8_t* x, int64_t stride) {
+inline void dots_q4(Sums* sums, const uint8_t* q, const int8_t* x) {
   const __m256i low = _mm256_set1_epi8(15);
-  for (int n = 0; n < R; n++) clear(sums[n]);
   for (int group = 0; group < 4; group++)
     for (int half = 0; half < 2; half++) {
       const __m256i both = load_bytes(q + 64 * group + 32 * half);
@@ -99,8 +113,8 @@ inline void dots_q4(Sums* sums, const uint8_t* q, const int8_t* x, int64_t strid
       for (int n = 0; n < R; n++) {
         // 15 127 2 eight times is below 2^15: the sums of the whole block stay in 16 bits.
         __m256i& sum = half == 0 ? sums[n].lower : sums[n].upper;
-        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w0, four(x + n * stride + 4 * group)));
-        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w1, four(x + n * stride + 4 * group + 16)));
+        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w0, four(x + n * kTileColumns + 4 * group)));
+        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w1, four(x + n * kTileColumns + 4 * group + 16)));
       }
     }
   for (int n = 0; n < R; n++) {
@@ -109,9 +123,9 @@ inline void dots_q4(Sums* sums, const uint8_t* q, const int8_t* x, int64_t strid
   }
 }
 
-inline void to_floats(vf* parts, const Sums& sums, int32_t offset) {
-  const __m256i back = _mm256_set1_epi32(offset);
-  const __m256i lower = _mm256_sub_epi32(sums.lower, back), upper = _mm256_sub_epi32(sums.upper, back);
+template <int R>
+inline void to_floats(vf* parts, const Sums& sums) {
+  const __m256i lower = _mm256_add_epi32(sums.lower, sums.back), upper = _mm256_add_epi32(sums.upper, sums.back);
 #if defined(__AVX512F__)
   parts[0] = _mm512_cvtepi32_ps(_mm512_inserti64x4(_mm512_castsi256_si512(lower), upper, 1));
 #else
@@ -120,41 +134,47 @@ inline void to_floats(vf* parts, const Sums& sums, int32_t offset) {
 #endif
 }
 
-constexpr int kQ8Offset = 0, kQ4Offset = 8;
+constexpr int kQ8Log2Offset = 0, kQ4Log2Offset = 3;  // Q8 weights are made signed
 
 #else
+
+constexpr int kRowsAtOnce = 4;
 
 struct Sums {
   int32_t of[kTileRows];
 };
-inline void clear(Sums& s) { memset(&s, 0, sizeof s); }
-
-template <int R>
-inline void dots_q8(Sums* sums, const uint8_t* q, const int8_t* x, int64_t stride) {
-  for (int n = 0; n < R; n++)
-    for (int group = 0; group < 8; group++)
-      for (int r = 0; r < kTileRows; r++)
-        for (int j = 0; j < 4; j++) sums[n].of[r] += q[64 * group + 4 * r + j] * x[n * stride + 4 * group + j];
+// Begins with what takes the weights' offset back.
+inline void begin(Sums& s, int32_t minus_sum, int32_t log2_offset) {
+  for (int32_t& sum : s.of) sum = minus_sum * (1 << log2_offset);
 }
 
 template <int R>
-inline void dots_q4(Sums* sums, const uint8_t* q, const int8_t* x, int64_t stride) {
+inline void dots_q8(Sums* sums, const uint8_t* q, const int8_t* x) {
+  for (int n = 0; n < R; n++)
+    for (int group = 0; group < 8; group++)
+      for (int r = 0; r < kTileRows; r++)
+        for (int j = 0; j < 4; j++) sums[n].of[r] += q[64 * group + 4 * r + j] * x[n * kTileColumns + 4 * group + j];
+}
+
+template <int R>
+inline void dots_q4(Sums* sums, const uint8_t* q, const int8_t* x) {
   for (int n = 0; n < R; n++)
     for (int group = 0; group < 4; group++)
       for (int r = 0; r < kTileRows; r++)
         for (int j = 0; j < 4; j++) {
           const int both = q[64 * group + 4 * r + j];
-          sums[n].of[r] += (both & 15) * x[n * stride + 4 * group + j] + (both >> 4) * x[n * stride + 16 + 4 * group + j];
+          sums[n].of[r] += (both & 15) * x[n * kTileColumns + 4 * group + j] + (both >> 4) * x[n * kTileColumns + 16 + 4 * group + j];
         }
 }
 
-inline void to_floats(vf* parts, const Sums& sums, int32_t offset) {
+template <int R>
+inline void to_floats(vf* parts, const Sums& sums) {
   float values[kTileRows];
-  for (int r = 0; r < kTileRows; r++) values[r] = static_cast<float>(sums.of[r] - offset);
+  for (int r = 0; r < kTileRows; r++) values[r] = static_cast<float>(sums.of[r]);
   for (int p = 0; p < kParts; p++) parts[p] = load(values + p * W);
 }
 
-constexpr int kQ8Offset = 128, kQ4Offset = 8;
+constexpr int kQ8Log2Offset = 7, kQ4Log2Offset = 3;
 
 #endif
 
@@ -172,30 +192,30 @@ inline void load_scales(vf* parts, const uint8_t* tile) {
 #endif
 }
 
-// 16 outputs, of which `count` exist, of R rows of x.
+// 16 outputs, of which `count` exist, of R rows of x. With each tile `pace` bytes further on are prefetched.
 template <int R, int32_t kType>
 inline void outputs(float* out, const uint8_t* tile, const QuantizedRows& x, int64_t row, const float* bias, int64_t OC,
-                    int64_t count) {
+                    int64_t count, const uint8_t* next, int64_t pace) {
   constexpr int64_t kBytes = kType == LICORNE_WEIGHT_Q8 ? kQ8TileBytes : kQ4TileBytes;
-  constexpr int kOffset = kType == LICORNE_WEIGHT_Q8 ? kQ8Offset : kQ4Offset;
-  const int8_t* q = x.q + row * x.blocks * kTileColumns;
+  constexpr int kLog2Offset = kType == LICORNE_WEIGHT_Q8 ? kQ8Log2Offset : kQ4Log2Offset;
   vf totals[R][kParts];
   for (int n = 0; n < R; n++)
     for (int p = 0; p < kParts; p++) totals[n][p] = zero();
-  for (int64_t block = 0; block < x.blocks; block++, tile += kBytes, q += kTileColumns) {
+  for (int64_t block = 0; block < x.blocks; block++, tile += kBytes, next += pace) {
+    for (int64_t ahead = 0; ahead < pace; ahead += 64) __builtin_prefetch(next + ahead, 0, 2);
+    const int64_t at = block * x.rows + row;
     vf scales[kParts];
     load_scales(scales, tile);
     Sums sums[R];
-    for (int n = 0; n < R; n++) clear(sums[n]);
+    for (int n = 0; n < R; n++) begin(sums[n], x.minus_sums[at + n], kLog2Offset);
     if (kType == LICORNE_WEIGHT_Q8)
-      dots_q8<R>(sums, tile + kScaleBytes, q, x.blocks * kTileColumns);
+      dots_q8<R>(sums, tile + kScaleBytes, x.q + at * kTileColumns);
     else
-      dots_q4<R>(sums, tile + kScaleBytes, q, x.blocks * kTileColumns);
+      dots_q4<R>(sums, tile + kScaleBytes, x.q + at * kTileColumns);
     for (int n = 0; n < R; n++) {
-      const int64_t at = (row + n) * x.blocks + block;
-      const vf scale = all(x.scales[at]);
+      const vf scale = all(x.scales[at + n]);
       vf parts[kParts];
-      to_floats(parts, sums[n], kOffset * x.sums[at]);
+      to_floats<R>(parts, sums[n]);
       for (int p = 0; p < kParts; p++) totals[n][p] = fma(parts[p], mul(scales[p], scale), totals[n][p]);
     }
   }
@@ -206,46 +226,40 @@ inline void outputs(float* out, const uint8_t* tile, const QuantizedRows& x, int
   }
 }
 
+// Calls outputs<rows> for 1 to R rows.
+template <int R, int32_t kType>
+struct RowsOf {
+  template <typename... Arguments>
+  static void call(int64_t rows, Arguments... arguments) {
+    if (rows == R)
+      outputs<R, kType>(arguments...);
+    else
+      RowsOf<R - 1, kType>::call(rows, arguments...);
+  }
+};
+template <int32_t kType>
+struct RowsOf<0, kType> {
+  template <typename... Arguments>
+  static void call(int64_t, Arguments...) {}
+};
+
 template <int32_t kType>
 inline void rows_of_tiles(float* out, const QuantizedRows& x, const uint8_t* weight, const float* bias, int64_t N,
                           int64_t OC, int64_t begin, int64_t end) {
+  const int64_t bytes = x.blocks * tile_bytes(kType);
+  // As in few_rows.h: one row leaves the stream to the processor's prefetchers, several share the next tiles among them.
+  const int64_t passes = (N + kRowsAtOnce - 1) / kRowsAtOnce, pace = N == 1 ? 0 : tile_bytes(kType) / passes;
   for (int64_t tile_row = begin; tile_row < end; tile_row++) {
-    const uint8_t* tile = weight + tile_row * x.blocks * tile_bytes(kType);
+    const uint8_t* tile = weight + tile_row * bytes;
+    const uint8_t* next = tile + bytes;
     const int64_t o = tile_row * kTileRows, count = OC - o < kTileRows ? OC - o : kTileRows;
-    const float* addend = bias == nullptr ? nullptr : bias + o;
-    float* target = out + o;
-    int64_t n = 0;
-    for (; n + 4 <= N; n += 4) outputs<4, kType>(target + n * OC, tile, x, n, addend, OC, count);
-    switch (N - n) {
-      case 1: outputs<1, kType>(target + n * OC, tile, x, n, addend, OC, count); break;
-      case 2: outputs<2, kType>(target + n * OC, tile, x, n, addend, OC, count); break;
-      case 3: outputs<3, kType>(target + n * OC, tile, x, n, addend, OC, count); break;
-      default: break;
+    for (int64_t n = 0; n < N; n += kRowsAtOnce, next += x.blocks * pace) {
+      const int64_t rows = N - n < kRowsAtOnce ? N - n : kRowsAtOnce;
+      RowsOf<kRowsAtOnce, kType>::call(rows, out + n * OC + o, tile, x, n, bias == nullptr ? nullptr : bias + o, OC,
+                                         count, next, pace);
     }
   }
 }
-
-struct BFloat16Weights {
-  using Type = uint16_t;
-  static vf vector(const uint16_t* p) {
-#if defined(__AVX512F__)
-    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
-#elif defined(__AVX2__)
-    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
-#else
-    float values[W];
-    for (int i = 0; i < W; i++) values[i] = float_of_bfloat16(p[i]);
-    return load(values);
-#endif
-  }
-  static vf first(const uint16_t* p, int64_t n) {
-    uint16_t halves[W] = {};
-    memcpy(halves, p, static_cast<size_t>(n) * sizeof *p);
-    return vector(halves);
-  }
-};
 
 }  // namespace
 
@@ -268,7 +282,8 @@ void LICORNE_ISA_NAME(quantize_row)(const QuantizedRows& rows, const float* x, i
     const float greatest = largest(top);
     const bool some = greatest >= 0x1p-100f;
     const vf inverse = all(some ? 127.0f / greatest : 0.0f);
-    int8_t* q = rows.q + (n * rows.blocks + block) * kTileColumns;
+    const int64_t at = block * rows.rows + n;
+    int8_t* q = rows.q + at * kTileColumns;
     float rounded[kTileColumns];
     vf total = zero();
     for (int k = 0; k < kTileColumns; k += W) {
@@ -278,16 +293,17 @@ void LICORNE_ISA_NAME(quantize_row)(const QuantizedRows& rows, const float* x, i
       store(rounded + k, value);
     }
     for (int k = 0; k < kTileColumns; k++) q[k] = static_cast<int8_t>(static_cast<int32_t>(rounded[k]));
-    rows.sums[n * rows.blocks + block] = static_cast<int32_t>(sum(total));
-    rows.scales[n * rows.blocks + block] = (some ? greatest / 127.0f : 0.0f) + sum(bad);
+    rows.minus_sums[at] = -static_cast<int32_t>(sum(total));
+    rows.scales[at] = (some ? greatest / 127.0f : 0.0f) + sum(bad);
   }
 }
 
 // What quantize_row made of row n, as floats again.
 void LICORNE_ISA_NAME(dequantize_row)(float* out, const QuantizedRows& rows, int64_t C, int64_t n) {
-  for (int64_t c = 0; c < C; c++)
-    out[n * C + c] = rows.scales[n * rows.blocks + c / kTileColumns] *
-                     static_cast<float>(rows.q[n * rows.blocks * kTileColumns + c]);
+  for (int64_t c = 0; c < C; c++) {
+    const int64_t at = c / kTileColumns * rows.rows + n;
+    out[n * C + c] = rows.scales[at] * static_cast<float>(rows.q[at * kTileColumns + c % kTileColumns]);
+  }
 }
 
 // Rows begin to end of a weight as floats, from out on.
@@ -308,7 +324,7 @@ void LICORNE_ISA_NAME(quantized_linear_tiles)(float* out, const QuantizedRows& x
 // Outputs begin to end of all N rows; a row's bits do not depend on the others.
 void LICORNE_ISA_NAME(quantized_linear_bf16)(float* out, const float* x, const uint16_t* weight, const float* bias,
                                              int64_t N, int64_t C, int64_t OC, int64_t begin, int64_t end) {
-  few_rows<BFloat16Weights>(out, x, weight, bias, N, C, OC, begin, end);
+  few_rows<StoredBFloat16>(out, x, weight, bias, N, C, OC, begin, end);
 }
 
 }  // namespace licorne

@@ -21,7 +21,7 @@ abstract class ModelCommand implements Callable<Integer> {
     @Option(names = "--size", defaultValue = "gpt2", description = "Model size (default: ${DEFAULT-VALUE}).")
     private String size;
 
-    @Option(names = "--precision", defaultValue = "fp32", description = "fp32 or bf16 (default: ${DEFAULT-VALUE}).")
+    @Option(names = "--precision", defaultValue = "fp32", description = "fp32 or bf16; decode also takes q8 and q4 (default: ${DEFAULT-VALUE}).")
     private String precision;
 
     @Option(

@@ -36,9 +36,15 @@ public record Peaks(double fp32Flops, double bf16Flops, double int8Operations, d
                 Math.max(copyBytes, other.copyBytes));
     }
 
-    /** Arithmetic peak of a precision; that of fp32 where the processor has no bf16 instructions. */
+    /** Arithmetic peak of a precision; that of fp32 where the processor has no instructions for it. */
     public double flops(String precision) {
-        return precision.equals("bf16") && bf16Flops > 0 ? bf16Flops : fp32Flops;
+        double own =
+                switch (precision) {
+                    case "bf16" -> bf16Flops;
+                    case "q8", "q4" -> int8Operations;
+                    default -> fp32Flops;
+                };
+        return own > 0 ? own : fp32Flops;
     }
 
     /** GB/s where memory is the limit that binds, else GFLOP/s; with its unit. */

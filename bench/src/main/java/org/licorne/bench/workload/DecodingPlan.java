@@ -10,7 +10,7 @@ import org.licorne.model.GptConfig;
  * @param weightBytes bytes of one weight
  * @param cacheBytes bytes of one element of a key or value in the cache
  */
-record DecodingPlan(GptConfig config, int prompt, int weightBytes, int cacheBytes) {
+record DecodingPlan(GptConfig config, int prompt, double weightBytes, int cacheBytes) {
     /** Tokens written after the prompt before the cache is rewound. */
     private static final int NEW_TOKENS = 64;
 

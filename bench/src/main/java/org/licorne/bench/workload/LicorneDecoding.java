@@ -5,10 +5,12 @@ import org.licorne.model.DecodingPass;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
 import org.licorne.model.Quantization;
+import org.licorne.tensor.DType;
 
 /**
  * Greedy decoding on one of Licorne's backends, one token per sequence and run, on a cache that starts with a prompt. In
- * bf16 the weights of matrices are stored in it too, since reading them is what takes the time; the cache stays fp32.
+ * bf16, q8 and q4 that is what the matrices are stored in, since reading them is what takes the time; the cache is bf16
+ * then.
  */
 final class LicorneDecoding implements Workload {
     private final GptConfig config;
@@ -23,19 +25,33 @@ final class LicorneDecoding implements Workload {
     LicorneDecoding(Backend backend, GptConfig config, int B, int prompt, String precision) {
         this.backend = backend;
         this.config = config;
-        boolean small = precision.equals("bf16");
-        plan = new DecodingPlan(config, prompt, small ? Short.BYTES : Float.BYTES, Float.BYTES);
+        DType weights = type(precision);
+        DType cacheType = weights == DType.F32 ? DType.F32 : DType.BF16;
+        plan = new DecodingPlan(config, prompt, bytesPerWeight(weights), cacheType.bytes());
         Gpt original = Gpt.initialise(backend, config, TrainingData.SEED);
-        gpt = small ? quantized(original) : original;
-        pass = gpt.decodingPass(B, plan.capacity());
+        gpt = weights == DType.F32 ? original : quantized(original, weights);
+        pass = gpt.decodingPass(B, plan.capacity(), cacheType);
         tokens = new int[B];
         logits = new float[config.vocabularySize()];
         rewind();
     }
 
-    private static Gpt quantized(Gpt original) {
+    private static DType type(String precision) {
+        return switch (precision) {
+            case "bf16" -> DType.BF16;
+            case "q8" -> DType.Q8;
+            case "q4" -> DType.Q4;
+            default -> DType.F32;
+        };
+    }
+
+    private static double bytesPerWeight(DType dtype) {
+        return dtype.isTile() ? (double) dtype.bytes() / (DType.TILE_ROWS * DType.TILE_COLUMNS) : dtype.bytes();
+    }
+
+    private static Gpt quantized(Gpt original, DType weights) {
         try {
-            return Quantization.bf16(original);
+            return Quantization.to(weights, original);
         } catch (RuntimeException e) {
             original.close();
             throw e;

@@ -2,6 +2,7 @@ package org.licorne.bench.workload;
 
 import static java.util.stream.Collectors.joining;
 
+import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
 
@@ -13,7 +14,7 @@ import java.util.stream.Stream;
  * @param size preset of {@link org.licorne.model.GptSize} that gives the shapes, or LAYERSxCHANNELSxHEADS
  * @param batch sequences
  * @param context tokens per sequence; for decoding, tokens in the cache when timing starts
- * @param precision {@code fp32} or {@code bf16}
+ * @param precision {@code fp32} or {@code bf16}; for decoding on Licorne also {@code q8} and {@code q4}
  */
 public record WorkloadSpec(Kind kind, String engine, String size, int batch, int context, String precision) {
     public static final String PYTORCH = "pytorch";
@@ -58,8 +59,10 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
         if (batch < 1 || context < 1) {
             throw new IllegalArgumentException("batch " + batch + " and context " + context + " must be positive");
         }
-        if (!precision.equals("fp32") && !precision.equals("bf16")) {
-            throw new IllegalArgumentException("precision '" + precision + "' is neither fp32 nor bf16");
+        boolean small = kind == Kind.DECODE && !engine.startsWith(PYTORCH);
+        if (!List.of("fp32", "bf16").contains(precision) && !(small && List.of("q8", "q4").contains(precision))) {
+            throw new IllegalArgumentException("precision '" + precision + "' is neither fp32 nor bf16"
+                    + (small ? ", nor q8 or q4" : ""));
         }
     }
 

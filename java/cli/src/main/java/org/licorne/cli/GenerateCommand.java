@@ -13,6 +13,7 @@ import org.licorne.generate.Generation;
 import org.licorne.generate.GenerationConfig;
 import org.licorne.generate.Generator;
 import org.licorne.model.Gpt;
+import org.licorne.tensor.DType;
 import org.licorne.text.Tokenizers;
 import org.licorne.tokenize.Tokenizer;
 import picocli.CommandLine.Command;
@@ -84,6 +85,26 @@ final class GenerateCommand implements Callable<Integer> {
     @Option(names = "--stop", paramLabel = "TEXT", description = "End before this text; may be given several times.")
     private List<String> stop = new ArrayList<>();
 
+    @Option(
+            names = "--cache",
+            paramLabel = "NAME",
+            description = "What keys and values are cached in: fp32, bf16 (half the memory), or auto: as products are"
+                    + " computed (default: auto).")
+    private Cache cache = Cache.AUTO;
+
+    /** What --cache takes. */
+    private enum Cache {
+        AUTO(null),
+        FP32(DType.F32),
+        BF16(DType.BF16);
+
+        private final DType type;
+
+        Cache(DType type) {
+            this.type = type;
+        }
+    }
+
     @Mixin
     private QuantizationOptions quantizationOptions;
 
@@ -104,6 +125,7 @@ final class GenerateCommand implements Callable<Integer> {
                 .topP(topP)
                 .seed(usedSeed)
                 .stopStrings(stop)
+                .cacheType(cache.type)
                 .build();
         PrintWriter out = spec.commandLine().getOut();
         PrintWriter error = spec.commandLine().getErr();

@@ -346,11 +346,17 @@ public final class KernelChecks {
             throw failure(op, "T = " + shape.T() + ", but one query per sequence is decoded");
         }
         AttentionChecks.queries(op, "q", q, activations, shape, false);
-        AttentionChecks.keys(op, "k", k, activations, shape, false);
-        AttentionChecks.keys(op, "v", v, activations, shape, false);
+        DType cache = cacheType(k);
+        AttentionChecks.keys(op, "k", k, cache, shape, false);
+        AttentionChecks.keys(op, "v", v, cache, shape, false);
         AttentionChecks.outputs(op, "out", out, activations, shape, true);
         shape(op, "keyLengths", keyLengths, DType.I32, "B", shape.B());
         workspaceType(op, workspace);
+    }
+
+    /** A cache has the type of the activations, or BF16. */
+    private DType cacheType(Tensor keys) {
+        return keys != null && keys.dtype() == DType.BF16 ? DType.BF16 : activations;
     }
 
     public void keyValueAppend(
@@ -372,8 +378,9 @@ public final class KernelChecks {
         if (rowStride < W) {
             throw failure(op, "rowStride = " + rowStride + " is less than W = " + W);
         }
-        shape(op, "keyCache", keyCache, activations, "B,S,W", B, S, W);
-        shape(op, "valueCache", valueCache, activations, "B,S,W", B, S, W);
+        DType cache = cacheType(keyCache);
+        shape(op, "keyCache", keyCache, cache, "B,S,W", B, S, W);
+        shape(op, "valueCache", valueCache, cache, "B,S,W", B, S, W);
         shape(op, "positions", positions, DType.I32, "B,T", product(op, B, T));
         long rows = product(op, B, T);
         long extent = rows == 0 ? 0 : product(op, rows - 1, rowStride) + W;

@@ -322,7 +322,7 @@ public interface Kernels {
      * <p>Computes: as {@link #attentionForward} with T = 1 and a mask of {@code Mask.causal().withLengths(null,
      * keyLengths)}: sequence b sees its first keyLengths[b] keys.
      * <br>Shapes: out (B,1,H,D), q (B,1,H,D), k and v (B,S,G,D), keyLengths (B); strides as in the forward op.
-     * <br>Types: activations; keyLengths I32.
+     * <br>Types: activations, but k and v may both be BF16 in any case; keyLengths I32.
      * <br>Writes: out, workspace.
      * <br>Edge: a length of 0 gives 0. A length below 0 or above S is an IllegalArgumentException.
      * <br>Repeat: bit-identical, for any number of threads; one sequence's result does not depend on the others.
@@ -341,12 +341,12 @@ public interface Kernels {
      * <p>Computes: {@code keyCache[b][positions[b][t]] = k[b][t]}, the same for values.
      * <br>Shapes: keyCache, valueCache (B,S,W); k and v: B·T rows of W elements, rowStride elements from one to the
      * next (slices of a packed tensor, e.g. rowStride 3C and W = C); positions (B,T).
-     * <br>Types: activations; positions I32.
+     * <br>Types: activations, but the two caches may both be BF16 in any case, and are rounded to then; positions I32.
      * <br>Writes: the rows named by positions.
      * <br>Edge: a position of -1 is passed over (padding). Any other position outside 0…S-1 is an
      * IllegalArgumentException.
      * <br>Repeat: bit-identical.
-     * <br>Cost: 4·B·T·W·4 bytes.
+     * <br>Cost: 4·B·T·W·4 bytes with an F32 cache.
      * <br>Throws: as all ops.
      * <br>Source: incremental decoding.
      */

@@ -1,6 +1,7 @@
 package org.licorne.generate;
 
 import java.util.List;
+import org.licorne.tensor.DType;
 
 /**
  * How to write a text. Immutable; made by {@link #builder}.
@@ -14,6 +15,8 @@ import java.util.List;
  * @param stopTokens tokens that end the text, besides begin-of-sentence
  * @param stopAtBeginOfSentence whether begin-of-sentence, which also separates documents, ends the text
  * @param beginWithBeginOfSentence whether it is put before the prompt; an empty prompt gets it anyway
+ * @param cacheType what keys and values are cached in: F32, or BF16 for half the memory; null: BF16 where the model
+ *     computes in it, else F32
  */
 public record GenerationConfig(
         int maxNewTokens,
@@ -24,7 +27,8 @@ public record GenerationConfig(
         List<String> stopStrings,
         List<Integer> stopTokens,
         boolean stopAtBeginOfSentence,
-        boolean beginWithBeginOfSentence) {
+        boolean beginWithBeginOfSentence,
+        DType cacheType) {
     public GenerationConfig {
         if (maxNewTokens < 0) {
             throw new IllegalArgumentException("maxNewTokens must not be negative, but is " + maxNewTokens);
@@ -37,6 +41,9 @@ public record GenerationConfig(
         }
         if (!(topP > 0 && topP <= 1)) {
             throw new IllegalArgumentException("topP must be above 0 and at most 1, but is " + topP);
+        }
+        if (cacheType != null && cacheType != DType.F32 && cacheType != DType.BF16) {
+            throw new IllegalArgumentException("keys and values are cached as F32 or BF16, not as " + cacheType);
         }
         stopStrings = List.copyOf(stopStrings);
         stopTokens = List.copyOf(stopTokens);
@@ -61,6 +68,7 @@ public record GenerationConfig(
         builder.stopTokens = stopTokens;
         builder.stopAtBeginOfSentence = stopAtBeginOfSentence;
         builder.beginWithBeginOfSentence = beginWithBeginOfSentence;
+        builder.cacheType = cacheType;
         return builder;
     }
 
@@ -75,6 +83,7 @@ public record GenerationConfig(
         private List<Integer> stopTokens = List.of();
         private boolean stopAtBeginOfSentence = true;
         private boolean beginWithBeginOfSentence = true;
+        private DType cacheType;
 
         private Builder() {}
 
@@ -127,6 +136,11 @@ public record GenerationConfig(
             return this;
         }
 
+        public Builder cacheType(DType type) {
+            cacheType = type;
+            return this;
+        }
+
         /** Always the most probable token. */
         public Builder greedy() {
             return temperature(0);
@@ -142,7 +156,8 @@ public record GenerationConfig(
                     stopStrings,
                     stopTokens,
                     stopAtBeginOfSentence,
-                    beginWithBeginOfSentence);
+                    beginWithBeginOfSentence,
+                    cacheType);
         }
     }
 }

@@ -55,7 +55,7 @@ public final class Generator {
 
     /**
      * Continues several prompts at once. A prompt's text depends on seed and prompt, not on its neighbours: on one
-     * machine with one thread count its logits have the same bits in every batch ({@link DecodingPass}), but for a quantised model. A prompt that is
+     * machine with one thread count its logits have the same bits in every batch ({@link DecodingPass}). A prompt that is
      * given several times gets different texts. A text whose tokens, prompt included, fill the model's context ends with
      * {@link FinishReason#LENGTH}.
      *
@@ -128,7 +128,9 @@ public final class Generator {
         }
         float[] logits = new float[gpt.config().vocabularySize()];
         Sampler sampler = new Sampler(logits.length, config.temperature(), config.topK(), config.topP());
-        try (DecodingPass pass = gpt.decodingPass(B, capacity)) {
+        try (DecodingPass pass = config.cacheType() == null
+                ? gpt.decodingPass(B, capacity)
+                : gpt.decodingPass(B, capacity, config.cacheType())) {
             pass.feed(prompts);
             while (true) {
                 Arrays.fill(next, -1);

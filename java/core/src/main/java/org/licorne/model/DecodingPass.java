@@ -12,6 +12,7 @@ import org.licorne.nn.HostTransfer;
 import org.licorne.nn.Slab;
 import org.licorne.nn.Transformer;
 import org.licorne.tensor.Buffer;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
@@ -22,7 +23,7 @@ import org.licorne.tensor.Tensor;
  * thread-safe.
  *
  * <p>A sequence's logits depend, bit for bit, on nothing but what it was fed and decoded: neither on the other sequences
- * nor on B or S (with weights in F32). So prompts go through the model one sequence at a time, and decoding takes no more of them together than
+ * nor on B or S. So prompts go through the model one sequence at a time, and decoding takes no more of them together than
  * the kernels keep apart ({@link Kernels#linearIndependentRows}).
  */
 public final class DecodingPass implements AutoCloseable {
@@ -34,6 +35,7 @@ public final class DecodingPass implements AutoCloseable {
     private final MemoryScope scope;
     private final int B;
     private final int S;
+    private final DType cacheType;
     private final int groupSize;
     private final List<Group> groups;
     private final Buffer promptBuffer;
@@ -44,8 +46,15 @@ public final class DecodingPass implements AutoCloseable {
     private final int[] places;
     private final int[] keyLengths;
 
-    DecodingPass(Gpt gpt, int B, int S) {
+    DecodingPass(Gpt gpt, int B, int S, DType cacheType) {
         checkSizes(gpt.config(), B, S);
+        if (cacheType != DType.F32 && cacheType != DType.BF16) {
+            throw new IllegalArgumentException("keys and values are cached as F32 or BF16, not as " + cacheType);
+        }
+        if (cacheType == DType.F32 && gpt.kernels().activationType() == DType.BF16) {
+            throw new IllegalArgumentException("this backend keeps activations in BF16, and so keys and values too");
+        }
+        this.cacheType = cacheType;
         this.gpt = gpt;
         this.B = B;
         this.S = S;
@@ -54,8 +63,10 @@ public final class DecodingPass implements AutoCloseable {
         this.scope = new MemoryScope(gpt.backend(), "decoding");
         try {
             gpt.weightsChanged();
-            groups = Slab.allocate(scope, "cache", kernels.activationType(), slab -> groups(slab, gpt.config(), kernels, B, S));
-            promptBuffer = scope.allocate("prompt", promptBytes(gpt.config(), kernels, S));
+            DType activations = kernels.activationType();
+            groups = Slab.allocate(
+                    scope, "cache", activations, slab -> groups(slab, gpt.config(), kernels, B, S, cacheType));
+            promptBuffer = scope.allocate("prompt", promptBytes(gpt.config(), kernels, S, cacheType));
         } catch (RuntimeException e) {
             scope.close();
             throw e;
@@ -68,13 +79,16 @@ public final class DecodingPass implements AutoCloseable {
         keyLengths = new int[B];
     }
 
-    static long bytes(GptConfig config, Kernels kernels, int B, int S) {
+    static long bytes(GptConfig config, Kernels kernels, int B, int S, DType cacheType) {
         checkSizes(config, B, S);
-        return Slab.measure(Slab.activationsOf(kernels), slab -> groups(slab, config, kernels, B, S)) + promptBytes(config, kernels, S);
+        return Slab.measure(Slab.activationsOf(kernels), slab -> groups(slab, config, kernels, B, S, cacheType))
+                + promptBytes(config, kernels, S, cacheType);
     }
 
-    private static long promptBytes(GptConfig config, Kernels kernels, int S) {
-        return Slab.measure(Slab.activationsOf(kernels), slab -> new Prompt(slab, config, kernels, Math.min(S, PROMPT_CHUNK), S));
+    private static long promptBytes(GptConfig config, Kernels kernels, int S, DType cacheType) {
+        return Slab.measure(
+                Slab.activationsOf(kernels),
+                slab -> new Prompt(slab, config, kernels, Math.min(S, PROMPT_CHUNK), S, cacheType));
     }
 
     /** Sequences per group: as few groups as may be, of even size. */
@@ -84,11 +98,12 @@ public final class DecodingPass implements AutoCloseable {
         return (B + count - 1) / count;
     }
 
-    private static List<Group> groups(Slab slab, GptConfig config, Kernels kernels, int B, int S) {
+    private static List<Group> groups(
+            Slab slab, GptConfig config, Kernels kernels, int B, int S, DType cacheType) {
         int size = groupSize(kernels, B);
         List<Group> groups = new ArrayList<>();
         for (int first = 0; first < B; first += size) {
-            groups.add(new Group(slab, config, kernels, first, Math.min(size, B - first), S));
+            groups.add(new Group(slab, config, kernels, first, Math.min(size, B - first), S, cacheType));
         }
         return groups;
     }
@@ -117,12 +132,12 @@ public final class DecodingPass implements AutoCloseable {
         private final Tensor logits; // (B, Vp)
         private final Tensor workspace;
 
-        Group(Slab slab, GptConfig config, Kernels kernels, int first, int B, int S) {
+        Group(Slab slab, GptConfig config, Kernels kernels, int first, int B, int S, DType cacheType) {
             this.first = first;
             this.B = B;
             AttentionShape shape = AttentionShape.cached(B, 1, S, config.heads(), config.headSize());
             for (int layer = 0; layer < config.layers(); layer++) {
-                caches.add(new Attention.Cache(slab, "h." + layer + ".cache", B, S, config.channels()));
+                caches.add(new Attention.Cache(slab, "h." + layer + ".cache", cacheType, B, S, config.channels()));
             }
             tokens = slab.ints("tokens", B);
             positions = slab.ints("positions", B);
@@ -143,9 +158,10 @@ public final class DecodingPass implements AutoCloseable {
         private final Tensor queryLengths; // (1)
         private final Tensor keyLengths; // (1)
         private final Transformer.Activations transformer;
+        private final Attention.Widened widened; // null where attention reads the cache as it is
         private final Tensor workspace;
 
-        Prompt(Slab slab, GptConfig config, Kernels kernels, int T, int S) {
+        Prompt(Slab slab, GptConfig config, Kernels kernels, int T, int S, DType cacheType) {
             AttentionShape shape = AttentionShape.cached(1, T, S, config.heads(), config.headSize());
             tokens = slab.ints("tokens", T);
             positions = slab.ints("positions", T);
@@ -154,6 +170,7 @@ public final class DecodingPass implements AutoCloseable {
             keyLengths = slab.ints("key_lengths", 1);
             transformer =
                     new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels());
+            widened = cacheType == Slab.activationsOf(kernels) ? null : new Attention.Widened(slab, S, config.channels());
             workspace =
                     slab.workspace("workspace", kernels == null ? 0 : kernels.attentionForwardWorkspaceBytes(shape));
         }
@@ -172,6 +189,11 @@ public final class DecodingPass implements AutoCloseable {
     /** Tokens of sequence b so far. */
     public int length(int b) {
         return lengths[b];
+    }
+
+    /** What keys and values are cached in, F32 or BF16. */
+    public DType cacheType() {
+        return cacheType;
     }
 
     /** Bytes held. */
@@ -241,12 +263,18 @@ public final class DecodingPass implements AutoCloseable {
             slots[t] = lengths[sequence] + t;
         }
         lengths[sequence] += T;
-        Prompt prompt = new Prompt(Slab.over(promptBuffer, kernels.activationType()), gpt.config(), kernels, T, S);
+        Slab slab = Slab.over(promptBuffer, kernels.activationType());
+        Prompt prompt = new Prompt(slab, gpt.config(), kernels, T, S, cacheType);
         transfer.write(prompt.tokens, ids, 0, T);
         transfer.write(prompt.positions, slots, 0, T);
         transfer.write(prompt.places, slots, 0, T);
         transfer.write(prompt.queryLengths, new int[] {T}, 0, 1);
         transfer.write(prompt.keyLengths, lengths, sequence, 1);
+        if (prompt.widened != null) {
+            int[] all = new int[lengths[sequence]];
+            Arrays.setAll(all, slot -> slot);
+            transfer.write(prompt.widened.slots(), all, 0, all.length);
+        }
         gpt.layers().embedding().forward(kernels, prompt.transformer.input, prompt.tokens, prompt.positions, T);
         gpt.layers()
                 .transformer()
@@ -254,6 +282,8 @@ public final class DecodingPass implements AutoCloseable {
                         kernels,
                         prompt.transformer,
                         caches,
+                        prompt.widened,
+                        lengths[sequence],
                         prompt.places,
                         Mask.causal().withLengths(prompt.queryLengths, prompt.keyLengths),
                         prompt.workspace);

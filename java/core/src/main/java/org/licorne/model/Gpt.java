@@ -171,9 +171,18 @@ public final class Gpt implements AutoCloseable {
         return new TrainingPass(this, B, T, false, TrainingPass.DEFAULT_LOGITS_BYTES, Recomputation.NONE);
     }
 
-    /** Memory for writing B texts of at most S tokens each, prompt included; the caller closes it. */
+    /**
+     * Memory for writing B texts of at most S tokens each, prompt included; the caller closes it. Keys and values are
+     * cached in what products are computed in.
+     */
     public DecodingPass decodingPass(int B, int S) {
-        return new DecodingPass(this, B, S);
+        boolean small = precision == Precision.BF16 || kernels.activationType() == DType.BF16;
+        return decodingPass(B, S, small ? DType.BF16 : DType.F32);
+    }
+
+    /** The same with keys and values cached in F32, or in BF16, which takes half the memory. */
+    public DecodingPass decodingPass(int B, int S, DType cacheType) {
+        return new DecodingPass(this, B, S, cacheType);
     }
 
     /**

@@ -2,6 +2,7 @@ package org.licorne.model;
 
 import org.licorne.backend.Kernels;
 import org.licorne.nn.Recomputation;
+import org.licorne.tensor.DType;
 
 /**
  * Memory that a model will take, in bytes, computed by running its layout without allocating.
@@ -34,10 +35,10 @@ public record MemoryNeeds(long parameters, long gradients, long optimiser, long 
                 TrainingPass.bytes(config, kernels, B, T, true, logitsBytes, recomputation));
     }
 
-    /** To write B texts of S tokens each at once. */
+    /** To write B texts of S tokens each at once, with keys and values cached in F32. */
     public static MemoryNeeds toRun(GptConfig config, int B, int S) {
         long slab = new GptLayers(config).parameters().bytes();
-        return new MemoryNeeds(slab, 0, 0, DecodingPass.bytes(config, null, B, S));
+        return new MemoryNeeds(slab, 0, 0, DecodingPass.bytes(config, null, B, S, DType.F32));
     }
 
     public long total() {

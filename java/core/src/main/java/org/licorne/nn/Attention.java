@@ -3,6 +3,7 @@ package org.licorne.nn;
 import org.licorne.backend.AttentionShape;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /**
@@ -106,18 +107,18 @@ public final class Attention {
         input.backward(kernels, dx, gradient.all, x, N);
     }
 
-    /** Keys and values of all earlier tokens of B sequences, for one layer. */
+    /** Keys and values of all earlier tokens of B sequences, for one layer, in F32 or BF16. */
     public static final class Cache {
         private final Tensor keys; // (B, S, C)
         private final Tensor values; // (B, S, C)
         private final long B;
         private final long S;
 
-        public Cache(Slab slab, String name, long B, long S, long C) {
+        public Cache(Slab slab, String name, DType dtype, long B, long S, long C) {
             this.B = B;
             this.S = S;
-            keys = slab.activations(name + ".keys", B, S, C);
-            values = slab.activations(name + ".values", B, S, C);
+            keys = slab.tensor(name + ".keys", dtype, B, S, C);
+            values = slab.tensor(name + ".values", dtype, B, S, C);
         }
 
         private Cache(Tensor keys, Tensor values, long S) {
@@ -137,17 +138,53 @@ public final class Attention {
         }
     }
 
+    /** One sequence's keys and values in F32, read back from a cache in BF16; all layers share it. */
+    public static final class Widened {
+        private final Tensor keys; // (1, S, C)
+        private final Tensor values; // (1, S, C)
+        private final Tensor slots; // (S), 0, 1, 2, …
+
+        public Widened(Slab slab, long S, long C) {
+            keys = slab.floats("widened.keys", 1, S, C);
+            values = slab.floats("widened.values", 1, S, C);
+            slots = slab.ints("widened.slots", S);
+        }
+
+        /** The caller fills it once. */
+        public Tensor slots() {
+            return slots;
+        }
+
+        /** Reads the first tokens of the cache: a look-up in a table of rows in BF16. */
+        private void read(Kernels kernels, Cache cache, long tokens) {
+            long C = keys.size(2);
+            Tensor first = slots.part("slots", 0, tokens);
+            widen(kernels, keys, cache.keys, first, tokens, cache.S, C);
+            widen(kernels, values, cache.values, first, tokens, cache.S, C);
+        }
+
+        private static void widen(
+                Kernels kernels, Tensor out, Tensor rows, Tensor slots, long tokens, long S, long C) {
+            kernels.quantizedEmbeddingForward(
+                    out.part(out.name(), 0, tokens, C), rows.reshape(S, C), null, slots, null, tokens, C, S);
+        }
+    }
+
     /**
-     * Attention of new tokens on the cache, which they enter first.
+     * Attention of new tokens of one sequence on the cache, which they enter first.
      *
-     * @param kept made for {@code AttentionShape.cached(B, T, S, H, D)}
-     * @param places where each token goes in the cache, (B, T) I32; -1 for padding
+     * @param kept made for {@code AttentionShape.cached(1, T, S, H, D)}
+     * @param widened for a cache in BF16; null for one in F32
+     * @param tokens those of the sequence, the new ones included
+     * @param places where each token goes in the cache, (1, T) I32; -1 for padding
      * @param mask causal, with the numbers of new tokens and of all tokens
      */
     public void forwardCached(
             Kernels kernels,
             Activations kept,
             Cache cache,
+            Widened widened,
+            long tokens,
             Tensor out,
             Tensor x,
             Tensor places,
@@ -155,12 +192,15 @@ public final class Attention {
             Tensor workspace) {
         AttentionShape shape = kept.shape;
         append(kernels, kept, cache, x, places);
+        if (widened != null) {
+            widened.read(kernels, cache, tokens);
+        }
         kernels.attentionForward(
                 kept.mixed,
                 kept.logSumExp,
                 kept.packed.q,
-                cache.keys,
-                cache.values,
+                widened == null ? cache.keys : widened.keys,
+                widened == null ? cache.values : widened.values,
                 workspace,
                 shape,
                 mask,

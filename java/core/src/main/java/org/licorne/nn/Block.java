@@ -162,6 +162,8 @@ public final class Block {
             Kernels kernels,
             Activations kept,
             Attention.Cache cache,
+            Attention.Widened widened,
+            long tokens,
             Tensor out,
             Tensor stream,
             Tensor branch,
@@ -170,7 +172,7 @@ public final class Block {
             Tensor workspace) {
         norm1.forward(kernels, kept.norm1, kept.input, stream, branch, kept.N);
         attention.forwardCached(
-                kernels, kept.attention, cache, out, kept.norm1.out, places, mask, workspace);
+                kernels, kept.attention, cache, widened, tokens, out, kept.norm1.out, places, mask, workspace);
         norm2.forward(kernels, kept.norm2, kept.middle, kept.input, out, kept.N);
         mlp.forward(kernels, kept.mlp, out, kept.norm2.out, kept.N);
     }

@@ -130,11 +130,19 @@ public final class Transformer {
         }
     }
 
-    /** New tokens on the caches, one per layer. @param places (B, T) I32, -1 for padding */
+    /**
+     * New tokens of one sequence on its caches, one per layer.
+     *
+     * @param widened for caches in BF16; null for F32
+     * @param tokens those of the sequence, the new ones included
+     * @param places (1, T) I32, -1 for padding
+     */
     public void forwardCached(
             Kernels kernels,
             Activations kept,
             List<Attention.Cache> caches,
+            Attention.Widened widened,
+            long tokens,
             Tensor places,
             Mask mask,
             Tensor workspace) {
@@ -145,6 +153,8 @@ public final class Transformer {
                             kernels,
                             kept.blocks.get(layer),
                             caches.get(layer),
+                            widened,
+                            tokens,
                             kept.branch,
                             kept.input,
                             branch,

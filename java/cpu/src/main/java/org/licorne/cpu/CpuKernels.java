@@ -335,7 +335,8 @@ final class CpuKernels implements Kernels {
             try {
                 check(CpuLibrary.licorne_cpu_attention_decode(
                         use(out), use(q), use(k), use(v), use(keyLengths), use(workspace), s.B(), s.S(), s.H(), s.G(),
-                        s.D(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(), s.outBatchStride(), scale));
+                        s.D(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(), s.outBatchStride(), scale,
+                        cacheType(k)));
             } finally {
                 release();
             }
@@ -347,6 +348,11 @@ final class CpuKernels implements Kernels {
         return CpuLibrary.licorne_cpu_attention_decode_workspace_bytes(s.B(), s.S(), s.H(), s.G(), s.D());
     }
 
+    /** What the native library calls the type of a cache. */
+    private static int cacheType(Tensor keys) {
+        return (keys.dtype() == DType.BF16 ? Precision.BF16 : Precision.F32).ordinal();
+    }
+
     @Override
     public synchronized void keyValueAppend(
             Tensor keyCache, Tensor valueCache, Tensor k, Tensor v, Tensor positions, long B, long T, long S, long W,
@@ -354,7 +360,8 @@ final class CpuKernels implements Kernels {
         checks.keyValueAppend(keyCache, valueCache, k, v, positions, B, T, S, W, rowStride);
         try {
             check(CpuLibrary.licorne_cpu_key_value_append(
-                    use(keyCache), use(valueCache), use(k), use(v), use(positions), B, T, S, W, rowStride));
+                    use(keyCache), use(valueCache), use(k), use(v), use(positions), B, T, S, W, rowStride,
+                    cacheType(keyCache)));
         } finally {
             release();
         }

@@ -169,17 +169,17 @@ final class CpuLibrary {
     static native long licorne_cpu_attention_backward_workspace_bytes(long B, long T, long S, long H, long G, long D);
 
     static native int licorne_cpu_attention_decode(
-            @Cast("float*") long out, @Cast("const float*") long q, @Cast("const float*") long k,
-            @Cast("const float*") long v, @Cast("const int32_t*") long keyLengths, @Cast("void*") long workspace,
+            @Cast("float*") long out, @Cast("const float*") long q, @Cast("const void*") long k,
+            @Cast("const void*") long v, @Cast("const int32_t*") long keyLengths, @Cast("void*") long workspace,
             long B, long S, long H, long G, long D, long queryBatchStride, long keyTokenStride, long keyBatchStride,
-            long outBatchStride, float scale);
+            long outBatchStride, float scale, int cacheType);
 
     static native long licorne_cpu_attention_decode_workspace_bytes(long B, long S, long H, long G, long D);
 
     static native int licorne_cpu_key_value_append(
-            @Cast("float*") long keyCache, @Cast("float*") long valueCache, @Cast("const float*") long k,
+            @Cast("void*") long keyCache, @Cast("void*") long valueCache, @Cast("const float*") long k,
             @Cast("const float*") long v, @Cast("const int32_t*") long positions, long B, long T, long S, long W,
-            long rowStride);
+            long rowStride, int cacheType);
 
     static native int licorne_cpu_gelu_forward(@Cast("float*") long out, @Cast("const float*") long x, long count);
 

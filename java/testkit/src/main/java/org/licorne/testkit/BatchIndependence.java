@@ -17,11 +17,16 @@ import org.licorne.generate.Generator;
 import org.licorne.model.DecodingPass;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
+import org.licorne.model.Quantization;
 import org.licorne.nn.Parameter;
 import org.licorne.random.Philox;
+import org.licorne.tensor.DType;
 import org.licorne.tokenize.Tokenizer;
 
-/** Same seed, same text, whatever the batch: bit by bit, and in every precision that the backend has. Stateless. */
+/**
+ * Same seed, same text, whatever the batch: bit by bit, in every precision that the backend has and for weights and caches
+ * of every type. Stateless.
+ */
 public final class BatchIndependence {
     /** No size is a multiple of a vector's width. */
     private static final GptConfig CONFIG = new GptConfig(129, 90, 36, 2, 3);
@@ -41,9 +46,17 @@ public final class BatchIndependence {
         for (Precision precision : Precision.values()) {
             if (backend.supports(precision)) {
                 try (Gpt gpt = lively(backend).computeIn(precision)) {
-                    checkLogits(gpt);
+                    if (backend.kernels(precision).activationType() == DType.F32) {
+                        checkLogits(gpt, DType.F32);
+                    }
+                    checkLogits(gpt, DType.BF16);
                     checkTexts(gpt);
                 }
+            }
+        }
+        for (DType weights : List.of(DType.BF16, DType.Q8, DType.Q4)) {
+            try (Gpt gpt = Quantization.to(weights, lively(backend))) {
+                checkLogits(gpt, DType.F32);
             }
         }
     }
@@ -71,10 +84,10 @@ public final class BatchIndependence {
         return ids;
     }
 
-    private static void checkLogits(Gpt gpt) {
+    private static void checkLogits(Gpt gpt, DType cacheType) {
         Map<Integer, List<float[]>> alone = new HashMap<>();
         for (int number = 0; number < LENGTHS.length; number++) {
-            alone.put(number, logits(gpt, List.of(number), CAPACITY).get(0));
+            alone.put(number, logits(gpt, cacheType, List.of(number), CAPACITY).get(0));
         }
         for (int size : BATCHES) {
             for (int first = 0; first < LENGTHS.length; first += 7) {
@@ -82,12 +95,12 @@ public final class BatchIndependence {
                 for (int b = 0; b < size; b++) {
                     batch.add((first + 3 * b) % LENGTHS.length);
                 }
-                List<List<float[]>> together = logits(gpt, batch, CAPACITY + 5);
+                List<List<float[]>> together = logits(gpt, cacheType, batch, CAPACITY + 5);
                 for (int b = 0; b < size; b++) {
                     for (int step = 0; step <= STEPS; step++) {
                         assertThat(together.get(b).get(step))
-                                .as("%s products, %d together: prompt of %d tokens, step %d",
-                                        gpt.precision(), size, LENGTHS[batch.get(b)], step)
+                                .as("%s weights, %s products, %s cache, %d together: prompt of %d tokens, step %d",
+                                        gpt.weights(), gpt.precision(), cacheType, size, LENGTHS[batch.get(b)], step)
                                 .isEqualTo(alone.get(batch.get(b)).get(step));
                     }
                 }
@@ -96,7 +109,7 @@ public final class BatchIndependence {
     }
 
     /** For each text of the batch its logits after the prompt and after each further token. */
-    private static List<List<float[]>> logits(Gpt gpt, List<Integer> batch, int capacity) {
+    private static List<List<float[]>> logits(Gpt gpt, DType cacheType, List<Integer> batch, int capacity) {
         int B = batch.size();
         int[][] prompts = new int[B][];
         List<List<float[]>> results = new ArrayList<>();
@@ -104,7 +117,7 @@ public final class BatchIndependence {
             prompts[b] = text(batch.get(b), LENGTHS[batch.get(b)]);
             results.add(new ArrayList<>());
         }
-        try (DecodingPass pass = gpt.decodingPass(B, capacity)) {
+        try (DecodingPass pass = gpt.decodingPass(B, capacity, cacheType)) {
             pass.feed(prompts);
             for (int step = 0; step <= STEPS; step++) {
                 int[] next = new int[B];

@@ -3,6 +3,7 @@ package org.licorne.testkit;
 import java.util.ArrayList;
 import java.util.List;
 import org.licorne.backend.AttentionShape;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /** Cases of attention_decode and key_value_append. */
@@ -11,30 +12,41 @@ public final class DecodeCases {
 
     public static List<OpCase> cases() {
         List<OpCase> cases = new ArrayList<>();
-        cases.add(decode("", 3, 17, 4, 2, 16, Values.normal(1), false, 0, 1, 17));
-        for (long D : new long[] {8, 16, 32, 64, 80, 96, 128, 256}) {
-            cases.add(decode("", 2, 9, 2, 2, D, Values.normal(1), false, 9, 4));
+        for (DType dtype : new DType[] {DType.F32, DType.BF16}) {
+            decode(cases, dtype);
+            append(cases, dtype);
         }
-        for (int S : new int[] {1, 31, 64, 65, 300, 1100}) {
-            cases.add(decode("", 1, S, 3, 3, 32, Values.normal(1), false, S));
-            cases.add(decode("", 2, S, 6, 2, 16, Values.normal(1), false, S, S / 2));
-        }
-        cases.add(decode(" empty", 0, 5, 2, 2, 16, Values.normal(1), false));
-        Values hidden = Values.normal(1).with(Float.NaN, 7 * 2 * 16, 6 * 2 * 16, 13 * 2 * 16);
-        cases.add(decode(" NaN in unseen keys", 2, 13, 2, 2, 16, hidden, false, 7, 5));
-        cases.add(decode(" GPT-2", 1, 1024, 12, 12, 64, Values.normal(1), true, 1000));
-        cases.add(decode(" GPT-2", 8, 1024, 12, 12, 64, Values.normal(1), true, 1000, 900, 800, 700, 600, 500, 400,
-                300));
-        cases.add(append(3, 2, 6, 33, 40, -1, -1, 5, 0, 2, 3));
-        cases.add(append(2, 3, 5, 7, 21, 0, 1, 2, 4, -1, 3));
-        cases.add(append(0, 3, 5, 7, 7));
-        cases.add(append(1, 1, 1, 1, 1, 0));
-        cases.add(append(1, 1, 9, 64, 192, 8));
         return cases;
     }
 
+    private static void decode(List<OpCase> cases, DType dtype) {
+        cases.add(decode("", dtype, 3, 17, 4, 2, 16, Values.normal(1), false, 0, 1, 17));
+        for (long D : new long[] {8, 16, 32, 64, 80, 96, 128, 256}) {
+            cases.add(decode("", dtype, 2, 9, 2, 2, D, Values.normal(1), false, 9, 4));
+        }
+        for (int S : new int[] {1, 31, 64, 65, 300, 1100}) {
+            cases.add(decode("", dtype, 1, S, 3, 3, 32, Values.normal(1), false, S));
+            cases.add(decode("", dtype, 2, S, 6, 2, 16, Values.normal(1), false, S, S / 2));
+        }
+        cases.add(decode(" empty", dtype, 0, 5, 2, 2, 16, Values.normal(1), false));
+        Values hidden = Values.normal(1).with(Float.NaN, 7 * 2 * 16, 6 * 2 * 16, 13 * 2 * 16);
+        cases.add(decode(" NaN in unseen keys", dtype, 2, 13, 2, 2, 16, hidden, false, 7, 5));
+        cases.add(decode(" GPT-2", dtype, 1, 1024, 12, 12, 64, Values.normal(1), true, 1000));
+        cases.add(decode(" GPT-2", dtype, 8, 1024, 12, 12, 64, Values.normal(1), true, 1000, 900, 800, 700, 600, 500, 400,
+                300));
+    }
+
+    private static void append(List<OpCase> cases, DType dtype) {
+        cases.add(append(dtype, 3, 2, 6, 33, 40, -1, -1, 5, 0, 2, 3));
+        cases.add(append(dtype, 2, 3, 5, 7, 21, 0, 1, 2, 4, -1, 3));
+        cases.add(append(dtype, 0, 3, 5, 7, 7));
+        cases.add(append(dtype, 1, 1, 1, 1, 1, 0));
+        cases.add(append(dtype, 1, 1, 9, 64, 192, 8));
+    }
+
     private static OpCase decode(
-            String special, long B, long S, long H, long G, long D, Values cache, boolean benchmark, int... lengths) {
+            String special, DType dtype, long B, long S, long H, long G, long D, Values cache, boolean benchmark,
+            int... lengths) {
         // queries are slices of a packed (B,1,3C) tensor where heads are not shared
         boolean packed = H == G;
         AttentionShape shape =
@@ -45,14 +57,15 @@ public final class DecodeCases {
         for (int length : lengths) {
             seen += length;
         }
-        return OpCase.of("attention_decode", "B=" + B + " S=" + S + " H=" + H + " G=" + G + " D=" + D + special)
+        return OpCase.of("attention_decode", "B=" + B + " S=" + S + " H=" + H + " G=" + G + " D=" + D + special
+                        + suffix(dtype))
                 .output("out", new Tolerance(3e-6, 1e-5), B, 1, H, D)
                 .input("q", Values.normal(1), packed ? new long[] {B, 1, 3 * C} : new long[] {B, 1, H, D})
-                .input("k", cache, B, S, G, D)
-                .input("v", cache, B, S, G, D)
+                .input("k", dtype, cache, B, S, G, D)
+                .input("v", dtype, cache, B, S, G, D)
                 .indices("keyLengths", lengths::clone, B)
                 .workspace(kernels -> kernels.attentionDecodeWorkspaceBytes(shape))
-                .cost(8 * seen * G * D, 4 * seen * H * D)
+                .cost(2 * dtype.bytes() * seen * G * D, 4 * seen * H * D)
                 .benchmark(benchmark)
                 .call((kernels, t) -> {
                     Tensor out = t.get("out");
@@ -65,16 +78,21 @@ public final class DecodeCases {
                 });
     }
 
-    private static OpCase append(long B, long T, long S, long W, long rowStride, int... positions) {
+    private static String suffix(DType dtype) {
+        return dtype == DType.F32 ? "" : ", cache in " + dtype;
+    }
+
+    private static OpCase append(DType dtype, long B, long T, long S, long W, long rowStride, int... positions) {
         boolean packed = rowStride == 3 * W;
         long rows = B * T;
         long extent = rows == 0 ? 0 : (rows - 1) * rowStride + W;
         OpCase.Builder builder = OpCase.of(
-                        "key_value_append", "B=" + B + " T=" + T + " S=" + S + " W=" + W + " stride " + rowStride)
-                .updated("keyCache", Values.normal(1), Tolerance.EXACT, B, S, W)
-                .updated("valueCache", Values.normal(1), Tolerance.EXACT, B, S, W)
+                        "key_value_append", "B=" + B + " T=" + T + " S=" + S + " W=" + W + " stride " + rowStride
+                                + suffix(dtype))
+                .updated("keyCache", dtype, Values.normal(1), Tolerance.EXACT, B, S, W)
+                .updated("valueCache", dtype, Values.normal(1), Tolerance.EXACT, B, S, W)
                 .indices("positions", positions::clone, B, T)
-                .cost(16 * rows * W, 0);
+                .cost((8 + 2 * dtype.bytes()) * rows * W, 0);
         if (packed) {
             builder.input("qkv", Values.normal(1), B, T, 3 * W);
         } else {

@@ -20,6 +20,7 @@ import org.licorne.model.TrainingPass;
 import org.licorne.nn.Parameter;
 import org.licorne.nn.Recomputation;
 import org.licorne.random.Philox;
+import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.train.AdamW;
 import org.licorne.train.BatchSource;
@@ -38,6 +39,8 @@ public abstract class GptContract {
      * 4e-7 with AVX-512, below 1e-7 on the reference.
      */
     private static final double ROUNDING = 2e-6;
+
+    private static final double BF16_CACHE = 0.01;
 
     private Backend backend;
 
@@ -351,6 +354,48 @@ public abstract class GptContract {
                     pass.decode(next);
                 }
             }
+        }
+    }
+
+    /**
+     * Keys and values are off by half a step of bfloat16, so attention's weights and sums are too. The prompt comes in two
+     * parts: the second reads the first from the cache.
+     */
+    @Test
+    void aCacheInBfloat16GivesNearlyWhatTheWholeTextGives() {
+        GptConfig config = new GptConfig(29, 180, 32, 2, 2);
+        int V = config.vocabularySize();
+        int[] text = tokens(176, V, 1);
+        try (Gpt gpt = lively(config, 3);
+                DecodingPass pass = gpt.decodingPass(2, 180, DType.BF16)) {
+            assertThat(pass.cacheType()).isEqualTo(DType.BF16);
+            pass.feed(new int[][] {Arrays.copyOf(text, 100), Arrays.copyOf(text, 3)});
+            pass.feed(new int[][] {Arrays.copyOfRange(text, 100, 170), new int[0]});
+            float[] whole = gpt.logits(text, 1, text.length);
+            float[] logits = new float[V];
+            for (int length = 170; length <= text.length; length++) {
+                pass.logits(0, logits);
+                double largest = 0;
+                double difference = 0;
+                for (int v = 0; v < V; v++) {
+                    float expected = whole[(length - 1) * V + v];
+                    largest = Math.max(largest, Math.abs(expected));
+                    difference = Math.max(difference, Math.abs((double) logits[v] - expected));
+                }
+                assertThat(difference > 0 && difference <= BF16_CACHE * largest)
+                        .as("%s of %s", difference, largest)
+                        .isTrue();
+                if (length < text.length) {
+                    pass.decode(new int[] {text[length], text[length]});
+                }
+            }
+        }
+        GptConfig large = new GptConfig(29, 1024, 32, 8, 2);
+        try (Gpt gpt = lively(large, 3);
+                DecodingPass half = gpt.decodingPass(8, 1024, DType.BF16);
+                DecodingPass full = gpt.decodingPass(8, 1024, DType.F32)) {
+            assertThat(half.bytes()).isLessThan(full.bytes() * 6 / 10);
+            assertThatThrownBy(() -> gpt.decodingPass(1, 4, DType.Q8)).hasMessageContaining("F32 or BF16");
         }
     }
 

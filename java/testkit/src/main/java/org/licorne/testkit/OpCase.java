@@ -245,6 +245,11 @@ public final class OpCase {
             return add(new Operand(operand, Operand.Role.INPUT, DType.F32, shape, values, null, null, null));
         }
 
+        /** An input of F32 or BF16, whatever activations are. */
+        Builder input(String operand, DType dtype, Values values, long... shape) {
+            return add(new Operand(operand, Operand.Role.INPUT, dtype, shape, values, null, null, null));
+        }
+
         public Builder indices(String operand, Supplier<int[]> indices, long... shape) {
             return add(new Operand(operand, Operand.Role.INPUT, DType.I32, shape, null, indices, null, null));
         }
@@ -280,6 +285,11 @@ public final class OpCase {
 
         public Builder updated(String operand, Values values, Tolerance tolerance, long... shape) {
             return add(new Operand(operand, Operand.Role.UPDATED, DType.F32, shape, values, null, null, tolerance));
+        }
+
+        /** One of F32 or BF16, whatever activations are. */
+        Builder updated(String operand, DType dtype, Values values, Tolerance tolerance, long... shape) {
+            return add(new Operand(operand, Operand.Role.UPDATED, dtype, shape, values, null, null, tolerance));
         }
 
         public Builder workspace(ToLongFunction<Kernels> wanted) {
