@@ -21,6 +21,9 @@ namespace {
 // waking a sleeping worker takes 20 to 50 microseconds).
 constexpr auto kSpin = std::chrono::microseconds(50);
 
+// What a worker fetches ahead while it has nothing to do: a few microseconds' worth, a quarter of a second-level cache.
+constexpr int64_t kFetchBytes = 256 << 10;
+
 inline void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -47,7 +50,7 @@ class Pool {
 
   int threads() const { return threads_; }
 
-  void run(int64_t count, void (*task)(void*, int64_t, int), void* context) {
+  void run(int64_t count, void (*task)(void*, int64_t, int), void* context, const void* next) {
     if (count <= 0) return;
     std::lock_guard<std::mutex> one_op_at_a_time(run_mutex_);
     if (count == 1 || threads_ == 1) {
@@ -57,6 +60,7 @@ class Pool {
     task_.store(task, std::memory_order_relaxed);
     context_.store(context, std::memory_order_relaxed);
     count_.store(count, std::memory_order_relaxed);
+    next_.store(static_cast<const char*>(next), std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     const uint64_t generation = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
     // Publishes the job: a worker that sees the new generation sees the fields above.
@@ -88,6 +92,16 @@ class Pool {
     }
   }
 
+  bool idle() const { return (ticket_.load(std::memory_order_seq_cst) & 0xffffffffu) == 0; }
+
+  // Until there is work again. A prefetch of memory that is not there does nothing.
+  void fetch_next() const {
+    const char* next = next_.load(std::memory_order_relaxed);
+    if (next == nullptr) return;
+    for (int64_t at = 0; at < kFetchBytes && idle(); at += 256)
+      for (int64_t line = 0; line < 256; line += 64) __builtin_prefetch(next + at + line, 0, 2);
+  }
+
   void end_workers() {
     {
       std::lock_guard<std::mutex> lock(sleep_mutex_);
@@ -99,7 +113,6 @@ class Pool {
 
   void work(int worker) {
     for (;;) {
-      const auto idle = [this] { return (ticket_.load(std::memory_order_seq_cst) & 0xffffffffu) == 0; };
       const auto sleep_at = std::chrono::steady_clock::now() + kSpin;
       for (int spins = 0; idle() && !stop_.load(); spins++) {
         relax();
@@ -112,6 +125,7 @@ class Pool {
       }
       if (stop_.load()) return;
       take(worker);
+      if (worker == 1) fetch_next();
     }
   }
 
@@ -126,6 +140,7 @@ class Pool {
   alignas(64) std::atomic<int64_t> done_{0};
   alignas(64) std::atomic<void (*)(void*, int64_t, int)> task_{nullptr};
   std::atomic<void*> context_{nullptr};
+  std::atomic<const char*> next_{nullptr};
   std::atomic<int64_t> count_{0};
 };
 
@@ -163,7 +178,9 @@ int pool_threads() {
   return wanted();
 }
 
-void pool_run(int64_t count, void (*task)(void*, int64_t, int), void* context) { pool()->run(count, task, context); }
+void pool_run(int64_t count, void (*task)(void*, int64_t, int), void* context, const void* next) {
+  pool()->run(count, task, context, next);
+}
 
 }  // namespace licorne
 

@@ -15,17 +15,19 @@ namespace licorne {
 int pool_threads();
 
 // Calls task(context, index, worker) for index 0 to count-1 and returns when all are done. Tasks must not throw and must
-// not call pool_run.
-void pool_run(int64_t count, void (*task)(void* context, int64_t index, int worker), void* context);
+// not call pool_run. While the caller is between this op and the next, a worker fetches the memory at `next` into its cache,
+// unless that is null; it is only a guess and need not exist.
+void pool_run(int64_t count, void (*task)(void* context, int64_t index, int worker), void* context,
+              const void* next = nullptr);
 
 template <typename Body>
-void parallel_for(int64_t count, Body&& body) {
+void parallel_for(int64_t count, Body&& body, const void* next = nullptr) {
   struct Call {
     static void run(void* context, int64_t index, int worker) {
       (*static_cast<typename std::remove_reference<Body>::type*>(context))(index, worker);
     }
   };
-  pool_run(count, Call::run, const_cast<void*>(static_cast<const void*>(&body)));
+  pool_run(count, Call::run, const_cast<void*>(static_cast<const void*>(&body)), next);
 }
 
 // Cuts [0, size) into pieces of the given length: body(begin, end, worker).

@@ -7,7 +7,7 @@ namespace licorne {
 
 // Keys per task: few enough that a text of a hundred tokens keeps several threads busy, and that scores and values stay in
 // the first-level cache; many enough that the merging of chunks does not show.
-constexpr int64_t kDecodeChunk = 32;
+constexpr int64_t kDecodeChunk = 16;
 
 struct DecodeTask {
   // Results per head, `stride` chunks from one head's to the next's.

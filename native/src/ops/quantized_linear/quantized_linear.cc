@@ -66,14 +66,15 @@ void check_status(int32_t status) {
 void few_rows(float* out, const float* x, const void* weight, const float* bias, void* workspace, int64_t N, int64_t C,
               int64_t OC, int32_t type) {
   if (type == LICORNE_WEIGHT_BF16) {
-    weight_stream(OC, 2 * C, [&](int64_t begin, int64_t end) {
+    weight_stream(weight, OC, 2 * C, [&](int64_t begin, int64_t end) {
       LICORNE_ISA_CALL(quantized_linear_bf16)(out, x, static_cast<const uint16_t*>(weight), bias, N, C, OC, begin, end);
     });
     return;
   }
   const QuantizedRows rows = rows_in(static_cast<char*>(workspace), N, blocks_of(C));
   for (int64_t n = 0; n < N; n++) LICORNE_ISA_CALL(quantize_row)(rows, x, C, n);
-  weight_stream(round_up(OC, kTileRows) / kTileRows, rows.blocks * tile_bytes(type), [&](int64_t begin, int64_t end) {
+  const int64_t tile_rows = round_up(OC, kTileRows) / kTileRows;
+  weight_stream(weight, tile_rows, rows.blocks * tile_bytes(type), [&](int64_t begin, int64_t end) {
     LICORNE_ISA_CALL(quantized_linear_tiles)(out, rows, static_cast<const uint8_t*>(weight), bias, N, OC, type, begin, end);
   });
 }
