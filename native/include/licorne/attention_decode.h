@@ -24,8 +24,8 @@ LICORNE_EXPORT int32_t licorne_cuda_attention_decode(void* out, const void* q, c
                                                      const int32_t* key_lengths, void* workspace, int64_t B, int64_t S,
                                                      int64_t H, int64_t G, int64_t D, int64_t query_batch_stride,
                                                      int64_t key_token_stride, int64_t key_batch_stride,
-                                                     int64_t out_batch_stride, float scale, int32_t type, int32_t* fault,
-                                                     void* stream);
+                                                     int64_t out_batch_stride, float scale, int32_t type, int32_t cache_type,
+                                                     int32_t* fault, void* stream);
 LICORNE_EXPORT int64_t licorne_cuda_attention_decode_workspace_bytes(int64_t B, int64_t S, int64_t H, int64_t G,
                                                                      int64_t D);
 

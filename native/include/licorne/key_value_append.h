@@ -14,9 +14,11 @@ LICORNE_EXPORT int32_t licorne_cpu_key_value_append(void* key_cache, void* value
                                                     const int32_t* positions, int64_t B, int64_t T, int64_t S, int64_t W,
                                                     int64_t row_stride, int32_t cache_type);
 
+/* cache_type: type, or LICORNE_BF16, which rounds. */
 LICORNE_EXPORT int32_t licorne_cuda_key_value_append(void* key_cache, void* value_cache, const void* k, const void* v,
                                                      const int32_t* positions, int64_t B, int64_t T, int64_t S, int64_t W,
-                                                     int64_t row_stride, int32_t type, int32_t* fault, void* stream);
+                                                     int64_t row_stride, int32_t type, int32_t cache_type, int32_t* fault,
+                                                     void* stream);
 
 #ifdef __cplusplus
 }

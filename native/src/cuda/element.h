@@ -112,6 +112,12 @@ __device__ __forceinline__ void stream_store(T* p, const Pack<T, n>& pack) {
   __stcs(reinterpret_cast<PackBits<T, n>*>(p), bits_of(pack));
 }
 
+// A cache holds what the activations are, or bfloat16.
+inline void check_cache_type(const char* op, int32_t type, int32_t cache_type) {
+  if (cache_type != type && cache_type != LICORNE_BF16)
+    throw Error(LICORNE_INVALID_ARGUMENT, "%s: the cache is of type %d, but activations of type %d", op, cache_type, type);
+}
+
 // Calls body with a value of the type's element; op names the caller in the error.
 template <typename Body>
 void with_type(const char* op, int32_t type, Body&& body) {

@@ -17,11 +17,12 @@ std::string last_fault(const int32_t* fault) {
   return licorne_cuda_check_fault(fault) == LICORNE_OK ? "" : licorne_error_message();
 }
 
-void decode(int64_t S, int64_t H, int64_t G, int64_t D, int32_t type, const Ints& lengths, bool misaligned = false) {
+void decode(int64_t S, int64_t H, int64_t G, int64_t D, int32_t type, int32_t cache, const Ints& lengths,
+            bool misaligned = false) {
   Random random(static_cast<uint64_t>(S + 1000 * H + D));
   const int64_t B = static_cast<int64_t>(lengths.size()), token = G * D + 8, batch = S * token, query_batch = 3 * H * D;
   const Floats q = as_type(random.floats(B * query_batch), type);
-  Floats k = as_type(random.floats(B * batch), type), v = as_type(random.floats(B * batch), type);
+  Floats k = as_type(random.floats(B * batch), cache), v = as_type(random.floats(B * batch), cache);
   for (int64_t b = 0; b < B; b++)
     for (int64_t i = lengths[b] * token; i < batch; i++) k[b * batch + i] = v[b * batch + i] = NAN;
   const float scale = 1.0f / std::sqrt(static_cast<float>(D));
@@ -40,60 +41,66 @@ void decode(int64_t S, int64_t H, int64_t G, int64_t D, int32_t type, const Ints
         for (int64_t d = 0; d < D; d++) expected[(b * H + h) * D + d] += s[j] / sum * v[at(j) + d];
     }
   Problem problem("attention_decode " + std::to_string(S) + " " + std::to_string(H) + " " + std::to_string(G) + " " +
-                      std::to_string(D) + (type == LICORNE_BF16 ? " bf16" : " f32"),
+                      std::to_string(D) + (type == LICORNE_BF16 ? " bf16" : " f32") + (cache == type ? "" : " on bf16"),
                   misaligned);
-  Tensor &out = problem.output(B * H * D, type), &q_in = problem.input(q, type), &k_in = problem.input(k, type);
-  Tensor &v_in = problem.input(v, type), &lengths_in = problem.input(lengths);
+  Tensor &out = problem.output(B * H * D, type), &q_in = problem.input(q, type), &k_in = problem.input(k, cache);
+  Tensor &v_in = problem.input(v, cache), &lengths_in = problem.input(lengths);
   void* workspace = problem.workspace(licorne_cuda_attention_decode_workspace_bytes(B, S, H, G, D));
   alignas(16) int32_t fault[LICORNE_CUDA_FAULT_WORDS] = {};
   problem.run([&] {
     return licorne_cuda_attention_decode(out.data(), q_in.data(), k_in.data(), v_in.data(), lengths_in.ints(), workspace, B,
-                                         S, H, G, D, query_batch, token, batch, H * D, scale, type, fault, nullptr);
+                                         S, H, G, D, query_batch, token, batch, H * D, scale, type, cache, fault,
+                                         nullptr);
   });
   problem.near("out", out, expected, 2e-6, 2e-6);
   EXPECT(last_fault(fault).empty());
 }
 
+// Of activations and of the cache.
+constexpr int32_t kTypes[][2] = {
+    {LICORNE_F32, LICORNE_F32}, {LICORNE_BF16, LICORNE_BF16}, {LICORNE_F32, LICORNE_BF16}};
+
 void decodes() {
-  for (int32_t type : {LICORNE_F32, LICORNE_BF16}) {
-    decode(150, 2, 2, 64, type, {150, 1, 0, 65});
-    decode(70, 6, 3, 80, type, {70, 33});
-    decode(70, 3, 1, 96, type, {64});
-    decode(70, 16, 1, 128, type, {69});
-    decode(40, 2, 1, 256, type, {40});
-    decode(40, 2, 1, 20, type, {40, 7});
-    decode(40, 2, 2, 64, type, {40, 7}, true);
-    decode(2100, 1, 1, 32, type, {2099});
+  for (const auto& [type, cache] : kTypes) {
+    decode(150, 2, 2, 64, type, cache, {150, 1, 0, 65});
+    decode(70, 6, 3, 80, type, cache, {70, 33});
+    decode(70, 3, 1, 96, type, cache, {64});
+    decode(70, 16, 1, 128, type, cache, {69});
+    decode(40, 2, 1, 256, type, cache, {40});
+    decode(40, 2, 1, 20, type, cache, {40, 7});
+    decode(40, 2, 2, 64, type, cache, {40, 7}, true);
+    decode(2100, 1, 1, 32, type, cache, {2099});
   }
   float x[16] = {}, workspace[16];
   int32_t lengths[2] = {1, 3};
   alignas(16) int32_t fault[LICORNE_CUDA_FAULT_WORDS] = {};
   EXPECT(licorne_cuda_attention_decode(x, x + 4, x + 8, x + 12, lengths, workspace, 2, 2, 1, 1, 1, 1, 1, 2, 1, 1.0f,
-                                       LICORNE_F32, fault, nullptr) == LICORNE_OK);
+                                       LICORNE_F32, LICORNE_F32, fault, nullptr) == LICORNE_OK);
   EXPECT(last_fault(fault) == "attention_decode: key_lengths[1] = 3 is outside 0 to 2");
 }
 
 void appends() {
   Random random(5);
-  for (int32_t type : {LICORNE_F32, LICORNE_BF16})
+  for (const auto& [type, cache_type] : kTypes)
     for (int64_t W : {64, 20, 7}) {
       const int64_t B = 2, T = 3, S = 5, stride = 3 * W;
       const Ints positions = {4, 0, -1, 2, 1, 3};
-      const Floats keys = as_type(random.floats(B * T * stride), type), cache = as_type(random.floats(B * S * W), type);
+      const Floats keys = as_type(random.floats(B * T * stride), type);
+      const Floats cache = as_type(random.floats(B * S * W), cache_type), rounded = as_type(keys, cache_type);
       Doubles expected(cache.begin(), cache.end()), expected_values = expected;
       for (int64_t row = 0; row < B * T; row++)
         for (int64_t w = 0; w < W && positions[row] >= 0; w++) {
-          expected[(row / T * S + positions[row]) * W + w] = keys[row * stride + w];
-          expected_values[(row / T * S + positions[row]) * W + w] = keys[row * stride + W + w];
+          expected[(row / T * S + positions[row]) * W + w] = rounded[row * stride + w];
+          expected_values[(row / T * S + positions[row]) * W + w] = rounded[row * stride + W + w];
         }
       Problem problem("key_value_append " + std::to_string(W));
-      Tensor &key_cache = problem.updated(cache, type), &value_cache = problem.updated(cache, type);
+      Tensor &key_cache = problem.updated(cache, cache_type), &value_cache = problem.updated(cache, cache_type);
       Tensor &packed = problem.input(keys, type), &places = problem.input(positions);
       alignas(16) int32_t fault[LICORNE_CUDA_FAULT_WORDS] = {};
       problem.run([&] {
         const char* values = packed.data<char>() + W * (type == LICORNE_BF16 ? 2 : 4);
         return licorne_cuda_key_value_append(key_cache.data(), value_cache.data(), packed.data(), values, places.ints(), B,
-                                             T, S, W, stride, type, fault, nullptr);
+                                             T, S, W, stride, type, cache_type, fault, nullptr);
       });
       EXPECT(key_cache.values() == expected && value_cache.values() == expected_values);
       EXPECT(last_fault(fault).empty());
@@ -101,8 +108,8 @@ void appends() {
   float cache[4] = {}, row[2] = {1, 2};
   int32_t position = 2;
   alignas(16) int32_t fault[LICORNE_CUDA_FAULT_WORDS] = {};
-  EXPECT(licorne_cuda_key_value_append(cache, cache + 2, row, row, &position, 1, 1, 2, 1, 1, LICORNE_F32, fault, nullptr) ==
-         LICORNE_OK);
+  EXPECT(licorne_cuda_key_value_append(cache, cache + 2, row, row, &position, 1, 1, 2, 1, 1, LICORNE_F32, LICORNE_F32, fault,
+                                       nullptr) == LICORNE_OK);
   EXPECT(last_fault(fault) == "key_value_append: positions[0] = 2 is outside 0 to 1");
   EXPECT(std::all_of(cache, cache + 4, [](float x) { return x == 0; }));
 }

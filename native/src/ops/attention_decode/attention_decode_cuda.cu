@@ -34,6 +34,7 @@ struct DecodeArguments {
   int32_t S, H, G, D, chunk, chunks, passes, lanes;  // lanes that share a row
   int64_t query_batch_stride, key_token_stride, key_batch_stride;
   float scale;
+  bool half_queries;  // bfloat16, else float
   int32_t* fault;
 };
 
@@ -43,6 +44,11 @@ __device__ __forceinline__ int length_of(const int32_t* key_lengths, int64_t b, 
   return length < 0 || length > S ? 0 : length;
 }
 
+__device__ __forceinline__ float query_at(const DecodeArguments& p, int64_t i) {
+  return p.half_queries ? to_float(static_cast<const BFloat16*>(p.q)[i]) : static_cast<const float*>(p.q)[i];
+}
+
+// T: what the cache holds.
 template <typename T, int kVectorOf, int kHeads>
 __global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const DecodeArguments p) {
   const int64_t place = blockIdx.x / p.chunks;
@@ -59,13 +65,13 @@ __global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const Dec
   float* queries = dynamic_shared_memory<float>();   // [kHeads][D], times scale and log2 e
   float* scores = queries + kHeads * p.D;            // [kHeads][chunk]
   float* sums = scores + kHeads * p.chunk;           // [kWarps][kHeads][D]
-  const T* q = static_cast<const T*>(p.q) + b * p.query_batch_stride + static_cast<int64_t>(first_head) * p.D;
+  const int64_t first_query = b * p.query_batch_stride + static_cast<int64_t>(first_head) * p.D;
   const int64_t rows = b * p.key_batch_stride + begin * p.key_token_stride + static_cast<int64_t>(g) * p.D;
   const T* k = static_cast<const T*>(p.k) + rows;
   const T* v = static_cast<const T*>(p.v) + rows;
 
   for (int i = thread; i < kHeads * p.D; i += kThreads)
-    queries[i] = i < heads * p.D ? to_float(q[i]) * (p.scale * kLog2E) : 0.0f;
+    queries[i] = i < heads * p.D ? query_at(p, first_query + i) * (p.scale * kLog2E) : 0.0f;
   __syncthreads();  // the queries are there
 
   const int share = thread % p.lanes, row = thread / p.lanes, rows_at_once = kThreads / p.lanes;
@@ -222,11 +228,13 @@ int64_t licorne_cuda_attention_decode_workspace_bytes(int64_t B, int64_t S, int6
 int32_t licorne_cuda_attention_decode(void* out, const void* q, const void* k, const void* v, const int32_t* key_lengths,
                                       void* workspace, int64_t B, int64_t S, int64_t H, int64_t G, int64_t D,
                                       int64_t query_batch_stride, int64_t key_token_stride, int64_t key_batch_stride,
-                                      int64_t out_batch_stride, float scale, int32_t type, int32_t* fault, void* stream) {
+                                      int64_t out_batch_stride, float scale, int32_t type, int32_t cache_type, int32_t* fault,
+                                      void* stream) {
   using namespace licorne;
   return guarded([&] {
     const char* op = "attention_decode";
     element_bytes(op, type);
+    check_cache_type(op, type, cache_type);
     checked_elements(op, B, H, D);
     checked_elements(op, B, S, G, D);
     if (H < 1 || G < 1 || D < 1 || H % G != 0 || key_token_stride < G * D)
@@ -239,8 +247,8 @@ int32_t licorne_cuda_attention_decode(void* out, const void* q, const void* k, c
     if (B == 0) return;
     check_tensor(op, "out", out, 1, type);
     check_tensor(op, "q", q, 1, type);
-    check_tensor(op, "k", k, S, type);
-    check_tensor(op, "v", v, S, type);
+    check_tensor(op, "k", k, S, cache_type);
+    check_tensor(op, "v", v, S, cache_type);
     check_pointer(op, "key_lengths", key_lengths, 1);
     DecodeArguments p{};
     p.q = q, p.k = k, p.v = v, p.key_lengths = key_lengths, p.partials = static_cast<float*>(workspace);
@@ -250,8 +258,8 @@ int32_t licorne_cuda_attention_decode(void* out, const void* q, const void* k, c
     p.chunks = static_cast<int32_t>(ceil_div(S, chunk_of(S)));
     p.query_batch_stride = query_batch_stride;
     p.key_token_stride = key_token_stride, p.key_batch_stride = key_batch_stride;
-    p.scale = scale, p.fault = fault;
-    with_type(op, type, [&](auto element) {
+    p.scale = scale, p.half_queries = type == LICORNE_BF16, p.fault = fault;
+    with_type(op, cache_type, [&](auto element) {
       using T = decltype(element);
       constexpr int kWhole = kVector<T>;
       if (D % kWhole == 0 && key_token_stride % kWhole == 0 && key_batch_stride % kWhole == 0 && aligned16(k, v)) {
@@ -259,6 +267,9 @@ int32_t licorne_cuda_attention_decode(void* out, const void* q, const void* k, c
       } else {
         launch_heads<T, 1>(p, B, stream);
       }
+    });
+    with_type(op, type, [&](auto element) {
+      using T = decltype(element);
       launch(attention_decode_merge_kernel<T>, dim3(static_cast<unsigned>(B * H)), dim3(kThreads), 0, stream,
              static_cast<T*>(out), out_batch_stride, p);
     });
