@@ -12,11 +12,12 @@ __device__ __forceinline__ float exponential(float x) {
   return __expf(x);
 }
 
-// a / (1 + e) for e >= 0, infinity included.
+// a / (1 + e) for e >= 0, infinity included. The fast division ends at a divisor of 2^126: what is divided by more is 0, an
+// infinite a too, which bfloat16 makes of the largest floats.
 template <typename T>
 __device__ __forceinline__ float over_one_plus(float a, float e) {
   if constexpr (sizeof(T) == 4) return a / (1.0f + e);
-  return __fdividef(a, 1.0f + fminf(e, 1e37f));
+  return e > 1e37f ? 0.0f : __fdividef(a, 1.0f + e);
 }
 
 }  // namespace licorne

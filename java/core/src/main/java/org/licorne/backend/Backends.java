@@ -26,7 +26,7 @@ public final class Backends {
 
     /**
      * Opens what {@code -Dlicorne.backend} names, or the best available one; the caller closes it. A warning says which
-     * better ones are not available and why.
+     * better ones are not available and why, but for those whose device this machine does not have.
      *
      * @throws BackendUnavailableException if none is available, or one that {@code -Dlicorne.NAME.…} has settings for
      *     and that would have come first is not
@@ -39,19 +39,21 @@ public final class Backends {
     /** @param providers highest rank first */
     static Backend best(List<BackendProvider> providers) {
         StringBuilder reasons = new StringBuilder();
+        StringBuilder surprising = new StringBuilder(); // the reasons of those that one would expect here
         for (BackendProvider provider : providers) {
             Availability availability = provider.probe();
             if (availability.available()) {
-                if (reasons.length() > 0) {
-                    LOG.warn("using backend '{}', since better ones are not available:{}", provider.name(), reasons);
+                if (surprising.length() > 0) {
+                    LOG.warn("using backend '{}', since better ones are not available:{}", provider.name(), surprising);
                 }
                 return provider.open();
             }
             if (hasSettings(provider.name())) {
                 throw unavailable(provider, availability); // whoever sets something for a backend wants that backend
             }
-            reasons.append(System.lineSeparator())
-                    .append("  ").append(provider.name()).append(": ").append(availability.reason());
+            String reason = System.lineSeparator() + "  " + provider.name() + ": " + availability.reason();
+            reasons.append(reason);
+            surprising.append(availability.expected() ? reason : "");
         }
         throw new BackendUnavailableException("no backend is available" + reasons);
     }

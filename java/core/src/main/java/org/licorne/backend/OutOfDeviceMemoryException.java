@@ -27,6 +27,16 @@ public class OutOfDeviceMemoryException extends RuntimeException {
                         what, neededBytes >> 20, freeBytes >> 20, remedy));
     }
 
+    /** @param holders what holds memory already, for people; may be empty */
+    public static OutOfDeviceMemoryException beside(
+            String what, long requestedBytes, long freeBytes, long totalBytes, String holders) {
+        OutOfDeviceMemoryException bare = new OutOfDeviceMemoryException(what, requestedBytes, freeBytes, totalBytes);
+        return holders.isEmpty()
+                ? bare
+                : new OutOfDeviceMemoryException(
+                        requestedBytes, freeBytes, totalBytes, bare.getMessage() + "; held: " + holders);
+    }
+
     private OutOfDeviceMemoryException(long requestedBytes, long freeBytes, long totalBytes, String message) {
         super(message);
         this.requestedBytes = requestedBytes;

@@ -22,9 +22,10 @@ final class RmsNormReference {
                 x.load(start, row, 0, C);
                 if (residual != null) {
                     for (int c = 0; c < C; c++) {
-                        row[c] = (float) (row[c] + residual.get(start + c)); // what is stored is what is normalised
+                        row[c] += residual.get(start + c);
                     }
                     sum.store(start, row, 0, C);
+                    sum.load(start, row, 0, C); // what is stored is what is normalised
                 }
                 double squares = 0;
                 for (int c = 0; c < C; c++) {

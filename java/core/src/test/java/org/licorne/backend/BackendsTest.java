@@ -53,6 +53,38 @@ class BackendsTest {
     }
 
     @Test
+    void whatTheMachineDoesNotHaveIsPassedOverTooAndStillExplained() {
+        BackendProvider absent = new BackendProvider() {
+            @Override
+            public String name() {
+                return "quantum";
+            }
+
+            @Override
+            public int rank() {
+                return 200;
+            }
+
+            @Override
+            public Availability probe() {
+                return Availability.absent("there is no quantum computer");
+            }
+
+            @Override
+            public Backend open() {
+                throw new BackendUnavailableException("there is no quantum computer");
+            }
+        };
+        try (Backend backend = Backends.best(List.of(absent, REFERENCE))) {
+            assertThat(backend.name()).isEqualTo("reference");
+        }
+        assertThatThrownBy(() -> Backends.best(List.of(absent, ABACUS)))
+                .isInstanceOf(BackendUnavailableException.class)
+                .hasMessageContaining("quantum: there is no quantum computer")
+                .hasMessageContaining("abacus: its beads are missing");
+    }
+
+    @Test
     void whereNothingIsAvailableTheReasonsAreGiven() {
         assertThatThrownBy(() -> Backends.best(List.of(ABACUS)))
                 .isInstanceOf(BackendUnavailableException.class)
