@@ -117,6 +117,16 @@ class HelpTest {
     }
 
     @Test
+    void aBackendThatCannotBeHadSaysWhy() {
+        String line = run("backends").out().lines().filter(l -> l.startsWith("cuda ")).findFirst().orElseThrow();
+        if (line.split(" +")[1].equals("no")) {
+            Outcome outcome = run("demo", "--backend", "cuda", "--output", "target/never");
+            assertThat(outcome.status()).isEqualTo(1);
+            assertThat(outcome.error()).contains("backend 'cuda' is not available: ").doesNotContain("\tat ");
+        }
+    }
+
+    @Test
     void anImpossiblePrecisionSaysWhatLacksIt() {
         Outcome outcome =
                 run("demo", "--backend", "reference", "--precision", "bf16", "--output", "target/never");

@@ -1,0 +1,317 @@
+#!/usr/bin/env python3
+"""PyTorch at the work that bench/gpu/check measures Licorne at, on the same GPU: training GPT-2 with torch.compile,
+scaled_dot_product_attention and bfloat16, attention by flash and by cuDNN, cross-entropy, matrix products, and decoding.
+
+    python3 gpt2_torch.py --output peers.json [--only training,attention,...] [--seconds 500]
+
+Writes JSON of the same form as Licorne's parts: "kernels" with milliseconds and a rate, "work" with seconds and tokens per
+second. Operations are counted alike: 6 N + 6 L T C per token of a training step, 4 D per visible pair and head in attention
+forward and 10 D backward. The file is written anew after each figure, so that a time limit costs only what was not done.
+"""
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+RUNS = 15
+SIZES = {  # layers, heads, channels
+    "gpt2": (12, 12, 768),
+    "gpt2-medium": (24, 16, 1024),
+    "gpt2-xl": (48, 25, 1600),
+}
+VOCABULARY, PADDED, CONTEXT = 50257, 50304, 1024
+
+
+class Report:
+    def __init__(self, file):
+        self.file = file
+        self.root = {"torch": torch.__version__, "cuda": torch.version.cuda, "kernels": [], "work": [], "failures": []}
+
+    def write(self):
+        draft = self.file + ".part"
+        with open(draft, "w") as out:
+            json.dump(self.root, out, indent=2)
+        os.replace(draft, self.file)
+
+
+class Block(nn.Module):
+    def __init__(self, heads, channels):
+        super().__init__()
+        self.heads = heads
+        self.ln_1 = nn.LayerNorm(channels)
+        self.attention_in = nn.Linear(channels, 3 * channels)
+        self.attention_out = nn.Linear(channels, channels)
+        self.ln_2 = nn.LayerNorm(channels)
+        self.mlp_in = nn.Linear(channels, 4 * channels)
+        self.mlp_out = nn.Linear(4 * channels, channels)
+
+    def forward(self, x, cache=None):
+        B, T, C = x.shape
+        parts = self.attention_in(self.ln_1(x)).view(B, T, 3, self.heads, C // self.heads)
+        q, k, v = (parts[:, :, i].transpose(1, 2) for i in range(3))  # (B, H, T, D)
+        if cache is None:
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            keys, values, position, mask = cache
+            keys.index_copy_(2, position, k)
+            values.index_copy_(2, position, v)
+            y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        x = x + self.attention_out(y.transpose(1, 2).reshape(B, T, C))
+        return x + self.mlp_out(F.gelu(self.mlp_in(self.ln_2(x)), approximate="tanh"))
+
+
+class Gpt(nn.Module):
+    def __init__(self, layers, heads, channels):
+        super().__init__()
+        self.tokens = nn.Embedding(PADDED, channels)
+        self.positions = nn.Embedding(CONTEXT, channels)
+        self.blocks = nn.ModuleList(Block(heads, channels) for _ in range(layers))
+        self.ln_f = nn.LayerNorm(channels)
+        for p in self.parameters():
+            if p.dim() > 1:
+                nn.init.normal_(p, std=0.02)
+
+    def logits(self, hidden):
+        return F.linear(self.ln_f(hidden), self.tokens.weight)  # the head is tied
+
+    def forward(self, ids, targets):
+        x = self.tokens(ids) + self.positions.weight[: ids.shape[1]]
+        for block in self.blocks:
+            x = block(x)
+        logits = self.logits(x).view(-1, PADDED)
+        return F.cross_entropy(logits[:, :VOCABULARY].float(), targets.view(-1))
+
+    def step(self, ids, position, caches, mask):
+        x = self.tokens(ids) + self.positions(position)
+        for block, (keys, values) in zip(self.blocks, caches):
+            x = block(x, (keys, values, position, mask))
+        return self.logits(x[:, -1])[:, :VOCABULARY].argmax(-1, keepdim=True)
+
+
+def parameters(model):
+    return sum(p.numel() for p in model.parameters()) - (PADDED - VOCABULARY) * model.tokens.embedding_dim
+
+
+def events(op, flush=None, runs=RUNS):
+    """Sorted milliseconds of each run, by the GPU's clock."""
+    for _ in range(3):
+        op()
+    torch.cuda.synchronize()
+    times = []
+    for _ in range(runs):
+        if flush is not None:
+            flush.zero_()
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        op()
+        end.record()
+        end.synchronize()
+        times.append(begin.elapsed_time(end))
+    return sorted(times)
+
+
+def kernel(report, name, sizes, times, flops=0, data=0):
+    median = statistics.median(times)
+    entry = {"kernel": name, "sizes": sizes, "precision": "bf16", "milliseconds": median, "least": times[0], "most": times[-1]}
+    if flops:
+        entry["teraflops"] = flops / median * 1e-9
+    else:
+        entry["gigabytesPerSecond"] = data / median * 1e-6
+    report.root["kernels"].append(entry)
+    report.write()
+    print(f"{name:28} {sizes:34} {median:9.4f} ms "
+          + (f"{entry['teraflops']:8.1f} TFLOP/s" if flops else f"{entry['gigabytesPerSecond']:8.0f} GB/s"), flush=True)
+
+
+def work(report, name, model, precision, batch, context, seconds, tokens, flops=0, data=0):
+    median = statistics.median(seconds)
+    report.root["work"].append({
+        "work": name, "model": model, "precision": precision, "batch": batch, "context": context, "seconds": median,
+        "least": min(seconds), "most": max(seconds), "tokensPerSecond": tokens / median,
+        "teraflops": flops / median * 1e-12, "gigabytesPerSecond": data / median * 1e-9})
+    report.write()
+    print(f"{name:14} {model:12} {precision} B={batch} T={context}: {1e3 * median:.3f} ms, "
+          f"{tokens / median:.0f} tokens/s, {flops / median * 1e-12:.1f} TFLOP/s, {data / median * 1e-9:.0f} GB/s", flush=True)
+
+
+def training(report, size, B, precision, compiled):
+    layers, heads, channels = SIZES[size]
+    T = CONTEXT
+    torch.manual_seed(1)
+    model = Gpt(layers, heads, channels).cuda()
+    decayed = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() == 1]
+    optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
+                                  lr=3e-4, betas=(0.9, 0.95), fused=True)
+    run = torch.compile(model) if compiled else model
+    ids = torch.randint(VOCABULARY, (B, T + 1), device="cuda")
+
+    def step():
+        optimiser.zero_grad(set_to_none=True)
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            loss = run(ids[:, :-1], ids[:, 1:])
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+
+    for _ in range(4):
+        step()
+    torch.cuda.synchronize()
+    seconds = []
+    for _ in range(11):
+        start = time.perf_counter()
+        step()
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    flops = (6 * parameters(model) + 6 * layers * T * channels) * B * T
+    work(report, "training step" + (" compiled" if compiled else ""), size, precision, B, T, seconds, B * T, flops)
+
+
+def attention(report, B, T, H, D, causal, flush):
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    shape = (B, H, T, D)
+    q, k, v = (torch.randn(shape, device="cuda", dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
+    dout = torch.randn(shape, device="cuda", dtype=torch.bfloat16)
+    pairs = B * H * (T * (T + 1) / 2 if causal else T * T)
+    sizes = f"B={B} T={T} H={H} D={D}" + (" causal" if causal else "")
+    for name, backend in (("flash", SDPBackend.FLASH_ATTENTION), ("cudnn", SDPBackend.CUDNN_ATTENTION)):
+        try:
+            with sdpa_kernel(backend):
+                with torch.no_grad():
+                    forward = events(lambda: F.scaled_dot_product_attention(q, k, v, is_causal=causal), flush)
+                kernel(report, f"attention_forward {name}", sizes, forward, flops=4 * D * pairs)
+                out = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+                backward = events(lambda: torch.autograd.grad(out, (q, k, v), dout, retain_graph=True), flush)
+                kernel(report, f"attention_backward {name}", sizes, backward, flops=10 * D * pairs)
+        except RuntimeError as e:
+            report.root["failures"].append(f"{name} {sizes}: {e}")
+            report.write()
+
+
+def cross_entropy(report, flush, N=8192):
+    logits = torch.randn(N, PADDED, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+    targets = torch.randint(VOCABULARY, (N,), device="cuda")
+
+    def both(loss):
+        value = loss(logits, targets)
+        torch.autograd.grad(value, logits)
+
+    def plain(x, y):
+        return F.cross_entropy(x[:, :VOCABULARY].float(), y)
+
+    data = 4.0 * N * PADDED
+    kernel(report, "cross_entropy_backward", f"N={N} V={VOCABULARY}", events(lambda: both(plain), flush), data=data)
+    compiled = torch.compile(plain)
+    kernel(report, "cross_entropy_backward compiled", f"N={N} V={VOCABULARY}", events(lambda: both(compiled), flush), data=data)
+
+
+def products(report, flush):
+    for N, C, OC in ((8192, 8192, 8192), (32768, 768, 3072), (32768, 768, 50304)):
+        x = torch.randn(N, C, device="cuda", dtype=torch.bfloat16)
+        weight = torch.randn(OC, C, device="cuda", dtype=torch.bfloat16)
+        bias = torch.randn(OC, device="cuda", dtype=torch.bfloat16)
+        kernel(report, "linear_forward", f"N={N} C={C} OC={OC}", events(lambda: F.linear(x, weight, bias), flush),
+               flops=2.0 * N * C * OC)
+    x = torch.randn(1 << 28, device="cuda")
+    out = torch.empty_like(x)
+    kernel(report, "copy", "2^28 floats", events(lambda: out.copy_(x), flush), data=8.0 * x.numel())
+
+
+def decode(report, size, B, prompt=64, tokens=64):
+    """One token per sequence and step as one CUDA graph; the cache has the length it ends with."""
+    layers, heads, channels = SIZES[size]
+    torch.manual_seed(1)
+    model = Gpt(layers, heads, channels).cuda().to(torch.bfloat16).eval()
+    S = prompt + tokens
+    caches = [tuple(torch.randn(B, heads, S, channels // heads, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+              for _ in range(layers)]
+    ids = torch.randint(VOCABULARY, (B, 1), device="cuda")
+    position = torch.full((1,), prompt, device="cuda")
+    places = torch.arange(S, device="cuda")
+    with torch.no_grad():
+        def step():
+            mask = (places <= position).view(1, 1, 1, S)
+            ids.copy_(model.step(ids, position, caches, mask))
+
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                step()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
+        seconds = []
+        for t in range(48):
+            position.fill_(prompt + t)
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            graph.replay()
+            torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+    weights = 2.0 * (parameters(model) - (CONTEXT - 1) * channels)
+    cached = 2.0 * (prompt + S) / 2 * 2 * layers * channels * B
+    work(report, "decode", size, "bf16", B, prompt, seconds, B, 0, weights + cached)
+
+
+def main():
+    options = argparse.ArgumentParser(description="PyTorch at the work of the GPU kit")
+    options.add_argument("--output", required=True)
+    options.add_argument("--only", default="products,attention,cross_entropy,training,decode")
+    options.add_argument("--seconds", type=float, default=560, help="no new piece of work begins after that")
+    chosen = options.parse_args()
+    if not torch.cuda.is_available():
+        print("PyTorch sees no GPU here", file=sys.stderr)
+        return 3
+    start = time.time()
+    report = Report(chosen.output)
+    report.root["device"] = torch.cuda.get_device_name()
+    report.write()
+    flush = torch.empty(64 << 20, device="cuda")  # 256 MB
+    pieces = []
+    only = chosen.only.split(",")
+    if "products" in only:
+        pieces.append(("products", lambda: products(report, flush)))
+    if "training" in only:
+        for size, B, precision, compiled in (("gpt2", 16, "bf16", True), ("gpt2", 64, "bf16", True), ("gpt2", 16, "bf16", False),
+                                             ("gpt2-xl", 8, "bf16", True), ("gpt2", 16, "fp32", True)):
+            pieces.append((f"training {size} B={B} {precision}", lambda size=size, B=B, precision=precision, compiled=compiled:
+                           training(report, size, B, precision, compiled)))
+    if "attention" in only:
+        for B, T, H, D, causal in ((4, 1024, 12, 64, True), (4, 4096, 16, 64, False), (4, 4096, 16, 64, True),
+                                   (4, 4096, 16, 128, False), (4, 4096, 16, 128, True), (2, 8192, 16, 128, False),
+                                   (2, 8192, 16, 128, True)):
+            pieces.append((f"attention T={T} D={D}", lambda B=B, T=T, H=H, D=D, causal=causal:
+                           attention(report, B, T, H, D, causal, flush)))
+    if "cross_entropy" in only:
+        pieces.append(("cross_entropy", lambda: cross_entropy(report, flush)))
+    if "decode" in only:
+        for size, B in (("gpt2", 1), ("gpt2", 64), ("gpt2-xl", 1), ("gpt2-xl", 64)):
+            pieces.append((f"decode {size} B={B}", lambda size=size, B=B: decode(report, size, B)))
+    failed = 0
+    for name, piece in pieces:
+        if time.time() - start > chosen.seconds:
+            report.root["failures"].append(f"{name}: no time left")
+            failed = 1
+            continue
+        try:
+            piece()
+        except Exception as e:  # whatever it is, the next piece is to run, and the report says it
+            failed = 1
+            report.root["failures"].append(f"{name}: {type(e).__name__}: {e}")
+            print(f"failed: {name}: {e}", file=sys.stderr)
+        torch.cuda.empty_cache()
+    report.write()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,260 @@
+package org.licorne.cuda;
+
+import java.nio.ByteBuffer;
+import java.util.Comparator;
+import java.util.LinkedHashSet;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.licorne.backend.Backend;
+import org.licorne.backend.DeviceException;
+import org.licorne.backend.Kernels;
+import org.licorne.backend.OutOfDeviceMemoryException;
+import org.licorne.backend.Precision;
+import org.licorne.tensor.Buffer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One GPU, with one stream in which everything happens in the order it was issued. Ops return before they are done;
+ * {@link #synchronize} and reading a buffer wait, and throw what went wrong by then. After an error that the device
+ * does not recover from, every further use throws that first error; the process and other backends live on. Closed by
+ * whoever opened it, after its buffers; allocation and copies are thread-safe.
+ */
+final class CudaBackend implements Backend {
+    private static final Logger LOG = LoggerFactory.getLogger(CudaBackend.class);
+
+    /** System property: true lets attention use its kernels for Hopper GPUs. For the process, as set when one opens. */
+    static final String HOPPER = "licorne.cuda.hopper";
+
+    private static final int NAMED_HOLDERS = 5;
+
+    private final CudaRuntime runtime;
+    private final MatrixProducts products;
+    private final DeviceHealth health = new DeviceHealth();
+    private final Transfers transfers;
+    private final FaultWords faults;
+    private final CudaKernels kernels;
+    private final CudaKernels bfloat16Kernels;
+    private final Set<CudaBuffer> buffers = new LinkedHashSet<>();
+    private long workspace;
+    private long workspaceBytes;
+    private boolean closed;
+
+    /** Takes both over: {@link #close} closes them, and so does the constructor where it fails. */
+    CudaBackend(CudaRuntime runtime, MatrixProducts products) {
+        this.runtime = runtime;
+        this.products = products;
+        Transfers made = null;
+        try {
+            made = new Transfers(runtime);
+            faults = new FaultWords(runtime);
+            kernels = new CudaKernels(this, runtime, products, Precision.F32);
+            bfloat16Kernels = new CudaKernels(this, runtime, products, Precision.BF16);
+            CudaLibrary.licorne_cuda_attention_use_hopper(Boolean.getBoolean(HOPPER) ? 1 : 0);
+        } catch (RuntimeException e) {
+            if (made != null) {
+                made.close();
+            }
+            products.close();
+            runtime.close();
+            throw e;
+        }
+        transfers = made;
+    }
+
+    @Override
+    public String name() {
+        return "cuda";
+    }
+
+    @Override
+    public String device() {
+        int capability = runtime.computeCapability();
+        return runtime.deviceName() + " (compute capability " + capability / 10 + "." + capability % 10 + ")";
+    }
+
+    @Override
+    public String instructionSet() {
+        return "sm_" + runtime.computeCapability();
+    }
+
+    @Override
+    public int threads() {
+        return 1;
+    }
+
+    @Override
+    public Kernels kernels() {
+        return kernels;
+    }
+
+    @Override
+    public boolean supports(Precision precision) {
+        return true;
+    }
+
+    /** With {@link Precision#BF16} activations and the weights that ops read are BF16 in memory. */
+    @Override
+    public Kernels kernels(Precision precision) {
+        return precision == Precision.F32 ? kernels : bfloat16Kernels;
+    }
+
+    /**
+     * Memory for an op whose contract gives it none: grows at the first call that wants more, and is that of the next
+     * op too, since ops follow one another in the stream. Called by one op at a time.
+     */
+    synchronized long workspace(long bytes) {
+        if (bytes > workspaceBytes) {
+            long grown = runtime.allocate(bytes);
+            if (grown == 0) {
+                throw OutOfDeviceMemoryException.beside(
+                        "an op's workspace", bytes, runtime.freeBytes(), runtime.totalBytes(), holders());
+            }
+            if (workspace != 0) {
+                runtime.free(workspace);
+            }
+            workspace = grown;
+            workspaceBytes = bytes;
+        }
+        return workspace;
+    }
+
+    CudaRuntime runtime() {
+        return runtime;
+    }
+
+    DeviceHealth health() {
+        return health;
+    }
+
+    FaultWords faults() {
+        return faults;
+    }
+
+    /** @throws IllegalArgumentException for the first bad index that an op met since this was last asked */
+    @Override
+    public void synchronize() {
+        usable();
+        try {
+            runtime.synchronize();
+        } catch (DeviceFailure e) {
+            throw health.examine("synchronize", e);
+        }
+        faults.check();
+    }
+
+    void usable() {
+        if (closed) {
+            throw new IllegalStateException("the CUDA backend is closed");
+        }
+        health.check();
+    }
+
+    @Override
+    public long availableBytes() {
+        usable();
+        try {
+            return runtime.freeBytes();
+        } catch (DeviceFailure e) {
+            throw health.examine("availableBytes", e);
+        }
+    }
+
+    @Override
+    public Buffer allocate(String name, long bytes) {
+        if (bytes < 0) {
+            throw new IllegalArgumentException("buffer '" + name + "': " + bytes + " bytes");
+        }
+        usable();
+        long size = Math.max(bytes, 1);
+        try {
+            long address = runtime.allocate(size);
+            if (address == 0) {
+                throw OutOfDeviceMemoryException.beside(
+                        "buffer '" + name + "'", bytes, runtime.freeBytes(), runtime.totalBytes(), holders());
+            }
+            runtime.zero(address, size);
+            CudaBuffer buffer = new CudaBuffer(this, name, address, size);
+            synchronized (buffers) {
+                buffers.add(buffer);
+            }
+            return buffer;
+        } catch (DeviceFailure e) {
+            throw health.examine("allocation of buffer '" + name + "'", e);
+        }
+    }
+
+    /** The largest buffers of this backend, for people; empty if there are none. */
+    private String holders() {
+        synchronized (buffers) {
+            return buffers.stream()
+                    .sorted(Comparator.comparingLong(CudaBuffer::bytes).reversed())
+                    .limit(NAMED_HOLDERS)
+                    .map(buffer -> String.format("%s %,d MiB", buffer.name(), buffer.bytes() >> 20))
+                    .collect(Collectors.joining(", "));
+        }
+    }
+
+    /** Called once per buffer, by its close. */
+    void free(CudaBuffer buffer) {
+        synchronized (buffers) {
+            buffers.remove(buffer);
+        }
+        if (health.isFailed()) {
+            return; // what the device held is lost
+        }
+        try {
+            runtime.free(buffer.address());
+        } catch (DeviceFailure e) {
+            throw health.examine("freeing buffer '" + buffer.name() + "'", e);
+        }
+    }
+
+    void write(long address, ByteBuffer source) {
+        usable();
+        try {
+            transfers.toDevice(address, source);
+        } catch (DeviceFailure e) {
+            throw health.examine("copy to the device", e);
+        }
+    }
+
+    void read(ByteBuffer destination, long address) {
+        usable();
+        try {
+            transfers.toHost(destination, address);
+        } catch (DeviceFailure e) {
+            throw health.examine("copy from the device", e);
+        }
+        faults.check();
+    }
+
+    /** Makes the device fail as a broken kernel would, for tests of what happens then. */
+    void injectFault() {
+        runtime.injectFault();
+    }
+
+    /** Buffers that are still open keep their memory: their scopes own it. */
+    @Override
+    public void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        try {
+            if (!health.isFailed()) {
+                runtime.synchronize();
+                faults.close();
+                transfers.close();
+                if (workspace != 0) {
+                    runtime.free(workspace);
+                }
+            }
+        } catch (DeviceException e) {
+            LOG.warn("the GPU failed before the backend was closed, and keeps its memory until the process ends", e);
+        } finally {
+            products.close();
+            runtime.close();
+        }
+    }
+}

@@ -1,0 +1,24 @@
+package org.licorne.cuda;
+
+import org.licorne.backend.DeviceException;
+
+/** A call that CUDA refused, with the error's number. */
+final class DeviceFailure extends DeviceException {
+    private final int code;
+
+    DeviceFailure(int code, String message) {
+        super(message);
+        this.code = code;
+    }
+
+    /**
+     * Whether the device's state is lost until the process ends: a kernel that faulted, as opposed to a call with wrong
+     * arguments or a full memory.
+     */
+    boolean isFatal() {
+        return switch (code) {
+            case 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 720, 721, 723, 999 -> true;
+            default -> false;
+        };
+    }
+}

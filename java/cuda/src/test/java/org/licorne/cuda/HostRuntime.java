@@ -1,0 +1,240 @@
+package org.licorne.cuda;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.HashMap;
+import java.util.Map;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * A device of so many bytes that is this process's own memory, for kernels that an emulator runs there: every call is
+ * done when it returns. Counts what is allocated, so that tests see what was not given back.
+ */
+final class HostRuntime implements CudaRuntime {
+    private static final int ALIGNMENT = 256;
+
+    private final long totalBytes;
+    private final Map<Long, Pointer> blocks = new HashMap<>();
+    private final Map<Long, Long> sizes = new HashMap<>();
+    private long usedBytes;
+    private int openEvents;
+    private DeviceFailure fault;
+    private boolean closed;
+
+    HostRuntime(long totalBytes) {
+        this.totalBytes = totalBytes;
+    }
+
+    int openBlocks() {
+        return blocks.size();
+    }
+
+    int openEvents() {
+        return openEvents;
+    }
+
+    boolean isClosed() {
+        return closed;
+    }
+
+    /** From now on every call fails with this. */
+    void failWith(DeviceFailure failure) {
+        fault = failure;
+    }
+
+    private void check() {
+        if (closed) {
+            throw new AssertionError("the runtime was used after its end");
+        }
+        if (fault != null) {
+            throw fault;
+        }
+    }
+
+    @Override
+    public String deviceName() {
+        return "Emulated GPU";
+    }
+
+    @Override
+    public int computeCapability() {
+        return 90;
+    }
+
+    @Override
+    public long totalBytes() {
+        return totalBytes;
+    }
+
+    @Override
+    public synchronized long freeBytes() {
+        check();
+        return totalBytes - usedBytes;
+    }
+
+    @Override
+    public void makeCurrent() {
+        // there is one
+    }
+
+    @Override
+    public synchronized long allocate(long bytes) {
+        check();
+        if (bytes > totalBytes - usedBytes) {
+            return 0;
+        }
+        long address = block(bytes);
+        usedBytes += bytes;
+        sizes.put(address, bytes);
+        return address;
+    }
+
+    private long block(long bytes) {
+        Pointer block = Pointer.malloc(bytes + ALIGNMENT);
+        if (block == null || block.isNull()) {
+            return 0;
+        }
+        long address = block.address() + ALIGNMENT - 1 & -ALIGNMENT;
+        blocks.put(address, block);
+        Pointer.memset(at(address, bytes), 0xff, bytes); // NaN, until somebody writes it
+        return address;
+    }
+
+    @Override
+    public synchronized void free(long address) {
+        usedBytes -= sizes.remove(address);
+        release(address);
+    }
+
+    private void release(long address) {
+        Pointer block = blocks.remove(address);
+        if (block == null) {
+            throw new AssertionError("memory was given back that is not allocated");
+        }
+        Pointer.free(block);
+    }
+
+    @Override
+    public synchronized long allocateHost(long bytes) {
+        check();
+        return block(bytes);
+    }
+
+    @Override
+    public synchronized void freeHost(long address) {
+        release(address);
+    }
+
+    /** A pointer to memory that someone else owns. */
+    private static final class Region extends BytePointer {
+        Region(long address, long bytes) {
+            super((Pointer) null);
+            this.address = address;
+            this.limit = bytes;
+            this.capacity = bytes;
+        }
+    }
+
+    static BytePointer at(long address, long bytes) {
+        return new Region(address, bytes);
+    }
+
+    @Override
+    public ByteBuffer hostView(long address, int bytes) {
+        return at(address, bytes).asByteBuffer().order(ByteOrder.nativeOrder());
+    }
+
+    @Override
+    public long stream() {
+        return 0;
+    }
+
+    @Override
+    public void copyToDevice(long device, long host, long bytes) {
+        copyOnDevice(device, host, bytes);
+    }
+
+    @Override
+    public void copyToHost(long host, long device, long bytes) {
+        copyOnDevice(host, device, bytes);
+    }
+
+    @Override
+    public void copyOnDevice(long to, long from, long bytes) {
+        check();
+        if (bytes > 0) {
+            Pointer.memcpy(at(to, bytes), at(from, bytes), bytes);
+        }
+    }
+
+    @Override
+    public void zero(long device, long bytes) {
+        check();
+        if (bytes > 0) {
+            Pointer.memset(at(device, bytes), 0, bytes);
+        }
+    }
+
+    @Override
+    public void synchronize() {
+        check();
+    }
+
+    @Override
+    public Event event() {
+        check();
+        openEvents++;
+        return new Event() {
+            @Override
+            public void record() {
+                check();
+            }
+
+            @Override
+            public void await() {
+                check();
+            }
+
+            @Override
+            public double millisecondsSince(Event earlier) {
+                return 1;
+            }
+
+            @Override
+            public void close() {
+                openEvents--;
+            }
+        };
+    }
+
+    @Override
+    public void beginCapture() {
+        throw new UnsupportedOperationException("host memory has no graphs");
+    }
+
+    @Override
+    public boolean isCapturing() {
+        return false;
+    }
+
+    @Override
+    public Graph endCapture() {
+        throw new UnsupportedOperationException("host memory has no graphs");
+    }
+
+    @Override
+    public void abandonCapture() {
+        throw new UnsupportedOperationException("host memory has no graphs");
+    }
+
+    @Override
+    public void injectFault() {
+        failWith(new DeviceFailure(700, "an illegal memory access was encountered (cudaErrorIllegalAddress)"));
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+    }
+}
