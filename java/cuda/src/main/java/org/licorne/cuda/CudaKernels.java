@@ -437,6 +437,10 @@ final class CudaKernels implements Kernels {
         return CudaLibrary.licorne_cuda_attention_backward_workspace_bytes(s.B(), s.T(), s.S(), s.H(), s.G(), s.D());
     }
 
+    private static int cacheType(Tensor cache) {
+        return cache.dtype() == DType.F32 ? F32 : BF16;
+    }
+
     @Override
     public synchronized void attentionDecode(
             Tensor out, Tensor q, Tensor k, Tensor v, Tensor keyLengths, Tensor workspace, AttentionShape s,
@@ -448,7 +452,7 @@ final class CudaKernels implements Kernels {
             issued("attention_decode", CudaLibrary.licorne_cuda_attention_decode(
                     use(out), use(q), use(k), use(v), use(keyLengths), use(workspace), s.B(), s.S(), s.H(), s.G(),
                     s.D(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(), s.outBatchStride(), scale,
-                    type, fault, stream));
+                    type, cacheType(k), fault, stream));
         } finally {
             release();
         }
@@ -468,7 +472,7 @@ final class CudaKernels implements Kernels {
         try {
             issued("key_value_append", CudaLibrary.licorne_cuda_key_value_append(
                     use(keyCache), use(valueCache), use(k), use(v), use(positions), B, T, S, W, rowStride, type,
-                    fault, stream));
+                    cacheType(keyCache), fault, stream));
         } finally {
             release();
         }

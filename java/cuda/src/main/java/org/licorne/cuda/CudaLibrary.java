@@ -152,14 +152,15 @@ final class CudaLibrary {
             @Cast("void*") long out, @Cast("const void*") long q, @Cast("const void*") long k,
             @Cast("const void*") long v, @Cast("const int32_t*") long keyLengths, @Cast("void*") long workspace, long B,
             long S, long H, long G, long D, long queryBatchStride, long keyTokenStride, long keyBatchStride,
-            long outBatchStride, float scale, int type, @Cast("int32_t*") long fault, @Cast("void*") long stream);
+            long outBatchStride, float scale, int type, int cacheType, @Cast("int32_t*") long fault,
+            @Cast("void*") long stream);
 
     static native long licorne_cuda_attention_decode_workspace_bytes(long B, long S, long H, long G, long D);
 
     static native int licorne_cuda_key_value_append(
             @Cast("void*") long keyCache, @Cast("void*") long valueCache, @Cast("const void*") long k,
             @Cast("const void*") long v, @Cast("const int32_t*") long positions, long B, long T, long S, long W,
-            long rowStride, int type, @Cast("int32_t*") long fault, @Cast("void*") long stream);
+            long rowStride, int type, int cacheType, @Cast("int32_t*") long fault, @Cast("void*") long stream);
 
     static native int licorne_cuda_sample(
             @Cast("int32_t*") long tokens, @Cast("const void*") long logits, @Cast("const int32_t*") long streams,

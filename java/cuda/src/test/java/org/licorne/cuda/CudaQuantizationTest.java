@@ -8,4 +8,9 @@ class CudaQuantizationTest extends QuantizationContract {
     protected Backend open() {
         return TestDevice.open();
     }
+
+    @Override
+    protected boolean trainsQuickly() {
+        return TestDevice.isReal();
+    }
 }
