@@ -266,6 +266,40 @@ void linear_maps() {
   }
 }
 
+// Deeper than what is summed in one go, with edges on all sides; the same bits for any number of threads, and of a row for
+// any number of rows.
+void deep_products(int32_t precision) {
+  Random random(15);
+  const int64_t rows = 150, few = 20, C = 3173, OC = 97;
+  const Floats x = random.floats(rows * C), weight = random.floats(OC * C), bias = random.floats(OC);
+  const Floats before = random.floats(OC * C);
+  Floats first_out, first_dx, first_dweight;
+  for (const int threads : {2, 1, 5}) {
+    OK(licorne_cpu_set_threads(threads));
+    Floats out(rows * OC), dx(rows * C), dweight = before, few_out(few * OC);
+    OK(licorne_cpu_linear_forward(out.data(), x.data(), weight.data(), bias.data(), rows, C, OC, precision));
+    OK(licorne_cpu_linear_backward_input(dx.data(), out.data(), weight.data(), rows, C, OC, precision));
+    OK(licorne_cpu_linear_backward_weight(dweight.data(), nullptr, x.data(), out.data(), rows, OC, C, precision));
+    OK(licorne_cpu_linear_forward(few_out.data(), x.data(), weight.data(), bias.data(), few, C, OC, precision));
+    EXPECT(memcmp(few_out.data(), out.data(), few_out.size() * sizeof(float)) == 0);
+    if (first_out.empty()) {
+      first_out = out;
+      first_dx = dx;
+      first_dweight = dweight;
+      Doubles expected(rows * OC);
+      for (int64_t n = 0; n < rows; n++)
+        for (int64_t o = 0; o < OC; o++) {
+          double sum = bias[o];
+          for (int64_t c = 0; c < C; c++) sum += static_cast<double>(x[n * C + c]) * weight[o * C + c];
+          expected[n * OC + o] = sum;
+        }
+      test::near(expected, out, precision == LICORNE_F32 ? 2e-3 : 1.0, 1e-3, "deep product");
+    }
+    EXPECT(out == first_out && dx == first_dx && dweight == first_dweight);
+  }
+  OK(licorne_cpu_set_threads(2));
+}
+
 void rows() {
   Random random(5);
   const int64_t N = 67, C = 43, V = 39;
@@ -513,6 +547,8 @@ int main() {
     }
     EXPECT(licorne_cpu_set_isa(isa) == LICORNE_OK);
     linear_maps();
+    if (isa == LICORNE_CPU_AVX512 || isa == LICORNE_CPU_AVX512_BF16) deep_products(LICORNE_F32);
+    if (isa == LICORNE_CPU_AVX512_BF16) deep_products(LICORNE_BF16);
     small_weights();
     rows();
     elements();

@@ -1,9 +1,10 @@
 // How a matrix product is cut into tasks, and who packs what.
 //
 // One operand is shared: all threads pack it together, once, into one buffer, and then read it from the caches. That is the
-// one with fewer rows or columns, so the buffer is small. The other one is owned: a task takes a block of it, packs it into
-// its thread's own buffer and multiplies it with all of the shared one, so it too is packed once. Packing the owned blocks
-// would wait for memory (weights come from there), so the micro-kernel asks for the next block while it multiplies this one.
+// one with fewer rows or columns, so the buffer is small; always B where sums go onto C. The other one is owned: a task takes
+// a block of it, packs it into its thread's own buffer and multiplies it with all of the shared one, so it too is packed
+// once. Packing the owned blocks would wait for memory (weights come from there), so the micro-kernel asks for the next block
+// while it multiplies this one.
 #include "ops/linear/gemm.h"
 
 #include <algorithm>
@@ -17,8 +18,8 @@
 namespace licorne {
 namespace {
 
-// Lines of the shared operand that are packed at a time: bounds the shared buffer at 13 MB.
-constexpr int64_t kSharedLines = 2048;
+// Units of the shared operand that are packed at a time: bounds the shared buffer at 13 MB.
+constexpr int64_t kSharedUnits = 2048 * (kGemmSteps + 64);
 // Rows of A that a task owns: in units they take at most this much of the second-level cache.
 constexpr int64_t kOwnedRows = 96;
 constexpr int64_t kOwnedUnits = 72 * 1024;
@@ -86,13 +87,16 @@ class Product {
 
   void run() {
     const int64_t most = kGemmSteps * kernels_.pair;
-    const bool share_a = M_ < N_;
+    // A C that is added to comes from memory: it is gone through in whole rows.
+    const bool share_a = M_ < N_ && !accumulate_;
     const int64_t lines = share_a ? M_ : N_;
     for (depth_ = 0; depth_ < K_; depth_ += most) {
       depths_ = std::min(most, K_ - depth_);
       steps_ = gemm_steps(depths_, kernels_.pair);
-      for (int64_t line = 0; line < lines; line += kSharedLines) {
-        const int64_t count = std::min(kSharedLines, lines - line);
+      const int64_t most_lines = kSharedUnits / row_stride(steps_) / kGemmColumns * kGemmColumns;
+      const int64_t lines_at_once = round_to(pieces(lines, pieces(lines, most_lines)), kGemmColumns);
+      for (int64_t line = 0; line < lines; line += lines_at_once) {
+        const int64_t count = std::min(lines_at_once, lines - line);
         if (share_a)
           columns_with_rows(line, count);
         else

@@ -19,13 +19,25 @@ static_assert(kVectors * W == kGemmColumns && kRows == kGemmRows, "the micro-ker
 
 static_assert(kGemmBeat <= W, "packed rows are filled up to whole vectors");
 
-// W units of each of W lines that run along the depth, as columns: units[s] holds step s of all lines.
-template <typename P>
-inline void load_across(vf units[W], const GemmOperand& x, int64_t line, int64_t lines, int64_t step, int64_t depths) {
+// W units along the depth of each of W lines, transposed: units[step] holds that step of all lines. kWhole: all are there,
+// which spares a test at every load.
+template <typename P, bool kWhole>
+inline void load_lines(vf units[W], const float* p, int64_t line_stride, int64_t lines, int64_t depths) {
   for (int64_t r = 0; r < W; r++)
-    units[r] = line + r < lines
-                   ? P::along(x.p + (line + r) * x.line_stride + step * P::kPair, depths - step * P::kPair)
-                   : zero();
+    units[r] = kWhole     ? P::along(p + r * line_stride, W * P::kPair)
+               : r < lines ? P::along(p + r * line_stride, depths)
+                           : zero();
+  transpose(units);
+}
+
+// W units of W lines that lie side by side, transposed: units[line] holds W steps of that line.
+template <typename P, bool kWhole>
+inline void load_depths(vf units[W], const float* p, int64_t depth_stride, int64_t lines, int64_t depths) {
+  for (int64_t s = 0; s < W; s++) {
+    const int64_t depth = s * P::kPair;
+    units[s] = kWhole ? P::down(p + depth * depth_stride, depth_stride, P::kPair, W)
+                      : P::down(p + depth * depth_stride, depth_stride, depths - depth, lines);
+  }
   transpose(units);
 }
 
@@ -33,21 +45,25 @@ template <typename P>
 inline void pack_rows(float* target, int64_t stride, const GemmOperand& a, int64_t rows, int64_t depths) {
   const int64_t steps = gemm_steps(depths, P::kPair);
   if (a.depth_stride == 1) {
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t step = 0; step < steps; step += W)
-        store(target + r * stride + step,
-              P::along(a.p + r * a.line_stride + step * P::kPair, depths - step * P::kPair));
+    for (int64_t r = 0; r < rows; r++) {
+      const float* row = a.p + r * a.line_stride;
+      int64_t step = 0;
+      for (; (step + W) * P::kPair <= depths; step += W)
+        store(target + r * stride + step, P::along(row + step * P::kPair, W * P::kPair));
+      for (; step < steps; step += W)
+        store(target + r * stride + step, P::along(row + step * P::kPair, depths - step * P::kPair));
+    }
     return;
   }
   for (int64_t step = 0; step < steps; step += W)
     for (int64_t r = 0; r < rows; r += W) {
       vf units[W];
-      for (int64_t s = 0; s < W; s++) {
-        const int64_t depth = (step + s) * P::kPair;
-        units[s] = P::down(a.p + depth * a.depth_stride + r, a.depth_stride, depths - depth, rows - r);
-      }
-      transpose(units);
-      const int64_t count = rows - r < W ? rows - r : W;
+      const int64_t depth = step * P::kPair, count = rows - r < W ? rows - r : W;
+      const float* p = a.p + depth * a.depth_stride + r;
+      if (count == W && depth + W * P::kPair <= depths)
+        load_depths<P, true>(units, p, a.depth_stride, W, W * P::kPair);
+      else
+        load_depths<P, false>(units, p, a.depth_stride, count, depths - depth);
       for (int64_t i = 0; i < count; i++) store(target + (r + i) * stride + step, units[i]);
     }
 }
@@ -56,7 +72,13 @@ template <typename P>
 inline void pack_panel(float* target, const GemmOperand& b, int64_t columns, int64_t depths) {
   const int64_t steps = gemm_steps(depths, P::kPair);
   if (b.line_stride == 1) {
-    for (int64_t step = 0; step < steps; step++) {
+    int64_t step = 0;
+    if (columns == kGemmColumns)
+      for (; (step + 1) * P::kPair <= depths; step++)
+        for (int64_t j = 0; j < kGemmColumns; j += W)
+          store(target + step * kGemmColumns + j,
+                P::down(b.p + step * P::kPair * b.depth_stride + j, b.depth_stride, P::kPair, W));
+    for (; step < steps; step++) {
       const int64_t depth = step * P::kPair;
       for (int64_t j = 0; j < kGemmColumns; j += W)
         store(target + step * kGemmColumns + j,
@@ -67,8 +89,12 @@ inline void pack_panel(float* target, const GemmOperand& b, int64_t columns, int
   for (int64_t j = 0; j < kGemmColumns; j += W)
     for (int64_t step = 0; step < steps; step += W) {
       vf units[W];
-      load_across<P>(units, b, j, columns, step, depths);
-      const int64_t count = steps - step < W ? steps - step : W;
+      const int64_t depth = step * P::kPair, count = steps - step < W ? steps - step : W;
+      const float* p = b.p + j * b.line_stride + depth;
+      if (columns - j >= W && depth + W * P::kPair <= depths)
+        load_lines<P, true>(units, p, b.line_stride, W, W * P::kPair);
+      else
+        load_lines<P, false>(units, p, b.line_stride, columns - j, depths - depth);
       for (int64_t s = 0; s < count; s++) store(target + (step + s) * kGemmColumns + j, units[s]);
     }
 }

@@ -38,7 +38,14 @@ import picocli.CommandLine.Option;
         },
         mixinStandardHelpOptions = true,
         sortOptions = false,
-        subcommands = {TrainCommand.class, DecodeCommand.class, GrowthCommand.class, TableCommand.class, PlotCommand.class},
+        subcommands = {
+            TrainCommand.class,
+            DecodeCommand.class,
+            HeadCommand.class,
+            GrowthCommand.class,
+            TableCommand.class,
+            PlotCommand.class
+        },
         footer = {
             "",
             "Examples:",

@@ -65,9 +65,17 @@ class DigestTest {
     }
 
     @Test
+    void headComparesTheLossWithItsProducts() throws IOException {
+        JsonNode figures = json("head", "--size", "nano", "--tokens", "40", "--seconds", "0.2", "--json");
+        assertThat(figures.get("timeOverProducts").asDouble()).isPositive();
+        assertThat(figures.get("extraBytes").asLong()).isPositive();
+    }
+
+    @Test
     void impossibleWishesFailWithTheReason() {
         assertThat(Digest.run("train", "--size", "huge")).isEqualTo(1);
         assertThat(Digest.run("train", "--precision", "fp8")).isEqualTo(1);
+        assertThat(Digest.run("head", "--tokens", "0")).isEqualTo(1);
         assertThat(Digest.run("--work", "coffee", "--peers")).isEqualTo(1);
         assertThat(Digest.run("--no-such-option")).isEqualTo(2);
     }
