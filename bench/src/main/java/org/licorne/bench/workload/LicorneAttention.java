@@ -23,22 +23,23 @@ final class LicorneAttention implements Workload {
     private final Tensor lse;
     private final Tensor workspace;
 
-    LicorneAttention(Backend backend, AttentionData data) {
+    LicorneAttention(Backend backend, Kernels kernels, AttentionData data) {
         this.data = data;
         this.backend = backend;
-        kernels = backend.kernels();
+        this.kernels = kernels;
+        DType type = kernels.activationType();
         memory = new MemoryScope(backend, "attention");
         shape = AttentionShape.packed(data.B(), data.T(), data.H(), data.D());
-        Tensor packed = memory.tensor("qkv", DType.F32, data.B(), data.T(), 3L * data.C());
+        Tensor packed = memory.tensor("qkv", type, data.B(), data.T(), 3L * data.C());
         packed.write(data.qkv());
-        packedGradient = memory.tensor("dqkv", DType.F32, packed.shape());
+        packedGradient = memory.tensor("dqkv", type, packed.shape());
         for (int part = 0; part < 3; part++) {
             long first = (long) part * data.C();
             heads[part] = packed.part("head", first, packed.elements() - 2L * data.C());
             gradients[part] = packedGradient.part("dhead", first, packed.elements() - 2L * data.C());
         }
-        out = memory.tensor("out", DType.F32, data.B(), data.T(), data.C());
-        dout = memory.tensor("dout", DType.F32, out.shape());
+        out = memory.tensor("out", type, data.B(), data.T(), data.C());
+        dout = memory.tensor("dout", type, out.shape());
         dout.write(data.dout());
         lse = memory.tensor("lse", DType.F32, data.B(), data.H(), data.T());
         long bytes = Math.max(

@@ -28,7 +28,8 @@ final class LicorneDecoding implements Workload {
         DType weights = type(precision);
         DType cacheType = weights == DType.F32 ? DType.F32 : DType.BF16;
         plan = new DecodingPlan(config, prompt, bytesPerWeight(weights), cacheType.bytes());
-        Gpt original = Gpt.initialise(backend, config, TrainingData.SEED);
+        Gpt original =
+                Gpt.initialise(backend, config, TrainingData.SEED).computeIn(WorkloadSpec.products(precision));
         gpt = weights == DType.F32 ? original : quantized(original, weights);
         pass = gpt.decodingPass(B, plan.capacity(), cacheType);
         tokens = new int[B];

@@ -10,6 +10,7 @@ import org.licorne.tensor.Tensor;
 final class LicorneLinear implements Workload {
     private final LinearData data;
     private final Backend backend;
+    private final Kernels kernels;
     private final MemoryScope memory;
     private final float[] zeros;
     private final Tensor out; // (N, OC)
@@ -21,30 +22,30 @@ final class LicorneLinear implements Workload {
     private final Tensor dweight; // (OC, C), which gradients are added to
     private final Tensor dbias; // (OC)
 
-    LicorneLinear(Backend backend, LinearData data) {
+    LicorneLinear(Backend backend, Kernels kernels, LinearData data) {
         this.data = data;
         this.backend = backend;
+        this.kernels = kernels;
         memory = new MemoryScope(backend, "linear");
         zeros = new float[data.weight().length];
-        out = memory.tensor("out", DType.F32, data.N(), data.OC());
+        out = memory.tensor("out", kernels.activationType(), data.N(), data.OC());
         x = written("x", data.x(), data.N(), data.C());
         weight = written("weight", data.weight(), data.OC(), data.C());
         bias = written("bias", data.bias(), data.OC());
         dout = written("dout", data.dout(), data.N(), data.OC());
-        dx = memory.tensor("dx", DType.F32, data.N(), data.C());
+        dx = memory.tensor("dx", kernels.activationType(), data.N(), data.C());
         dweight = memory.tensor("dweight", DType.F32, data.OC(), data.C());
         dbias = memory.tensor("dbias", DType.F32, data.OC());
     }
 
     private Tensor written(String name, float[] values, long... shape) {
-        Tensor tensor = memory.tensor(name, DType.F32, shape);
+        Tensor tensor = memory.tensor(name, kernels.activationType(), shape);
         tensor.write(values);
         return tensor;
     }
 
     @Override
     public void run() {
-        Kernels kernels = backend.kernels();
         kernels.linearForward(out, x, weight, bias, data.N(), data.C(), data.OC());
         kernels.linearBackwardInput(dx, dout, weight, data.N(), data.C(), data.OC());
         kernels.linearBackwardWeight(dweight, dbias, dout, x, data.N(), data.C(), data.OC());

@@ -1,7 +1,7 @@
 package org.licorne.bench.workload;
 
 import org.licorne.backend.Backend;
-import org.licorne.tensor.DType;
+import org.licorne.backend.Kernels;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
@@ -9,22 +9,24 @@ import org.licorne.tensor.Tensor;
 final class LicorneSoftmax implements Workload {
     private final CrossEntropyData data;
     private final Backend backend;
+    private final Kernels kernels;
     private final MemoryScope memory;
     private final Tensor out; // (N, V)
     private final Tensor logits; // (N, V)
 
-    LicorneSoftmax(Backend backend, CrossEntropyData data) {
+    LicorneSoftmax(Backend backend, Kernels kernels, CrossEntropyData data) {
         this.data = data;
         this.backend = backend;
+        this.kernels = kernels;
         memory = new MemoryScope(backend, "softmax");
-        out = memory.tensor("out", DType.F32, data.N(), data.V());
-        logits = memory.tensor("logits", DType.F32, data.N(), data.V());
+        out = memory.tensor("out", kernels.activationType(), data.N(), data.V());
+        logits = memory.tensor("logits", kernels.activationType(), data.N(), data.V());
         logits.write(data.logits());
     }
 
     @Override
     public void run() {
-        backend.kernels().softmaxForward(out, logits, data.N(), data.V(), data.V());
+        kernels.softmaxForward(out, logits, data.N(), data.V(), data.V());
         backend.synchronize();
     }
 
@@ -35,7 +37,7 @@ final class LicorneSoftmax implements Workload {
 
     @Override
     public double bytes() {
-        return data.bytes(Float.BYTES);
+        return data.bytes(logits.dtype().bytes());
     }
 
     @Override

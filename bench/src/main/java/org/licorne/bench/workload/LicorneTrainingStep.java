@@ -1,6 +1,7 @@
 package org.licorne.bench.workload;
 
 import org.licorne.backend.Backend;
+import org.licorne.backend.Precision;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
 import org.licorne.model.TrainingPass;
@@ -18,10 +19,10 @@ final class LicorneTrainingStep implements Workload {
     private long step;
     private double loss;
 
-    LicorneTrainingStep(Backend backend, GptConfig config, int B, int T) {
+    LicorneTrainingStep(Backend backend, Precision precision, GptConfig config, int B, int T) {
         this.backend = backend;
         data = new TrainingData(config, B, T);
-        gpt = Gpt.initialise(backend, config, TrainingData.SEED);
+        gpt = Gpt.initialise(backend, config, TrainingData.SEED).computeIn(precision);
         gpt.allocateGradients();
         memory = new MemoryScope(backend, "optimiser");
         optimiser = new AdamW(gpt, memory);

@@ -17,6 +17,7 @@ import org.licorne.tensor.Tensor;
  */
 public final class LossHead implements AutoCloseable {
     private final Backend backend;
+    private final Kernels kernels;
     private final MemoryScope memory;
     private final LanguageModelHead head;
     private final Parameter table; // (V, C), padded to (Vp, C)
@@ -30,8 +31,13 @@ public final class LossHead implements AutoCloseable {
     private final long logitsBytes;
 
     /** @param limitBytes how large the logits that the head holds at a time may get */
-    public LossHead(Backend opened, String precision, int N, int V, int C, long limitBytes) {
-        this.backend = ChosenPrecision.of(opened, precision);
+    public LossHead(Backend backend, String precision, int N, int V, int C, long limitBytes) {
+        this.backend = backend;
+        this.kernels = backend.kernels(WorkloadSpec.products(precision));
+        if (kernels.activationType() != DType.F32) {
+            throw new UnsupportedOperationException(
+                    "the head is timed on F32 activations, but " + backend.device() + " keeps " + kernels.activationType());
+        }
         this.N = N;
         this.V = V;
         this.C = C;
@@ -82,7 +88,7 @@ public final class LossHead implements AutoCloseable {
         return new Piece() {
             @Override
             public void run() {
-                head.backward(backend.kernels(), activations, 1f / N, 0, 0);
+                head.backward(kernels, activations, 1f / N, 0, 0);
                 backend.synchronize();
             }
         };
@@ -93,7 +99,6 @@ public final class LossHead implements AutoCloseable {
         return new Piece() {
             @Override
             public void run() {
-                Kernels kernels = backend.kernels();
                 long Vp = logits.size(1);
                 kernels.linearForward(logits, hidden, table.padded(), null, N, C, Vp);
                 kernels.linearBackwardWeight(table.paddedGradient(), null, logits, hidden, N, C, Vp);
@@ -111,7 +116,6 @@ public final class LossHead implements AutoCloseable {
     public void check() {
         fused().run();
         float[] gradients = dhidden.toFloats();
-        Kernels kernels = backend.kernels();
         long Vp = logits.size(1);
         kernels.linearForward(logits, hidden, table.padded(), null, N, C, Vp);
         kernels.crossEntropyBackward(

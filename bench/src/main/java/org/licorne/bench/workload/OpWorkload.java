@@ -2,6 +2,7 @@ package org.licorne.bench.workload;
 
 import java.util.Map;
 import org.licorne.backend.Backend;
+import org.licorne.backend.Kernels;
 import org.licorne.testkit.OpCase;
 import org.licorne.testkit.Operands;
 import org.licorne.testkit.Parity;
@@ -17,12 +18,13 @@ public final class OpWorkload implements Workload {
     private final Runnable call;
 
     /** @throws AssertionError if the backend's answer is out of the case's tolerance */
-    public OpWorkload(OpCase opCase, Backend backend, String precision) {
-        this.opCase = opCase;
+    public OpWorkload(OpCase ofF32, Backend backend, String precision) {
+        Kernels kernels = backend.kernels(WorkloadSpec.products(precision));
+        opCase = ofF32.withActivations(kernels.activationType());
         this.backend = backend;
-        operands = new Operands(backend, opCase);
+        operands = new Operands(backend, kernels, opCase);
         try {
-            call = opCase.bind(ChosenPrecision.of(backend, precision).kernels(), operands);
+            call = opCase.bind(kernels, operands);
             run();
             if (precision.equals("fp32")) {
                 Parity.compare(backend.name(), opCase, operands.results());

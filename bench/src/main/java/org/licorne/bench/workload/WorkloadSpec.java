@@ -5,6 +5,7 @@ import static java.util.stream.Collectors.joining;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
+import org.licorne.backend.Precision;
 
 /**
  * What to time, on which engine. A value that travels to a child JVM.
@@ -83,5 +84,10 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
     /** The work without its engine, for a table. */
     public String title() {
         return kind + ", " + size + ", B=" + batch + " T=" + context;
+    }
+
+    /** What Licorne computes products in where a command names that precision: BF16 for {@code bf16}, else F32. */
+    static Precision products(String precision) {
+        return precision.equals("bf16") ? Precision.BF16 : Precision.F32;
     }
 }

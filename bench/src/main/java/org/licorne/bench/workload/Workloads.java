@@ -4,6 +4,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
+import org.licorne.backend.Kernels;
 import org.licorne.bench.pytorch.Precision;
 import org.licorne.bench.pytorch.PyTorch;
 import org.licorne.model.GptConfig;
@@ -66,19 +67,23 @@ public final class Workloads {
 
     /** Opens the work on a backend that stays the caller's. */
     public static Workload onLicorne(WorkloadSpec spec, GptConfig config, Backend backend) {
-        Backend chosen = ChosenPrecision.of(backend, spec.precision());
+        Kernels kernels = backend.kernels(WorkloadSpec.products(spec.precision()));
         int B = spec.batch();
         int T = spec.context();
         return switch (spec.kind()) {
-            case TRAINING_STEP -> new LicorneTrainingStep(chosen, config, B, T);
+            case TRAINING_STEP -> new LicorneTrainingStep(
+                    backend, WorkloadSpec.products(spec.precision()), config, B, T);
             case ATTENTION -> new LicorneAttention(
-                    chosen, AttentionData.random(B, T, config.heads(), config.headSize()));
+                    backend, kernels, AttentionData.random(B, T, config.heads(), config.headSize()));
             case CROSS_ENTROPY -> new LicorneCrossEntropy(
-                    chosen, CrossEntropyData.random(B * T, config.vocabularySize()));
-            case SOFTMAX -> new LicorneSoftmax(chosen, CrossEntropyData.random(B * T, config.vocabularySize()));
+                    backend, kernels, CrossEntropyData.random(B * T, config.vocabularySize()));
+            case SOFTMAX -> new LicorneSoftmax(
+                    backend, kernels, CrossEntropyData.random(B * T, config.vocabularySize()));
             case LINEAR -> new LicorneLinear(
-                    chosen, LinearData.random(B * T, config.channels(), Math.toIntExact(config.hiddenChannels())));
-            case DECODE -> new LicorneDecoding(chosen, config, B, T, spec.precision());
+                    backend,
+                    kernels,
+                    LinearData.random(B * T, config.channels(), Math.toIntExact(config.hiddenChannels())));
+            case DECODE -> new LicorneDecoding(backend, config, B, T, spec.precision());
         };
     }
 

@@ -78,7 +78,7 @@ final class BackendOptions {
                 throw new IllegalArgumentException("--isa chooses what the cpu backend computes with; backend '"
                         + opened.name() + "' has no instruction sets to choose from");
             }
-            opened.require(precision(opened));
+            opened.kernels(precision(opened)); // throws where they are not to be had
             return opened;
         } catch (RuntimeException e) {
             opened.close();

@@ -36,18 +36,7 @@ public interface Backend extends BufferAllocator, AutoCloseable {
         if (precision == Precision.F32) {
             return kernels();
         }
-        throw lacks(precision);
-    }
-
-    /** @throws BackendUnavailableException if models cannot be run with products in that precision */
-    default void require(Precision precision) {
-        if (!supports(precision)) {
-            throw lacks(precision);
-        }
-    }
-
-    private BackendUnavailableException lacks(Precision precision) {
-        return new BackendUnavailableException(
+        throw new BackendUnavailableException(
                 "backend '" + name() + "' (" + device() + ") has no products in " + precision);
     }
 

@@ -62,7 +62,8 @@ public final class KernelChecks {
     public void fill(Tensor out, float value) {
         present("fill", "out", out);
         if (out.dtype() != DType.F32 && out.dtype() != DType.I32 && out.dtype() != activations) {
-            throw failure("fill", "out " + shape(out) + " is " + out.dtype() + ", not " + (activations == DType.F32 ? "F32 or I32" : "F32, BF16 or I32"));
+            String wanted = activations == DType.F32 ? "F32 or I32" : "F32, BF16 or I32";
+            throw failure("fill", "out " + shape(out) + " is " + out.dtype() + ", not " + wanted);
         }
         type("fill", "out", out, out.dtype());
     }

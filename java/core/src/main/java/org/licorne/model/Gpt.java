@@ -108,7 +108,6 @@ public final class Gpt implements AutoCloseable {
      * @throws org.licorne.backend.BackendUnavailableException if the backend lacks it; nothing changes then
      */
     public Gpt computeIn(Precision chosen) {
-        backend.require(chosen);
         Kernels chosenKernels = backend.kernels(chosen);
         layers.parameters().allocateCopy(scope, chosenKernels);
         kernels = chosenKernels;
@@ -176,8 +175,7 @@ public final class Gpt implements AutoCloseable {
      * cached in what products are computed in.
      */
     public DecodingPass decodingPass(int B, int S) {
-        boolean small = precision == Precision.BF16 || kernels.activationType() == DType.BF16;
-        return decodingPass(B, S, small ? DType.BF16 : DType.F32);
+        return decodingPass(B, S, precision == Precision.BF16 ? DType.BF16 : DType.F32);
     }
 
     /** The same with keys and values cached in F32, or in BF16, which takes half the memory. */

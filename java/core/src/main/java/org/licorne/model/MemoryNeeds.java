@@ -2,12 +2,13 @@ package org.licorne.model;
 
 import org.licorne.backend.Kernels;
 import org.licorne.nn.Recomputation;
+import org.licorne.nn.Slab;
 import org.licorne.tensor.DType;
 
 /**
  * Memory that a model will take, in bytes, computed by running its layout without allocating.
  *
- * @param parameters the weights
+ * @param parameters the weights, and where activations are not F32 the copy that ops read
  * @param gradients their gradients
  * @param optimiser AdamW's two moments
  * @param activations everything planned for the batch: activations, logits, scratch, workspace, caches
@@ -28,8 +29,9 @@ public record MemoryNeeds(long parameters, long gradients, long optimiser, long 
     public static MemoryNeeds toTrain(
             GptConfig config, Kernels kernels, int B, int T, long logitsBytes, Recomputation recomputation) {
         long slab = new GptLayers(config).parameters().bytes();
+        long copy = slab * Slab.activationsOf(kernels).bytes() / Float.BYTES; // the rounded weights that ops read
         return new MemoryNeeds(
-                slab,
+                Slab.activationsOf(kernels) == DType.F32 ? slab : slab + copy,
                 slab,
                 2 * slab,
                 TrainingPass.bytes(config, kernels, B, T, true, logitsBytes, recomputation));

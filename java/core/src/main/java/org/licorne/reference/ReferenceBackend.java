@@ -6,7 +6,6 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.OutOfDeviceMemoryException;
-import org.licorne.backend.Precision;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
@@ -89,10 +88,12 @@ public final class ReferenceBackend implements Backend {
         return kernels;
     }
 
-    /** With BF16 activations and weights are stored so; arithmetic is in double precision all the same. */
-    @Override
-    public Kernels kernels(Precision precision) {
-        return precision == Precision.BF16 ? halfKernels : kernels;
+    /**
+     * The specification of kernels that keep activations and weights in that type, F32 or BF16; arithmetic is in double
+     * precision either way. Models are not offered BF16 here: nothing is gained by storing less.
+     */
+    public Kernels specification(DType activations) {
+        return activations == DType.BF16 ? halfKernels : kernels;
     }
 
     @Override

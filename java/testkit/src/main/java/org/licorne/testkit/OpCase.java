@@ -11,7 +11,7 @@ import java.util.function.ToLongFunction;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
 import org.licorne.backend.Kernels;
-import org.licorne.backend.Precision;
+import org.licorne.reference.ReferenceBackend;
 import org.licorne.tensor.DType;
 
 /**
@@ -123,7 +123,7 @@ public final class OpCase {
      * The same case for kernels with activations of that type. Inputs are rounded to it; what comes out may differ by one
      * unit in its last place more.
      */
-    OpCase withActivations(DType type) {
+    public OpCase withActivations(DType type) {
         if (type == DType.F32) {
             return this;
         }
@@ -149,8 +149,9 @@ public final class OpCase {
                 && !ALWAYS_F32.contains(operand.name());
     }
 
-    private Precision precision() {
-        return parts.activations == DType.BF16 ? Precision.BF16 : Precision.F32;
+    /** The oracle, on all processors; the caller closes it. */
+    static ReferenceBackend openReference() {
+        return (ReferenceBackend) Backends.open("reference-multithreaded");
     }
 
     /** What activations are stored in. */
@@ -162,8 +163,8 @@ public final class OpCase {
     public synchronized Map<String, float[]> expected() {
         Map<String, float[]> results = expected.get();
         if (results == null) {
-            try (Backend reference = Backends.open("reference-multithreaded")) {
-                results = run(reference, reference.kernels(precision()));
+            try (ReferenceBackend reference = openReference()) {
+                results = run(reference, reference.specification(parts.activations));
             }
             expected = new SoftReference<>(results);
         }

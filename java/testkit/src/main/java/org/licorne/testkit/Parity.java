@@ -3,9 +3,8 @@ package org.licorne.testkit;
 import java.util.Arrays;
 import java.util.Map;
 import org.licorne.backend.Backend;
-import org.licorne.backend.Backends;
 import org.licorne.backend.Kernels;
-import org.licorne.backend.Precision;
+import org.licorne.reference.ReferenceBackend;
 import org.licorne.tensor.DType;
 
 /** Compares what a backend computes with what the reference computes. Stateless. */
@@ -52,8 +51,8 @@ public final class Parity {
     /** Against what a naive implementation in the same precision errs. */
     private static void compareToNaive(String backend, OpCase opCase, Map<String, float[]> results) {
         Map<String, float[]> naive;
-        try (Backend reference = Backends.open("reference-multithreaded")) {
-            naive = opCase.run(reference, NaiveBfloat16.over(reference.kernels(Precision.BF16)));
+        try (ReferenceBackend reference = OpCase.openReference()) {
+            naive = opCase.run(reference, NaiveBfloat16.over(reference.specification(DType.BF16)));
         }
         opCase.exact().forEach((name, floats) -> {
             double[] exact = new double[floats.length];

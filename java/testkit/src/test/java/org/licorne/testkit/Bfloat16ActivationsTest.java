@@ -3,13 +3,10 @@ package org.licorne.testkit;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.util.Arrays;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.licorne.backend.Backend;
-import org.licorne.backend.Backends;
 import org.licorne.backend.Precision;
 import org.licorne.model.DecodingPass;
 import org.licorne.model.Gpt;
@@ -26,32 +23,11 @@ class Bfloat16ActivationsTest {
     private static final int B = 3;
     private static final int T = 17;
 
-    private final Backend backend = offeringBfloat16(Backends.open("reference"));
+    private final Backend backend = Bfloat16Reference.open();
 
     @AfterEach
     void close() {
         backend.close();
-    }
-
-    /** The reference does not offer it to users, who would gain nothing. */
-    private static Backend offeringBfloat16(Backend reference) {
-        return (Backend) Proxy.newProxyInstance(
-                Backend.class.getClassLoader(), new Class<?>[] {Backend.class}, (proxy, method, arguments) -> {
-                    switch (method.getName()) {
-                        case "supports":
-                            return true;
-                        case "require":
-                            return null;
-                        case "preferredPrecision":
-                            return Precision.BF16;
-                        default:
-                            try {
-                                return method.invoke(reference, arguments);
-                            } catch (InvocationTargetException e) {
-                                throw e.getCause();
-                            }
-                    }
-                });
     }
 
     private static int[] tokens(int seed) {
