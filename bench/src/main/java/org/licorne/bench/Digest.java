@@ -97,8 +97,9 @@ public final class Digest implements Callable<Integer> {
     @Option(
             names = "--precision",
             split = ",",
-            defaultValue = "fp32,bf16",
-            description = "With --peers: fp32, bf16 or both (default: ${DEFAULT-VALUE}).")
+            defaultValue = "fp32,bf16,q8,q4",
+            description = "With --peers: what products are computed in, and for our own decoding what weights are stored "
+                    + "in (default: ${DEFAULT-VALUE}).")
     private List<String> precisions;
 
     @Option(

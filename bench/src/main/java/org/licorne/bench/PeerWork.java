@@ -14,6 +14,9 @@ import org.licorne.bench.workload.WorkloadSpec.Kind;
 final class PeerWork {
     static final String LICORNE = "cpu";
 
+    /** Weights in fewer bits, which only our own decoding has. */
+    private static final Set<String> QUANTISED = Set.of("q8", "q4");
+
     /** What is a single op, and not a model. */
     private static final Set<Kind> OPS = Set.of(Kind.ATTENTION, Kind.CROSS_ENTROPY, Kind.SOFTMAX, Kind.LINEAR);
 
@@ -37,8 +40,14 @@ final class PeerWork {
                 int batch = kind == Kind.DECODE ? 1 : 4;
                 List<WorkloadSpec> sides = new ArrayList<>();
                 for (String precision : precisions) {
-                    WorkloadSpec spec = new WorkloadSpec(kind, LICORNE, size, batch, context, precision);
-                    engines.stream().map(spec::on).filter(PeerWork::exists).forEach(sides::add);
+                    for (String engine : engines) {
+                        if (!QUANTISED.contains(precision) || kind == Kind.DECODE && engine.equals(LICORNE)) {
+                            WorkloadSpec spec = new WorkloadSpec(kind, engine, size, batch, context, precision);
+                            if (exists(spec)) {
+                                sides.add(spec);
+                            }
+                        }
+                    }
                 }
                 work.add(sides);
             }
@@ -57,7 +66,7 @@ final class PeerWork {
             return fp32 && OPS.contains(spec.kind());
         }
         try (Backend backend = Backends.open(spec.engine())) {
-            return fp32 || backend.supports(Precision.BF16) && !WITHOUT_PRODUCTS.contains(spec.kind());
+            return fp32 || QUANTISED.contains(spec.precision()) || backend.supports(Precision.BF16) && !WITHOUT_PRODUCTS.contains(spec.kind());
         }
     }
 }

@@ -18,7 +18,7 @@ import org.licorne.bench.workload.WorkloadSpec;
  */
 public final class PeerComparison {
     private static final double FP32_AGREEMENT = 1e-4;
-    private static final double BF16_AGREEMENT = 3e-2;
+    private static final double ROUNDED_AGREEMENT = 3e-2;
     private static final int MOST_RUNS_PER_BLOCK = 200;
     private static final int FEWEST_ROUNDS = 2;
     /** Of what is free when a comparison begins; the rest is for what a process needs beyond what was seen so far. */
@@ -78,8 +78,8 @@ public final class PeerComparison {
     private void checkAgreement(WorkloadSpec spec, Worker.Ready ready) {
         double found = ready.fingerprint();
         double expected = standards.computeIfAbsent(spec.title(), title -> found);
-        boolean rounded = spec.precision().equals("bf16");
-        double tolerance = (rounded ? BF16_AGREEMENT : FP32_AGREEMENT) * Math.abs(expected);
+        boolean exact = spec.precision().equals("fp32");
+        double tolerance = (exact ? FP32_AGREEMENT : ROUNDED_AGREEMENT) * Math.abs(expected);
         if (!(Math.abs(found - expected) <= tolerance)) {
             throw new IllegalStateException(spec.title() + ": " + spec.engine() + " " + spec.precision() + " found "
                     + found + ", but the first engine " + expected);
