@@ -1,10 +1,7 @@
 package org.licorne.bench;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.licorne.backend.Backend;
@@ -85,24 +82,7 @@ final class HeadCommand implements Callable<Integer> {
         }
         figures.put("peakFlopsPerSecond", peaks.flops(precision));
         figures.put("machine", Machine.here());
-        show(figures);
+        CommandOutput.print(figures, json);
         return 0;
-    }
-
-    private void show(Map<String, Object> figures) throws Exception {
-        if (json) {
-            Digest.print(new ObjectMapper()
-                            .disable(SerializationFeature.INDENT_OUTPUT)
-                            .writeValueAsString(figures)
-                    + System.lineSeparator());
-            return;
-        }
-        Table table = new Table(1, "", "");
-        figures.forEach((name, value) -> {
-            if (!name.equals("machine")) {
-                table.add(name, value instanceof Double number ? String.format(Locale.ROOT, "%,.3f", number) : "" + value);
-            }
-        });
-        Digest.print(table.toText());
     }
 }

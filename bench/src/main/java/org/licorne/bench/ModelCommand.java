@@ -1,10 +1,7 @@
 package org.licorne.bench;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import java.lang.management.ManagementFactory;
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.licorne.backend.Backend;
@@ -73,7 +70,7 @@ abstract class ModelCommand implements Callable<Integer> {
             figures.put("peakResidentBytes", residentBytes);
             figures.put("threads", threads);
             figures.put("isa", instructionSet);
-            show(figures);
+            CommandOutput.print(figures, json);
         }
         return 0;
     }
@@ -108,22 +105,5 @@ abstract class ModelCommand implements Callable<Integer> {
         figures.put("peakReadBytesPerSecond", peaks.readBytes());
         figures.put("machine", Machine.here());
         return figures;
-    }
-
-    private void show(Map<String, Object> figures) throws Exception {
-        if (json) {
-            Digest.print(new ObjectMapper()
-                            .disable(SerializationFeature.INDENT_OUTPUT)
-                            .writeValueAsString(figures)
-                    + System.lineSeparator());
-            return;
-        }
-        Table table = new Table(1, "", "");
-        figures.forEach((name, value) -> {
-            if (!name.equals("machine")) {
-                table.add(name, value instanceof Double number ? String.format(Locale.ROOT, "%,.1f", number) : "" + value);
-            }
-        });
-        Digest.print(table.toText());
     }
 }
