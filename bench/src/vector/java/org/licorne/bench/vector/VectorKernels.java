@@ -34,7 +34,10 @@ final class VectorKernels implements InvocationHandler {
     }
 
     @Override
-    public Object invoke(Object proxy, Method method, Object[] arguments) {
+    public Object invoke(Object proxy, Method method, Object[] arguments) throws Throwable {
+        if (method.isDefault()) {
+            return InvocationHandler.invokeDefault(proxy, method, arguments);
+        }
         if (method.getName().endsWith("WorkspaceBytes")) {
             return 0L;
         }
