@@ -226,11 +226,12 @@ void launch_tile(const AttentionArguments& p, void* stream) {
 }  // namespace
 
 void launch_attention_forward_bf16(const AttentionArguments& p, void* stream) {
-  if (p.D <= 32) return launch_tile<ForwardTile<32, 2, 64, 3>>(p, stream);
+  // As many keys as leave the accumulators in registers: 64 of them spill from a head size of 96 on.
+  if (p.D <= 32) return launch_tile<ForwardTile<32, 2, 64, 2>>(p, stream);
   if (p.D <= 64) return launch_tile<ForwardTile<64, 2, 64, 2>>(p, stream);
   if (p.D <= 80) return launch_tile<ForwardTile<80, 2, 64, 2>>(p, stream);
-  if (p.D <= 96) return launch_tile<ForwardTile<96, 2, 64, 2>>(p, stream);
-  if (p.D <= 128) return launch_tile<ForwardTile<128, 2, 64, 2>>(p, stream);
+  if (p.D <= 96) return launch_tile<ForwardTile<96, 2, 48, 2>>(p, stream);
+  if (p.D <= 128) return launch_tile<ForwardTile<128, 2, 48, 2>>(p, stream);
   return launch_tile<ForwardTile<256, 1, 32, 2>>(p, stream);
 }
 
