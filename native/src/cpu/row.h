@@ -12,14 +12,25 @@ struct RowSum {
   float distances;  // sum of x - max, 0 unless asked for
 };
 
+// A row is gone through in blocks that stay in the first-level cache: 512 (2 KB) were measured to be better than 1024. Rows
+// of more than kBlocks of them get longer blocks, so that the list of their maxima has a fixed size.
+constexpr int64_t kBlock = 512, kBlocks = 256;
+
+inline int64_t block_length(int64_t V) { return (V / (kBlock * kBlocks) + 1) * kBlock; }
+
+// e^x of a distance x <= 0 from a maximum. The product with log2(e) is rounded: an error of |x| * 2^-24 of the result, as
+// large as that of the distance itself, where exp() takes five more instructions of the twelve to avoid it.
+inline vf exp_distance(vf x) { return exp2(mul(x, all(1.44269504f))); }
+
 // Block by block: the block's maximum, then, while the block is in the first-level cache, its exponentials; the running sum
-// is rescaled only when the maximum grows (Milakov and Gimelshein 2018).
-template <bool kDistances = false>
-inline RowSum row_sum(const float* x, int64_t V) {
-  constexpr int64_t kBlock = 1024;
+// is rescaled only when the maximum grows (Milakov and Gimelshein 2018). With kKeep the exponentials are written, which may
+// be in place, each block's relative to what was the maximum by then: its element of tops (kBlocks).
+template <bool kDistances, bool kKeep>
+inline RowSum row_sum(const float* x, int64_t V, float* exponentials, float* tops) {
+  const int64_t length = block_length(V);
   float top = -kInfinity, total = 0.0f, distances = 0.0f;
-  for (int64_t begin = 0; begin < V; begin += kBlock) {
-    const int64_t end = begin + kBlock < V ? begin + kBlock : V;
+  for (int64_t begin = 0, block = 0; begin < V; begin += length, block++) {
+    const int64_t end = begin + length < V ? begin + length : V;
     vf m0 = all(-kInfinity), m1 = m0;
     int64_t i = begin;
     for (; i + 2 * W <= end; i += 2 * W) {
@@ -33,13 +44,20 @@ inline RowSum row_sum(const float* x, int64_t V) {
       if (kDistances && top != -kInfinity) distances += static_cast<float>(begin) * (top - block_top);
       top = block_top;
     }
+    if (kKeep) tops[block] = top;
     // A block of minus infinity adds nothing; a NaN, which no comparison sees, still reaches the sum below.
-    const vf shift = all(top == -kInfinity ? 0.0f : top);
+    const float finite_top = top == -kInfinity ? 0.0f : top;
+    const vf shift = all(finite_top);
     vf s0 = zero(), s1 = zero(), d0 = zero(), d1 = zero();
     for (i = begin; i + 2 * W <= end; i += 2 * W) {
       const vf x0 = sub(load(x + i), shift), x1 = sub(load(x + i + W), shift);
-      s0 = add(s0, exp(x0));
-      s1 = add(s1, exp(x1));
+      const vf e0 = exp_distance(x0), e1 = exp_distance(x1);
+      s0 = add(s0, e0);
+      s1 = add(s1, e1);
+      if (kKeep) {
+        store(exponentials + i, e0);
+        store(exponentials + i + W, e1);
+      }
       if (kDistances) {
         d0 = add(d0, x0);
         d1 = add(d1, x1);
@@ -48,14 +66,32 @@ inline RowSum row_sum(const float* x, int64_t V) {
     float block_distances = kDistances ? sum(add(d0, d1)) : 0.0f;
     float block_sum = sum(add(s0, s1));
     for (; i < end; i++) {
-      const float distance = x[i] - (top == -kInfinity ? 0.0f : top);
-      block_sum += expf(distance);
+      const float distance = x[i] - finite_top, exponential = expf(distance);
+      block_sum += exponential;
+      if (kKeep) exponentials[i] = exponential;
       if (kDistances) block_distances += distance;
     }
     total += block_sum;
     distances += block_distances;
   }
   return {top, total, distances};
+}
+
+// out = e^(x - max) * factor + offset, in place, from what row_sum kept: one exponential a block instead of one an element.
+inline void scale_exponentials(float* out, const float* tops, float max, int64_t V, float factor, float offset) {
+  const int64_t length = block_length(V);
+  const vf offsets = all(offset);
+  for (int64_t begin = 0, block = 0; begin < V; begin += length, block++) {
+    const int64_t end = begin + length < V ? begin + length : V;
+    const float block_factor = tops[block] == max ? factor : factor * expf(tops[block] - max);
+    const vf factors = all(block_factor);
+    int64_t i = begin;
+    for (; i + 2 * W <= end; i += 2 * W) {
+      store(out + i, fma(load(out + i), factors, offsets));
+      store(out + i + W, fma(load(out + i + W), factors, offsets));
+    }
+    for (; i < end; i++) out[i] = out[i] * block_factor + offset;
+  }
 }
 
 }  // namespace

@@ -1,14 +1,16 @@
-// Cross-entropy fused with softmax, per instruction set: the row is read once from memory for maximum and sum, and once
-// more from the second-level cache to become its own gradient, in place. Probabilities are never stored. What label
-// smoothing needs, the sum of the logits, is gathered in that first pass, as distances from the maximum: a sum of large
-// logits would lose the digits that the loss is made of.
+// Cross-entropy fused with softmax, per instruction set: the row is read once from memory for maximum and sum. Its
+// exponentials go where the gradient is to be, which may be the row itself, and a second pass over the second-level cache
+// scales them. What label smoothing needs, the sum of the logits, is gathered in the first pass, as distances from the
+// maximum: a sum of large logits would lose the digits that the loss is made of.
 #include "cpu/row.h"
 
 namespace licorne {
 namespace {
 
-RowSum smoothed_row_sum(const float* logits, int64_t V, float label_smoothing) {
-  return label_smoothing == 0.0f ? row_sum<false>(logits, V) : row_sum<true>(logits, V);
+template <bool kKeep>
+RowSum smoothed_row_sum(const float* logits, int64_t V, float label_smoothing, float* exponentials, float* tops) {
+  return label_smoothing == 0.0f ? row_sum<false, kKeep>(logits, V, exponentials, tops)
+                                 : row_sum<true, kKeep>(logits, V, exponentials, tops);
 }
 
 // log_sum and all logits are relative to the row's maximum, but for z-loss, which looks at the logits as they are.
@@ -25,7 +27,8 @@ float loss(const RowSum& row, float target_logit, int64_t V, float label_smoothi
 float LICORNE_ISA_NAME(cross_entropy_forward_f32)(const float* logits, int32_t target, int64_t V, float label_smoothing,
                                                   float z_loss) {
   if (target < 0) return 0.0f;
-  return loss(smoothed_row_sum(logits, V, label_smoothing), logits[target], V, label_smoothing, z_loss);
+  const RowSum row = smoothed_row_sum<false>(logits, V, label_smoothing, nullptr, nullptr);
+  return loss(row, logits[target], V, label_smoothing, z_loss);
 }
 
 float LICORNE_ISA_NAME(cross_entropy_backward_f32)(float* dlogits, const float* logits, int32_t target, int64_t V,
@@ -34,18 +37,16 @@ float LICORNE_ISA_NAME(cross_entropy_backward_f32)(float* dlogits, const float* 
     memset(dlogits, 0, static_cast<size_t>(Vp) * sizeof(float));
     return 0.0f;
   }
-  const RowSum row = smoothed_row_sum(logits, V, label_smoothing);
   const float target_logit = logits[target];
+  float tops[kBlocks];
+  const RowSum row = smoothed_row_sum<true>(logits, V, label_smoothing, dlogits, tops);
   const float z_factor = z_loss == 0.0f ? 1.0f : 1.0f + 2.0f * z_loss * (logf(row.sum) + row.max);
   const float factor = scale * z_factor / row.sum;
   const float shared = label_smoothing / static_cast<float>(V);
   const float target_gradient =
       (expf(target_logit - row.max) / row.sum * z_factor - (1.0f - label_smoothing) - shared) * scale;
-  const vf shifts = all(row.max), factors = all(factor), offsets = all(-shared * scale);
-  int64_t i = 0;
-  for (; i + W <= V; i += W) store(dlogits + i, fma(exp(sub(load(logits + i), shifts)), factors, offsets));
-  if (i < V) store_first(dlogits + i, fma(exp(sub(load_first(logits + i, V - i), shifts)), factors, offsets), V - i);
-  for (i = V; i < Vp; i++) dlogits[i] = 0.0f;
+  scale_exponentials(dlogits, tops, row.max, V, factor, -shared * scale);
+  for (int64_t i = V; i < Vp; i++) dlogits[i] = 0.0f;
   dlogits[target] = target_gradient;
   return loss(row, target_logit, V, label_smoothing, z_loss);
 }
