@@ -3,6 +3,8 @@
 // more shapes; these tests exist to run under the sanitizers.
 #include <algorithm>
 #include <atomic>
+#include <cfloat>
+#include <cmath>
 #include <cstring>
 #include <thread>
 
@@ -449,8 +451,15 @@ void elements() {
     ep[i] = p[i] - 0.01 * (mi / (1 - std::pow(0.9, 3)) / (std::sqrt(vi / (1 - std::pow(0.99, 3))) + 1e-8) + 0.1 * p[i]);
   }
   const float two = 2.0f;
-  OK(licorne_cpu_adamw(p.data(), m.data(), v.data(), dout.data(), &two, count, 0.01f, 0.9f, 0.99f, 1e-8f, 0.1f, 1.0f, 3));
+  OK(licorne_cpu_adamw(p.data(), m.data(), v.data(), dout.data(), &two, count, 0.01f, 0.9f, 0.99f, 1e-8f, 0.1f, 1.0f,
+                       FLT_MAX, 3));
   test::near(ep, p, 1e-5, 1e-5, "adamw");
+  const Floats p1 = p, m1 = m, v1 = v;
+  for (const float norm_beyond : {NAN, INFINITY, 5.1f}) {
+    OK(licorne_cpu_adamw(p.data(), m.data(), v.data(), dout.data(), &norm_beyond, count, 0.01f, 0.9f, 0.99f, 1e-8f, 0.1f,
+                         1.0f, std::isfinite(norm_beyond) ? 5.0f : INFINITY, 4));
+    EXPECT(p == p1 && m == m1 && v == v1);
+  }
 }
 
 void tables() {

@@ -159,7 +159,7 @@ void adamw(int64_t count, bool clip, bool copied, bool misaligned) {
   Tensor &weights = problem.output(count, LICORNE_BF16), &tn = problem.input(Floats{norm});
   problem.run([&] {
     return licorne_cuda_adamw(tp.floats(), copied ? weights.data() : nullptr, tm.floats(), tv.floats(), tg.floats(),
-                              clip ? tn.floats() : nullptr, count, rate, beta1, beta2, epsilon, decay, max_norm, 3, nullptr);
+                              clip ? tn.floats() : nullptr, count, rate, beta1, beta2, epsilon, decay, max_norm, norm, 3, nullptr);
   });
   problem.near("parameters", tp, ep, 1e-6, 1e-6);
   problem.near("m", tm, em, 1e-7, 1e-6);
@@ -171,13 +171,29 @@ void adamw(int64_t count, bool clip, bool copied, bool misaligned) {
   }
 }
 
+void adamw_beyond(float norm, float largest) {
+  Random random(77);
+  const Floats x = random.floats(4099);
+  Problem problem("adamw with a norm beyond use");
+  Tensor &p = problem.updated(x), &m = problem.updated(x), &v = problem.updated(x), &g = problem.input(x);
+  Tensor &weights = problem.output(4099, LICORNE_BF16), &n = problem.input(Floats{norm});
+  problem.run([&] {
+    return licorne_cuda_adamw(p.floats(), weights.data(), m.floats(), v.floats(), g.floats(), n.floats(), 4099, 1e-2f, 0.9f,
+                              0.95f, 1e-8f, 0.1f, 1.0f, largest, 3, nullptr);
+  });
+  const Doubles before(x.begin(), x.end());
+  for (Tensor* tensor : {&p, &m, &v}) problem.near("what stays", *tensor, before, 0, 0);
+  for (double value : weights.values()) EXPECT(std::isnan(value));
+}
+
 void optimiser() {
+  for (float norm : {NAN, INFINITY, 3.1f}) adamw_beyond(norm, std::isfinite(norm) ? 3.0f : INFINITY);
   for (int64_t count : {0, 1, 7, 4099})
     for (bool on : {false, true}) {
       adamw(count, on, !on, false);
       adamw(count, on, on, true);
     }
-  EXPECT(licorne_cuda_adamw(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0, 0, 0, 0, 0, 0, 0, 0, nullptr) ==
+  EXPECT(licorne_cuda_adamw(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0, 0, 0, 0, 0, 0, 0, 0, 0, nullptr) ==
          LICORNE_INVALID_ARGUMENT);
 }
 

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kSuccess = 0, kInvalidValue = 1, kMemoryAllocation = 2, kInvalidDevice = 101;
 constexpr size_t kTotalBytes = size_t{4} << 30;
+constexpr int kNotReady = 600;
 constexpr int kDriver = 13000;
 
 std::mutex lock;
@@ -32,6 +33,7 @@ int devices() {
 
 struct Event {
   std::chrono::steady_clock::time_point time;
+  bool reached = true;  // so that what is asked about too early can be seen to be handled
 };
 
 int allocate(void** result, size_t bytes, bool counted) {
@@ -140,9 +142,18 @@ int cudaEventCreate(Event** event) {
 }
 int cudaEventRecord(Event* event, void*) {
   event->time = std::chrono::steady_clock::now();
+  event->reached = false;
   return kSuccess;
 }
-int cudaEventSynchronize(Event*) { return kSuccess; }
+int cudaEventQuery(Event* event) {
+  if (event->reached) return kSuccess;
+  event->reached = true;
+  return failed(kNotReady);
+}
+int cudaEventSynchronize(Event* event) {
+  event->reached = true;
+  return kSuccess;
+}
 int cudaEventElapsedTime(float* milliseconds, Event* begin, Event* end) {
   *milliseconds = std::chrono::duration<float, std::milli>(end->time - begin->time).count();
   return kSuccess;

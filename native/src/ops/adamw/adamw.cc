@@ -1,6 +1,8 @@
-// AdamW: checks, bias corrections (in double), clip factor, dispatch over fixed chunks.
+// AdamW: checks, whether the norm allows the step, bias corrections (in double), clip factor, dispatch over fixed chunks.
 #include "licorne/adamw.h"
 
+#include <algorithm>
+#include <cfloat>
 #include <cmath>
 
 #include "common/check.h"
@@ -20,7 +22,7 @@ constexpr int64_t kElementsPerTask = 65536;
 
 int32_t licorne_cpu_adamw(float* parameters, float* m, float* v, const float* gradients, const float* norm, int64_t count,
                           float learning_rate, float beta1, float beta2, float epsilon, float weight_decay,
-                          float max_norm, int64_t step) {
+                          float max_norm, float largest_norm, int64_t step) {
   using namespace licorne;
   return guarded([&] {
     checked_elements("adamw", count);
@@ -29,6 +31,7 @@ int32_t licorne_cpu_adamw(float* parameters, float* m, float* v, const float* gr
     check_pointer("adamw", "v", v, count);
     check_pointer("adamw", "gradients", gradients, count);
     if (step < 1) throw Error(LICORNE_INVALID_ARGUMENT, "adamw: step = %lld counts from 1", (long long)step);
+    if (norm != nullptr && !(norm[0] <= std::min(largest_norm, FLT_MAX))) return;
     AdamWStep values;
     values.beta1 = beta1;
     values.beta2 = beta2;

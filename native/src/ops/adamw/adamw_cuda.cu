@@ -1,7 +1,10 @@
 // AdamW on the GPU: one pass over the slabs, 28 bytes per parameter, or 30 with the bfloat16 copy that ops read, which the
 // same pass writes. Four parameters per thread: four 16-byte loads in flight, and half of one is written for the copy. The
-// clip factor comes from the norm in the device's memory, so that no step waits for the host. Bias corrections are made in
+// clip factor comes from the norm in the device's memory, and so does whether the step is taken at all: every block looks
+// at it first and ends if it is not finite or too large. No step waits for the host. Bias corrections are made in
 // double precision on the host.
+#include <algorithm>
+#include <cfloat>
 #include <cmath>
 
 #include "cuda/element.h"
@@ -24,7 +27,8 @@ __device__ __forceinline__ void step_one(float& p, float& m, float& v, float g, 
 template <int n>
 __global__ void __launch_bounds__(kThreads)
     adamw_kernel(float* parameters, BFloat16* weights, float* m, float* v, const float* gradients, const float* norm,
-                 float max_norm, int64_t first, int64_t count, AdamWStep s) {
+                 float max_norm, float largest_norm, int64_t first, int64_t count, AdamWStep s) {
+  if (norm != nullptr && !(norm[0] <= largest_norm)) return;  // NaN too
   const float clip = norm == nullptr || norm[0] <= max_norm ? 1.0f : max_norm / norm[0];
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads * n;
   for (int64_t i = first + (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * n; i + n <= count; i += stride) {
@@ -50,7 +54,7 @@ __global__ void __launch_bounds__(kThreads)
 
 int32_t licorne_cuda_adamw(float* parameters, void* weights, float* m, float* v, const float* gradients, const float* norm,
                            int64_t count, float learning_rate, float beta1, float beta2, float epsilon, float weight_decay,
-                           float max_norm, int64_t step, void* stream) {
+                           float max_norm, float largest_norm, int64_t step, void* stream) {
   using namespace licorne;
   return guarded([&] {
     checked_elements("adamw", count);
@@ -68,11 +72,12 @@ int32_t licorne_cuda_adamw(float* parameters, void* weights, float* m, float* v,
     s.v_factor = static_cast<float>(1.0 / (1.0 - std::pow(static_cast<double>(beta2), step)));
     s.epsilon = epsilon;
     s.decay = learning_rate * weight_decay;
+    const float largest = std::min(largest_norm, FLT_MAX);
     const int64_t whole = aligned16(parameters, weights, m, v, gradients) ? count / 4 * 4 : 0;
     BFloat16* copy = static_cast<BFloat16*>(weights);
     launch(adamw_kernel<4>, grid_of(whole, kThreads * 4), kThreads, 0, stream, parameters, copy, m, v, gradients, norm,
-           max_norm, 0, whole, s);
+           max_norm, largest, 0, whole, s);
     launch(adamw_kernel<1>, grid_of(count - whole, kThreads), kThreads, 0, stream, parameters, copy, m, v, gradients, norm,
-           max_norm, whole, count, s);
+           max_norm, largest, whole, count, s);
   });
 }

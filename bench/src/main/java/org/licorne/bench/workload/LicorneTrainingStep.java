@@ -2,6 +2,7 @@ package org.licorne.bench.workload;
 
 import org.licorne.backend.Backend;
 import org.licorne.backend.Precision;
+import org.licorne.backend.Readback;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
 import org.licorne.model.TrainingPass;
@@ -16,6 +17,7 @@ final class LicorneTrainingStep implements Workload {
     private final Gpt gpt;
     private final TrainingPass pass;
     private final AdamW optimiser;
+    private final Readback numbers;
     private long step;
     private double loss;
 
@@ -27,14 +29,16 @@ final class LicorneTrainingStep implements Workload {
         memory = new MemoryScope(backend, "optimiser");
         optimiser = new AdamW(gpt, memory);
         pass = gpt.trainingPass(B, T);
+        numbers = backend.readback(pass.lossBytes() + Float.BYTES);
     }
 
     @Override
     public void run() {
         data.next();
         gpt.zeroGradients();
-        loss = pass.lossAndGradients(data.inputs(), data.targets(), 1f / data.tokens()) / data.tokens();
-        optimiser.gradientNorm();
+        numbers.clear();
+        pass.lossAndGradients(data.inputs(), data.targets(), 1f / data.tokens(), 0, 0, numbers);
+        optimiser.gradientNorm(numbers);
         optimiser.update(
                 TrainingData.LEARNING_RATE,
                 TrainingData.BETA1,
@@ -42,8 +46,10 @@ final class LicorneTrainingStep implements Workload {
                 TrainingData.EPSILON,
                 TrainingData.WEIGHT_DECAY,
                 TrainingData.MAX_NORM,
+                Float.MAX_VALUE,
                 ++step);
         backend.synchronize();
+        loss = pass.sum(numbers.take()) / data.tokens();
     }
 
     @Override
@@ -68,6 +74,7 @@ final class LicorneTrainingStep implements Workload {
 
     @Override
     public void close() {
+        numbers.close();
         pass.close();
         memory.close();
         gpt.close();

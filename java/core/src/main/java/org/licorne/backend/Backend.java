@@ -48,6 +48,14 @@ public interface Backend extends BufferAllocator, AutoCloseable {
     /** Waits until all ops issued so far are done; errors of asynchronous ops are thrown here at the latest. */
     void synchronize();
 
+    /**
+     * A way for up to {@code capacity} bytes to come to the host while ops go on; of host memory. Where ops return
+     * before they are done, this one does not wait for them either. The caller closes it.
+     */
+    default Readback readback(int capacity) {
+        return new HostReadback(capacity);
+    }
+
     /** Memory that may still be allocated, in bytes. */
     long availableBytes();
 

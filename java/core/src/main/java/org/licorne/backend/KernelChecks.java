@@ -529,6 +529,7 @@ public final class KernelChecks {
             float epsilon,
             float weightDecay,
             float maxNorm,
+            float largestNorm,
             long step) {
         String op = "adamw";
         type(op, "parameters", parameters, DType.F32);
@@ -557,6 +558,10 @@ public final class KernelChecks {
         }
         if (norm != null) {
             shape(op, "norm", norm, DType.F32, "1", 1);
+            if (!(maxNorm >= 0) || !(largestNorm >= 0)) {
+                throw failure(op, "maxNorm = " + maxNorm + " and largestNorm = " + largestNorm
+                        + ", but norms are 0 at least");
+            }
         }
         if (step < 1) {
             throw failure(op, "step = " + step + ", but steps count from 1");

@@ -511,20 +511,23 @@ public interface Kernels {
     long globalNormWorkspaceBytes(long elements);
 
     /**
-     * One AdamW step.
+     * One AdamW step, unless the gradients are beyond use.
      *
-     * <p>Computes: {@code g = gradients · min(1, maxNorm / norm[0])} (g = gradients without norm), {@code m = β₁m +
+     * <p>Computes, where {@code norm[0]} is finite and at most largestNorm: {@code g = gradients · min(1, maxNorm / norm[0])} (g = gradients without norm), {@code m = β₁m +
      * (1-β₁)g}, {@code v = β₂v + (1-β₂)g²}, {@code m̂ = m/(1-β₁^step)}, {@code v̂ = v/(1-β₂^step)}, {@code parameters -=
      * learningRate · (m̂ / (sqrt(v̂) + epsilon) + weightDecay · parameters)}, {@code weights = parameters}, rounded.
      * <br>Shapes: parameters, weights, m, v, gradients: the same number of elements; norm (1).
      * <br>Types: F32; weights activations.
-     * <br>Writes: parameters, weights, m, v.
+     * <br>Writes: parameters, weights, m, v; none of them where the norm is NaN, infinite, or above largestNorm. The
+     * device decides that by itself, so that whoever issues the step need not wait for the norm.
      * <br>Edge: weights may be null, and must be where activations are F32: ops then read the parameters. norm may be
-     * null (no clipping; maxNorm is then not looked at). step counts from 1.
+     * null (the step is taken, without clipping; maxNorm and largestNorm are then not looked at). An infinite maxNorm
+     * clips nothing. step counts from 1. A step that wrote nothing counts as well, since its fate is not known when the
+     * next one is issued; the corrections that follow forget it like {@code β^step}.
      * <br>Repeat: bit-identical, for any number of threads.
      * <br>Cost: 28 bytes per parameter, 30 with weights in BF16.
-     * <br>Throws: as all ops; IllegalArgumentException if step &lt; 1.
+     * <br>Throws: as all ops; IllegalArgumentException if step &lt; 1, or if maxNorm or largestNorm is NaN or negative.
      * <br>Source: Loshchilov and Hutter 2019, algorithm 2; Kingma and Ba 2015.
      */
-    void adamw(Tensor parameters, Tensor weights, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate, float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, long step);
+    void adamw(Tensor parameters, Tensor weights, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate, float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, float largestNorm, long step);
 }

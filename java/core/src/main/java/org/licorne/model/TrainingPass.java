@@ -1,8 +1,10 @@
 package org.licorne.model;
 
+import java.nio.ByteBuffer;
 import org.licorne.backend.AttentionShape;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
+import org.licorne.backend.Readback;
 import org.licorne.nn.HostTransfer;
 import org.licorne.nn.LanguageModelHead;
 import org.licorne.nn.Recomputation;
@@ -204,6 +206,36 @@ public final class TrainingPass implements AutoCloseable {
      */
     public double lossAndGradients(
             int[] inputs, int[] targets, float scale, float labelSmoothing, float zLoss) {
+        issue(inputs, targets, scale, labelSmoothing, zLoss);
+        return sumLosses();
+    }
+
+    /**
+     * The same, but it does not wait for the losses where the backend's ops need not be waited for.
+     *
+     * @param losses what takes each position's loss, in B·T floats; see {@link #sum}
+     */
+    public void lossAndGradients(
+            int[] inputs, int[] targets, float scale, float labelSmoothing, float zLoss, Readback losses) {
+        issue(inputs, targets, scale, labelSmoothing, zLoss);
+        losses.add(memory.head.losses);
+    }
+
+    /** Bytes that a readback needs for one pass's losses. */
+    public int lossBytes() {
+        return Math.multiplyExact(B * T, Float.BYTES);
+    }
+
+    /** The sum of one pass's losses out of what a readback took: reads on from the buffer's position. */
+    public double sum(ByteBuffer taken) {
+        double sum = 0;
+        for (int n = 0; n < losses.length; n++) {
+            sum += taken.getFloat();
+        }
+        return sum;
+    }
+
+    private void issue(int[] inputs, int[] targets, float scale, float labelSmoothing, float zLoss) {
         if (memory.gradients == null) {
             throw new IllegalStateException("an evaluation pass has no gradients; make a training pass");
         }
@@ -216,7 +248,6 @@ public final class TrainingPass implements AutoCloseable {
         gpt.layers()
                 .embedding()
                 .backward(kernels, memory.gradients.input, memory.tokens, memory.places, (long) B * T);
-        return sumLosses();
     }
 
     /** The sum of the plain losses in nats; gradients stay as they are. */
@@ -227,7 +258,7 @@ public final class TrainingPass implements AutoCloseable {
         return sumLosses();
     }
 
-    /** Each position's loss in nats from the last call of {@link #evaluate} or {@link #lossAndGradients}. */
+    /** Each position's loss in nats from the last call of {@link #evaluate} or {@link #lossAndGradients} that gave their sum. */
     public float[] losses() {
         return losses.clone();
     }

@@ -19,7 +19,11 @@ final class AdamwReference {
             double epsilon,
             double weightDecay,
             double maxNorm,
+            double largestNorm,
             long step) {
+        if (norm != null && !(norm.get(0) <= Math.min(largestNorm, Float.MAX_VALUE))) {
+            return;
+        }
         double clip = norm == null ? 1 : Math.min(1, maxNorm / norm.get(0));
         double correction1 = 1 - Math.pow(beta1, step);
         double correction2 = 1 - Math.pow(beta2, step);

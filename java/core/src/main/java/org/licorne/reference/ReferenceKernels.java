@@ -353,12 +353,13 @@ final class ReferenceKernels implements Kernels {
     @Override
     public void adamw(
             Tensor parameters, Tensor weights, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate,
-            float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, long step) {
+            float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, float largestNorm,
+            long step) {
         checks.adamw(
                 parameters, weights, m, v, gradients, norm, learningRate, beta1, beta2, epsilon, weightDecay, maxNorm,
-                step);
+                largestNorm, step);
         using(() -> AdamwReference.step(workers, Floats.of(parameters), Floats.of(weights), Floats.of(m), Floats.of(v),
                 Floats.of(gradients), Floats.of(norm), (int) parameters.elements(), learningRate, beta1, beta2, epsilon,
-                weightDecay, maxNorm, step), parameters, weights, m, v, gradients, norm);
+                weightDecay, maxNorm, largestNorm, step), parameters, weights, m, v, gradients, norm);
     }
 }

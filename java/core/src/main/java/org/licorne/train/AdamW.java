@@ -3,6 +3,7 @@ package org.licorne.train;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.licorne.backend.Kernels;
+import org.licorne.backend.Readback;
 import org.licorne.model.Gpt;
 import org.licorne.nn.HostTransfer;
 import org.licorne.nn.Parameter;
@@ -38,16 +39,28 @@ public final class AdamW {
 
     /** Measures the gradients; {@link #update} clips by what was measured last. @return their Euclidean norm */
     public double gradientNorm() {
-        gpt.backend().kernels().globalNorm(norm, parameters.gradients().all(), workspace);
+        measure();
         transfer.read(norm, 0, hostNorm, 0, 1);
         return hostNorm[0];
     }
 
+    /** The same, but it does not wait for the norm where the backend's ops need not be. @param result takes one float */
+    public void gradientNorm(Readback result) {
+        measure();
+        result.add(norm);
+    }
+
+    private void measure() {
+        gpt.backend().kernels().globalNorm(norm, parameters.gradients().all(), workspace);
+    }
+
     /**
-     * One step of all parameters.
+     * One step of all parameters, if the norm measured last is a number and at most {@code largestNorm}; else it leaves
+     * everything as it is.
      *
      * @param clipNorm 0 for no clipping
-     * @param step number of this update, from 1
+     * @param largestNorm {@link Float#MAX_VALUE}: any
+     * @param step number of this step, from 1; one that left everything as it was counts too
      */
     public void update(
             double learningRate,
@@ -56,25 +69,26 @@ public final class AdamW {
             double epsilon,
             double weightDecay,
             double clipNorm,
+            float largestNorm,
             long step) {
         Kernels kernels = gpt.backend().kernels(gpt.precision()); // those whose copy of the weights passes read
         Parameters.Flat copy = parameters.copy(kernels);
         Parameters.Flat values = parameters.values();
         Parameters.Flat gradients = parameters.gradients();
-        Tensor clip = clipNorm > 0 ? norm : null;
         kernels.adamw(
                 values.decayed(),
                 copy == null ? null : copy.decayed(),
                 firstMoment.decayed(),
                 secondMoment.decayed(),
                 gradients.decayed(),
-                clip,
+                norm,
                 (float) learningRate,
                 (float) beta1,
                 (float) beta2,
                 (float) epsilon,
                 (float) weightDecay,
-                (float) clipNorm,
+                clipNorm > 0 ? (float) clipNorm : Float.POSITIVE_INFINITY,
+                largestNorm,
                 step);
         kernels.adamw(
                 values.undecayed(),
@@ -82,13 +96,14 @@ public final class AdamW {
                 firstMoment.undecayed(),
                 secondMoment.undecayed(),
                 gradients.undecayed(),
-                clip,
+                norm,
                 (float) learningRate,
                 (float) beta1,
                 (float) beta2,
                 (float) epsilon,
                 0,
-                (float) clipNorm,
+                clipNorm > 0 ? (float) clipNorm : Float.POSITIVE_INFINITY,
+                largestNorm,
                 step);
     }
 

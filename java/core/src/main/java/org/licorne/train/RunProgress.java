@@ -7,7 +7,6 @@ import org.licorne.checkpoint.TrainingState;
 /** Where a run stands: everything beside the tensors that a checkpoint must hold. Not thread-safe. */
 final class RunProgress {
     volatile long step; // may be looked at from other threads
-    long updates; // steps whose update was applied; AdamW counts these
     long batchIndex;
     long tokensSeen;
     long elapsedNanos;
@@ -19,7 +18,6 @@ final class RunProgress {
 
     TrainingState state(TrainerConfig config, String fingerprint, UpdateGate gate) {
         Map<String, Long> counters = new HashMap<>();
-        counters.put("updates", updates);
         counters.put("evaluationsWithoutBest", evaluationsWithoutBest);
         counters.put("lastLossBits", Double.doubleToRawLongBits(lastLoss));
         counters.put("latestValidationLossBits", Double.doubleToRawLongBits(latestValidationLoss));
@@ -44,7 +42,6 @@ final class RunProgress {
         validationLoss = state.validationLoss();
         bestValidationLoss = state.bestValidationLoss();
         Map<String, Long> counters = state.counters();
-        updates = counters.getOrDefault("updates", step);
         evaluationsWithoutBest = counters.getOrDefault("evaluationsWithoutBest", 0L);
         long nan = Double.doubleToRawLongBits(Double.NaN);
         lastLoss = Double.longBitsToDouble(counters.getOrDefault("lastLossBits", nan));

@@ -49,12 +49,14 @@ public final class Trainer implements AutoCloseable {
     private final LearningRateSchedule schedule;
     private final UpdateGate gate;
     private final RunProgress progress = new RunProgress();
-    private final int[][] inputs;
-    private final int[][] targets;
+    private final StepBatches batches;
     private final CountDownLatch ended = new CountDownLatch(1);
     private volatile boolean stopRequested;
     private boolean ran;
+    private final IssuedStep[] steps = new IssuedStep[2]; // of even and of odd number, by turns
+    private IssuedStep outstanding; // issued, but not yet told of
     private double lastStepSeconds;
+    private long lastSettled = Long.MIN_VALUE; // System.nanoTime
     private double stepSecondsOfRun;
     private long tokensOfRun;
     private long clock; // System.nanoTime up to which elapsed time was counted
@@ -90,21 +92,20 @@ public final class Trainer implements AutoCloseable {
         TrainingMemory.require(gpt.backend(), gpt.config(), config, slabs);
         this.schedule = config.schedule();
         this.gate = new UpdateGate(config.outlierFactor());
-        this.inputs = new int[config.accumulation()][config.batchSize() * T];
-        this.targets = new int[config.accumulation()][config.batchSize() * T];
+        this.batches = new StepBatches(config.accumulation(), config.batchSize(), T);
         this.scope = new MemoryScope(gpt.backend(), "trainer");
         try {
             pass = newPass();
             optimiser = new AdamW(gpt, scope);
+            for (int i = 0; i < steps.length; i++) {
+                steps[i] = new IssuedStep(gpt.backend(), pass, batches.count());
+            }
             store = config.output() == null
                     ? null
                     : CheckpointStore.open(
                             config.output().resolve(CheckpointStore.DIRECTORY_NAME), config.keepCheckpoints());
         } catch (RuntimeException e) {
-            if (pass != null) {
-                pass.close();
-            }
-            scope.close();
+            closeMemory();
             throw e;
         }
     }
@@ -137,7 +138,7 @@ public final class Trainer implements AutoCloseable {
         return T;
     }
 
-    /** Steps done so far. */
+    /** Steps done so far; on a device the last may still be under way. */
     public long step() {
         return progress.step;
     }
@@ -156,9 +157,9 @@ public final class Trainer implements AutoCloseable {
             return false;
         }
         TrainingState state = latest.get().state();
-        checkSame(latest.get(), state);
+        ResumeConditions.check(latest.get(), state, config, training.fingerprint());
         if (!precisionAsked) {
-            adoptPrecision(latest.get(), state);
+            adopt(ResumeConditions.precision(latest.get(), state, config, gpt.backend()));
         }
         latest.get().restore(tensors());
         gpt.weightsChanged();
@@ -168,36 +169,12 @@ public final class Trainer implements AutoCloseable {
         return true;
     }
 
-    /** Steps of one run are computed alike; checkpoints that do not say how are older than the choice. */
-    private void adoptPrecision(TrainingCheckpoint checkpoint, TrainingState state) {
-        Precision precision =
-                Precision.valueOf(state.configuration().getOrDefault("precision", Precision.F32.name()));
-        if (precision == config.precision()) {
-            return;
-        }
-        if (!gpt.backend().supports(precision)) {
-            throw new BackendUnavailableException("the checkpoint " + checkpoint + " was made with products in " + precision
-                    + ", which " + gpt.backend().device() + " lacks; ask for the precision " + config.precision()
-                    + " to go on in that");
-        }
-        gpt.computeIn(precision);
-        config = config.withPrecision(precision);
-        pass.close();
-        pass = newPass();
-    }
-
-    private void checkSame(TrainingCheckpoint checkpoint, TrainingState state) {
-        if (!state.dataFingerprint().equals(training.fingerprint())) {
-            throw new IllegalArgumentException("the checkpoint " + checkpoint
-                    + " was trained on other data or in another order (" + state.dataFingerprint() + ", not " + training.fingerprint() + ")");
-        }
-        Map<String, String> now = config.describe();
-        for (String key : List.of("batchSize", "sequenceLength", "accumulation", "seed")) {
-            String before = state.configuration().get(key);
-            if (!now.get(key).equals(before)) {
-                throw new IllegalArgumentException("the checkpoint " + checkpoint + " was made with " + key + " "
-                        + before + ", not " + now.get(key) + "; resume with the same value, or start in another directory");
-            }
+    private void adopt(Precision precision) {
+        if (precision != config.precision()) {
+            gpt.computeIn(precision);
+            config = config.withPrecision(precision);
+            pass.close();
+            pass = newPass();
         }
     }
 
@@ -261,6 +238,7 @@ public final class Trainer implements AutoCloseable {
             while ((reason = endReason()) == null) {
                 trainStep();
             }
+            settle();
             return end(reason);
         } finally {
             ended.countDown();
@@ -316,87 +294,100 @@ public final class Trainer implements AutoCloseable {
     }
 
     private void trainStep() {
-        long start = System.nanoTime();
-        double learningRate = schedule.at(share(1, lastStepSeconds));
-        long counted = fillBatches();
-        gpt.zeroGradients();
-        double sum = 0;
-        float scale = counted == 0 ? 0 : (float) (1.0 / counted);
-        for (int i = 0; i < config.accumulation(); i++) {
-            sum += pass.lossAndGradients(
-                    inputs[i], targets[i], scale, (float) config.labelSmoothing(), (float) config.zLoss());
+        IssuedStep next = steps[(int) (progress.step & 1)];
+        try {
+            issue(next);
+        } catch (RuntimeException e) {
+            settleDespite(e);
+            throw e;
         }
-        double loss = sum / counted;
-        double norm = optimiser.gradientNorm();
-        String refused = counted == 0 ? "no position of the batch has a target" : gate.refuses(loss, norm);
-        progress.step++;
-        if (refused == null) {
-            progress.updates++;
+        settle(); // what the device did before; it is busy with the next one already
+        outstanding = next;
+        if (next.numbers.isComplete()) {
+            settle();
+        }
+        afterStep();
+    }
+
+    /** Hands a whole step to the backend, whose numbers will tell whether its update was applied. */
+    private void issue(IssuedStep issued) {
+        issued.startedAt = System.nanoTime();
+        int unsettled = outstanding == null ? 1 : 2;
+        issued.learningRate = schedule.at(share(progress.step + 1, unsettled * lastStepSeconds));
+        issued.targets = batches.fill(training, progress.batchIndex);
+        progress.batchIndex += batches.count();
+        gpt.zeroGradients();
+        issued.numbers.clear();
+        float scale = issued.targets == 0 ? 0 : (float) (1.0 / issued.targets);
+        for (int i = 0; i < batches.count(); i++) {
+            pass.lossAndGradients(
+                    batches.inputs(i),
+                    batches.targets(i),
+                    scale,
+                    (float) config.labelSmoothing(),
+                    (float) config.zLoss(),
+                    issued.numbers);
+        }
+        optimiser.gradientNorm(issued.numbers);
+        issued.step = progress.step + 1;
+        if (issued.targets > 0) {
             optimiser.update(
-                    learningRate,
+                    issued.learningRate,
                     config.beta1(),
                     config.beta2(),
                     config.epsilon(),
                     config.weightDecay(),
                     config.clipNorm(),
-                    progress.updates);
+                    gate.largestNorm(issued.step),
+                    issued.step);
         }
-        gpt.backend().synchronize();
-        long tokens = (long) config.accumulation() * config.batchSize() * T;
-        progress.tokensSeen += tokens;
-        progress.lastLoss = loss;
+        progress.step++;
+        issued.tokens = batches.tokens();
+        progress.tokensSeen += issued.tokens;
+        issued.tokensSeen = progress.tokensSeen;
         progress.validationLoss = Double.NaN;
+    }
+
+    /** Waits for the numbers of the step that is under way, if one is, and tells of it. */
+    private void settle() {
+        IssuedStep done = outstanding;
+        if (done == null) {
+            return;
+        }
+        outstanding = null;
+        done.take(pass);
+        String refused = done.targets == 0
+                ? "no position of the batch has a target"
+                : gate.judge(done.step, done.loss(), done.gradientNorm());
+        progress.lastLoss = done.loss();
         countTime();
-        lastStepSeconds = Math.max(1e-9, (System.nanoTime() - start) * 1e-9);
+        lastStepSeconds = Math.max(1e-9, (clock - Math.max(done.startedAt, lastSettled)) * 1e-9);
+        lastSettled = clock;
         stepSecondsOfRun += lastStepSeconds;
-        tokensOfRun += tokens;
+        tokensOfRun += done.tokens;
         if (refused != null) {
-            SkippedUpdate skipped = new SkippedUpdate(progress.step, loss, norm, refused);
+            SkippedUpdate skipped = new SkippedUpdate(done.step, done.loss(), done.gradientNorm(), refused);
             listeners.forEach(listener -> listener.skipped(skipped));
         }
-        tell(loss, learningRate, norm, tokens);
-        afterStep();
-    }
-
-    private long fillBatches() {
-        long counted = 0;
-        for (int i = 0; i < config.accumulation(); i++) {
-            training.fill(progress.batchIndex++, config.batchSize(), T, inputs[i], targets[i]);
-            counted += countTargets(targets[i]);
-        }
-        return counted;
-    }
-
-    private static long countTargets(int[] ids) {
-        long counted = 0;
-        for (int id : ids) {
-            counted += id >= 0 ? 1 : 0;
-        }
-        return counted;
-    }
-
-    private void tell(double loss, double learningRate, double norm, long tokens) {
-        double tokensPerSecond = tokens / lastStepSeconds;
-        StepMetrics metrics = new StepMetrics(
-                progress.step,
-                share(0, 0),
-                loss,
-                learningRate,
-                norm,
-                tokens,
-                progress.tokensSeen,
-                lastStepSeconds,
-                progress.elapsedSeconds(),
-                tokensPerSecond,
-                tokensPerSecond * gpt.config().trainingFlopsPerToken(T));
+        StepMetrics metrics = done.metrics(
+                share(done.step, 0), lastStepSeconds, progress.elapsedSeconds(), gpt.config().trainingFlopsPerToken(T));
         for (int i = 0; i < listeners.size(); i++) {
             listeners.get(i).step(metrics);
         }
     }
 
-    /** Share of the run that will be done so many steps and seconds from now. */
-    private double share(int moreSteps, double moreSeconds) {
-        double bySteps = config.steps() == 0 ? 0 : (double) (progress.step + moreSteps) / config.steps();
+    /** Tells of the step before the one that failed. */
+    private void settleDespite(RuntimeException failure) {
+        try {
+            settle();
+        } catch (RuntimeException another) {
+            failure.addSuppressed(another);
+        }
+    }
+
+    /** Share of the run that is done after so many steps, so many seconds from now. */
+    private double share(long stepsDone, double moreSeconds) {
+        double bySteps = config.steps() == 0 ? 0 : (double) stepsDone / config.steps();
         double byTime =
                 config.seconds() == 0 ? 0 : (progress.elapsedSeconds() + moreSeconds) / config.seconds();
         return Math.min(1, Math.max(bySteps, byTime));
@@ -404,8 +395,12 @@ public final class Trainer implements AutoCloseable {
 
     private void afterStep() {
         boolean checkpointDue = due(config.checkpointEvery(), config.checkpointEverySeconds(), lastCheckpointSeconds);
-        if (validation != null
-                && due(config.evaluateEvery(), config.evaluateEverySeconds(), lastEvaluationSeconds)) {
+        boolean evaluationDue = validation != null
+                && due(config.evaluateEvery(), config.evaluateEverySeconds(), lastEvaluationSeconds);
+        if (evaluationDue || checkpointDue) {
+            settle();
+        }
+        if (evaluationDue) {
             checkpointDue |= evaluateAndTell();
         }
         if (store != null && checkpointDue) {
@@ -454,12 +449,11 @@ public final class Trainer implements AutoCloseable {
     private double evaluate(long[] counted) {
         long perBatch = (long) config.batchSize() * T;
         long all = Math.max(1, (validation.tokens() + perBatch - 1) / perBatch);
-        long batches = config.evaluationBatches() == 0 ? all : Math.min(all, config.evaluationBatches());
+        long count = config.evaluationBatches() == 0 ? all : Math.min(all, config.evaluationBatches());
         double sum = 0;
-        for (long index = 0; index < batches; index++) {
-            validation.fill(index, config.batchSize(), T, inputs[0], targets[0]);
-            sum += pass.evaluate(inputs[0], targets[0]);
-            counted[0] += countTargets(targets[0]);
+        for (long index = 0; index < count; index++) {
+            counted[0] += batches.fill(0, validation, index);
+            sum += pass.evaluate(batches.inputs(0), batches.targets(0));
         }
         return sum / counted[0];
     }
@@ -488,11 +482,16 @@ public final class Trainer implements AutoCloseable {
                 store.close();
             }
         } finally {
-            try {
-                pass.close();
-            } finally {
-                scope.close();
-            }
+            closeMemory();
+        }
+    }
+
+    private void closeMemory() {
+        try (scope;
+                TrainingPass open = pass;
+                IssuedStep even = steps[0];
+                IssuedStep odd = steps[1]) {
+            outstanding = null; // closing waits for what is under way
         }
     }
 }

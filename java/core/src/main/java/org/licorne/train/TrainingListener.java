@@ -7,13 +7,16 @@ public interface TrainingListener {
     /** Before the first step. @param firstStep number of steps that a resumed run has behind it */
     default void started(TrainerConfig config, long firstStep) {}
 
-    /** After each step. */
+    /**
+     * After each step, in their order. On a device the next step may have begun when this one's numbers arrive, so that
+     * the model's weights are already those of a later step.
+     */
     default void step(StepMetrics metrics) {}
 
     /** After each evaluation; the model may be used to write samples. */
     default void evaluated(Evaluation evaluation) {}
 
-    /** A step's update was not applied; the run goes on with the next batch. */
+    /** A step's update was not applied; {@link #step} follows for the same step. The run goes on with the next batch. */
     default void skipped(SkippedUpdate skipped) {}
 
     /** A checkpoint is on the disk. */

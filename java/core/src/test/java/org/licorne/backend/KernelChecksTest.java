@@ -153,11 +153,14 @@ class KernelChecksTest {
         refused(() -> KernelChecks.workspace("global_norm", scope.tensor("w", DType.U8, 7), 8),
                 "global_norm: workspace has 7 bytes, but 8 are wanted");
         refused(() -> KernelChecks.F32.adamw(
-                        floats(3), null, floats(3), floats(3), floats(3), null, 1, 1, 1, 1, 1, 1, 0),
+                        floats(3), null, floats(3), floats(3), floats(3), null, 1, 1, 1, 1, 1, 1, 1, 0),
                 "adamw: step = 0, but steps count from 1");
         refused(() -> KernelChecks.F32.adamw(
-                        floats(3), floats(3), floats(3), floats(3), floats(3), null, 1, 1, 1, 1, 1, 1, 1),
+                        floats(3), floats(3), floats(3), floats(3), floats(3), null, 1, 1, 1, 1, 1, 1, 1, 1),
                 "adamw: weights are given, but ops on F32 read the parameters themselves");
+        refused(() -> KernelChecks.F32.adamw(
+                        floats(3), null, floats(3), floats(3), floats(3), floats(1), 1, 1, 1, 1, 1, 1, Float.NaN, 1),
+                "adamw: maxNorm = 1.0 and largestNorm = NaN, but norms are 0 at least");
     }
 
     @Test

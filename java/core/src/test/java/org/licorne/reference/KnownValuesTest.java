@@ -176,9 +176,14 @@ class KnownValuesTest {
         Tensor m = floats(0, 0);
         Tensor v = floats(0, 0);
         // the first step moves by the learning rate against the gradient's sign, and decays
-        kernels.adamw(parameters, null, m, v, floats(3, -4), norm, 0.1f, 0.9f, 0.99f, 0, 0.5f, 1, 1);
+        kernels.adamw(parameters, null, m, v, floats(3, -4), norm, 0.1f, 0.9f, 0.99f, 0, 0.5f, 1, 5, 1);
         assertClose(parameters, 1 - 0.1 - 0.05, -1 + 0.1 + 0.05);
         assertClose(m, 0.1 * 0.6, -0.1 * 0.8);
         assertClose(v, 0.01 * 0.36, 0.01 * 0.64);
+        for (float beyond : new float[] {Math.nextUp(5f), Float.NaN, Float.POSITIVE_INFINITY}) {
+            kernels.adamw(parameters, null, m, v, floats(3, -4), floats(beyond), 0.1f, 0.9f, 0.99f, 0, 0.5f, 1, 5, 2);
+            assertClose(parameters, 1 - 0.1 - 0.05, -1 + 0.1 + 0.05);
+            assertClose(m, 0.1 * 0.6, -0.1 * 0.8);
+        }
     }
 }

@@ -14,6 +14,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntConsumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -36,7 +37,7 @@ import org.licorne.train.TrainingListener.StepMetrics;
 import org.licorne.train.TrainingResult.EndReason;
 
 class TrainerTest {
-    private static final GptConfig TINY = new GptConfig(11, 8, 8, 2, 2);
+    static final GptConfig TINY = new GptConfig(11, 8, 8, 2, 2);
 
     @TempDir
     private Path directory;
@@ -45,7 +46,11 @@ class TrainerTest {
 
     @BeforeEach
     void open() {
-        backend = Backends.open("reference");
+        backend = openBackend();
+    }
+
+    Backend openBackend() {
+        return Backends.open("reference");
     }
 
     @AfterEach
@@ -53,26 +58,29 @@ class TrainerTest {
         backend.close();
     }
 
-    private static TrainerConfig.Builder config() {
+    static TrainerConfig.Builder config() {
         return TrainerConfig.builder().batchSize(2).steps(12).learningRate(5e-3).evaluationBatches(2);
     }
 
     /** Hears everything. */
-    private static final class Ear implements TrainingListener {
-        private final List<StepMetrics> steps = new ArrayList<>();
-        private final List<Evaluation> evaluations = new ArrayList<>();
-        private final List<SkippedUpdate> skipped = new ArrayList<>();
-        private final List<Long> checkpoints = new ArrayList<>();
-        private TrainingResult result;
+    static final class Ear implements TrainingListener {
+        final List<StepMetrics> steps = new ArrayList<>();
+        final List<Evaluation> evaluations = new ArrayList<>();
+        final List<SkippedUpdate> skipped = new ArrayList<>();
+        final List<Long> checkpoints = new ArrayList<>();
+        final List<String> events = new ArrayList<>();
+        TrainingResult result;
 
         @Override
         public void step(StepMetrics metrics) {
             steps.add(metrics);
+            events.add("step " + metrics.step());
         }
 
         @Override
         public void evaluated(Evaluation evaluation) {
             evaluations.add(evaluation);
+            events.add("evaluated " + evaluation.step());
         }
 
         @Override
@@ -83,6 +91,7 @@ class TrainerTest {
         @Override
         public void checkpointed(long step, Path where) {
             checkpoints.add(step);
+            events.add("checkpoint " + step);
         }
 
         @Override
@@ -91,11 +100,11 @@ class TrainerTest {
         }
     }
 
-    private static float[] weights(Gpt gpt) {
+    static float[] weights(Gpt gpt) {
         return gpt.memory().values().all().toFloats();
     }
 
-    private float[] train(TrainerConfig config, Ear ear, BatchSource source) {
+    float[] train(TrainerConfig config, Ear ear, BatchSource source) {
         try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
                 Trainer trainer = new Trainer(gpt, source, Batches.noise(11), config)) {
             trainer.addListener(ear).run();
@@ -222,7 +231,7 @@ class TrainerTest {
             try (MemoryScope scope = new MemoryScope(backend, "test")) {
                 AdamW optimiser = new AdamW(gpt, scope);
                 optimiser.gradientNorm();
-                optimiser.update(0.1, 0.9, 0.95, 1e-8, 0.5, 0, 1);
+                optimiser.update(0.1, 0.9, 0.95, 1e-8, 0.5, 0, Float.MAX_VALUE, 1);
             }
             float[] after = weights(gpt);
             int decayed = (int) gpt.memory().values().decayed().elements();
@@ -257,42 +266,116 @@ class TrainerTest {
                 .isGreaterThan(2e-3);
     }
 
+    /** Noise that looks at the weights, and may change them, when the batch of a step is asked for. */
+    private record Watched(Gpt gpt, List<float[]> weights, IntConsumer before) implements BatchSource {
+        @Override
+        public void fill(long index, int B, int T, int[] inputs, int[] targets) {
+            weights.add(TrainerTest.weights(gpt));
+            before.accept((int) index);
+            Batches.noise(11).fill(index, B, T, inputs, targets);
+        }
+
+        @Override
+        public long tokens() {
+            return 1000;
+        }
+
+        @Override
+        public String fingerprint() {
+            return "watched";
+        }
+    }
+
+    private static void setBias(Gpt gpt, float value) {
+        gpt.parameter("ln_f.bias").tensor().write(0, new float[] {value}, 0, 1);
+    }
+
     @Test
     void anUpdateThatIsNotANumberIsSkipped() {
-        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
-                Trainer trainer = new Trainer(
-                        gpt, Batches.noise(11), null, config().steps(3).build())) {
-            Ear ear = new Ear();
-            float[][] weights = new float[4][];
-            weights[0] = weights(gpt);
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1)) {
+            List<float[]> weights = new ArrayList<>();
             float good = gpt.parameter("ln_f.bias").tensor().toFloats()[0];
-            trainer.addListener(ear).addListener(new TrainingListener() {
-                @Override
-                public void started(TrainerConfig config, long firstStep) {
-                    poison(Float.NaN);
-                }
-
-                @Override
-                public void step(StepMetrics metrics) {
-                    weights[(int) metrics.step()] = weights(gpt);
-                    poison(good);
-                }
-
-                private void poison(float value) {
-                    gpt.parameter("ln_f.bias").tensor().write(0, new float[] {value}, 0, 1);
-                }
-            });
-            trainer.run();
+            BatchSource source = new Watched(gpt, weights, batch -> setBias(gpt, batch == 1 ? Float.NaN : good));
+            Ear ear = new Ear();
+            try (Trainer trainer = new Trainer(gpt, source, null, config().steps(4).build())) {
+                trainer.addListener(ear).run();
+            }
             assertThat(ear.skipped).hasSize(1);
-            assertThat(ear.skipped.get(0).step()).isEqualTo(1);
+            assertThat(ear.skipped.get(0).step()).isEqualTo(2);
             assertThat(ear.skipped.get(0).reason()).contains("loss is NaN");
             int changed = 0;
-            for (int i = 0; i < weights[0].length; i++) {
-                changed += Float.isNaN(weights[1][i]) || weights[1][i] == weights[0][i] ? 0 : 1;
+            for (int i = 0; i < weights.get(1).length; i++) {
+                float after = weights.get(2)[i];
+                changed += Float.isNaN(after) || after == weights.get(1)[i] ? 0 : 1;
             }
             assertThat(changed).isZero();
-            assertThat(weights[2]).isNotEqualTo(weights[0]);
+            assertThat(weights.get(1)).isNotEqualTo(weights.get(0));
+            assertThat(weights.get(3)).isNotEqualTo(weights.get(1));
+            assertThat(ear.steps).extracting(StepMetrics::step).containsExactly(1L, 2L, 3L, 4L);
+            assertThat(ear.steps.get(1).loss()).isNaN();
             assertThat(ear.result.lastLoss()).isFinite();
+        }
+    }
+
+    @Test
+    void lossesThatStayNotANumberEndTheRun() {
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1)) {
+            BatchSource source = new Watched(gpt, new ArrayList<>(), batch -> {
+                if (batch == 5) {
+                    setBias(gpt, Float.NaN);
+                }
+            });
+            Ear ear = new Ear();
+            try (Trainer trainer = new Trainer(gpt, source, null, config().steps(100).build())) {
+                trainer.addListener(ear);
+                assertThatThrownBy(trainer::run)
+                        .isInstanceOf(TrainingDivergedException.class)
+                        .hasMessageContaining("20 steps on end");
+            }
+            assertThat(ear.steps).hasSize(5 + 19);
+            assertThat(ear.skipped).hasSize(19);
+        }
+    }
+
+    @Test
+    void everyStepIsToldOnceAndBeforeWhatComesAfterIt() {
+        Ear ear = new Ear();
+        TrainerConfig config = config()
+                .steps(7)
+                .evaluateEvery(3)
+                .checkpointEvery(2)
+                .keepCheckpoints(9)
+                .output(directory)
+                .build();
+        train(config, ear, Batches.noise(11));
+        List<String> expected = new ArrayList<>();
+        for (int step = 1; step <= 7; step++) {
+            expected.add("step " + step);
+            if (step % 3 == 0 || step == 7) {
+                expected.add("evaluated " + step);
+            }
+            if (ear.checkpoints.contains((long) step)) { // every second, and each with a best loss
+                expected.add("checkpoint " + step);
+            }
+        }
+        assertThat(ear.events).isEqualTo(expected);
+        assertThat(ear.checkpoints).contains(2L, 4L, 6L, 7L);
+    }
+
+    @Test
+    void theStepBeforeOneThatFailsIsToldNonetheless() {
+        try (Gpt gpt = Gpt.initialise(backend, TINY, 1)) {
+            BatchSource source = new Watched(gpt, new ArrayList<>(), batch -> {
+                if (batch == 3) {
+                    throw new IllegalStateException("the disk is gone");
+                }
+            });
+            Ear ear = new Ear();
+            try (Trainer trainer = new Trainer(gpt, source, null, config().steps(9).build())) {
+                trainer.addListener(ear);
+                assertThatThrownBy(trainer::run).hasMessage("the disk is gone");
+            }
+            assertThat(ear.events).containsExactly("step 1", "step 2", "step 3");
         }
     }
 

@@ -472,14 +472,15 @@ final class CpuKernels implements Kernels {
     @Override
     public synchronized void adamw(
             Tensor parameters, Tensor weights, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate,
-            float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, long step) {
+            float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, float largestNorm,
+            long step) {
         checks.adamw(
                 parameters, weights, m, v, gradients, norm, learningRate, beta1, beta2, epsilon, weightDecay, maxNorm,
-                step);
+                largestNorm, step);
         try {
             check(CpuLibrary.licorne_cpu_adamw(
                     use(parameters), use(m), use(v), use(gradients), use(norm), parameters.elements(), learningRate,
-                    beta1, beta2, epsilon, weightDecay, maxNorm, step));
+                    beta1, beta2, epsilon, weightDecay, maxNorm, largestNorm, step));
         } finally {
             release();
         }

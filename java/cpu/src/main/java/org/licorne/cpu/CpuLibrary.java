@@ -216,5 +216,5 @@ final class CpuLibrary {
     static native int licorne_cpu_adamw(
             @Cast("float*") long parameters, @Cast("float*") long m, @Cast("float*") long v,
             @Cast("const float*") long gradients, @Cast("const float*") long norm, long count, float learningRate,
-            float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, long step);
+            float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, float largestNorm, long step);
 }

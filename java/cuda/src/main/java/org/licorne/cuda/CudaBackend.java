@@ -10,6 +10,7 @@ import org.licorne.backend.DeviceException;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.backend.Precision;
+import org.licorne.backend.Readback;
 import org.licorne.tensor.Buffer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -148,6 +149,17 @@ final class CudaBackend implements Backend {
             throw new IllegalStateException("the CUDA backend is closed");
         }
         health.check();
+    }
+
+    /** In page-locked memory. */
+    @Override
+    public Readback readback(int capacity) {
+        usable();
+        try {
+            return CudaReadback.open(this, capacity);
+        } catch (DeviceFailure e) {
+            throw health.examine("making a readback", e);
+        }
     }
 
     @Override

@@ -211,6 +211,6 @@ final class CudaLibrary {
     static native int licorne_cuda_adamw(
             @Cast("float*") long parameters, @Cast("void*") long weights, @Cast("float*") long m,
             @Cast("float*") long v, @Cast("const float*") long gradients, @Cast("const float*") long norm, long count,
-            float learningRate, float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, long step,
-            @Cast("void*") long stream);
+            float learningRate, float beta1, float beta2, float epsilon, float weightDecay, float maxNorm,
+            float largestNorm, long step, @Cast("void*") long stream);
 }

@@ -76,6 +76,9 @@ interface CudaRuntime extends AutoCloseable {
     interface Event extends AutoCloseable {
         void record();
 
+        /** Whether the work before the last {@link #record} is done, or there was none. */
+        boolean isReached();
+
         /** Waits until the work before the last {@link #record} is done; returns at once if there was none. */
         void await();
 

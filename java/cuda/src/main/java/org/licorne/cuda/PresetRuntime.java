@@ -212,6 +212,17 @@ final class PresetRuntime implements CudaRuntime {
         }
 
         @Override
+        public boolean isReached() {
+            int status = cudart.cudaEventQuery(event);
+            if (status == cudart.cudaErrorNotReady) {
+                cudart.cudaGetLastError(); // not an error of the next kernel
+                return false;
+            }
+            check(status, "cudaEventQuery");
+            return true;
+        }
+
+        @Override
         public void await() {
             check(cudart.cudaEventSynchronize(event), "cudaEventSynchronize");
         }

@@ -4,20 +4,22 @@ import java.nio.ByteBuffer;
 import org.licorne.backend.OutOfDeviceMemoryException;
 
 /**
- * Moves bytes between Java's buffers and the device through slots of page-locked memory. A write returns as soon as its
- * bytes lie in a slot, so a training step that hands over its tokens does not wait for the device; a read waits for the
- * work before it. Allocates nothing per transfer. Closed by the backend; thread-safe.
+ * Moves bytes between Java's buffers and the device through page-locked memory. A write returns as soon as its bytes lie
+ * there (see {@link Uploads}), so a training step that hands over its tokens does not wait for the device; a read waits
+ * for the work before it. Allocates nothing per transfer. Closed by the backend; thread-safe.
  */
 final class Transfers implements AutoCloseable {
-    private static final int SLOTS = 4;
+    private static final int SLOTS = 2;
     private static final int SLOT_BYTES = 4 << 20;
 
     private final CudaRuntime runtime;
     private final Slot[] slots = new Slot[SLOTS];
+    private final Uploads uploads;
     private int next;
 
     Transfers(CudaRuntime runtime) {
         this.runtime = runtime;
+        uploads = new Uploads(runtime);
         try {
             for (int i = 0; i < SLOTS; i++) {
                 slots[i] = new Slot(runtime);
@@ -44,30 +46,9 @@ final class Transfers implements AutoCloseable {
         }
     }
 
-    private Slot nextSlot() {
-        Slot slot = slots[next];
-        next = (next + 1) % SLOTS;
-        return slot;
-    }
-
     /** Copies what remains in {@code source} to the device. */
     synchronized void toDevice(long device, ByteBuffer source) {
-        int limit = source.limit();
-        try {
-            while (source.position() < limit) {
-                Slot slot = nextSlot();
-                slot.done.await(); // its last copy may still be reading
-                int bytes = Math.min(limit - source.position(), SLOT_BYTES);
-                source.limit(source.position() + bytes);
-                slot.view.clear();
-                slot.view.put(source);
-                runtime.copyToDevice(device, slot.address, bytes);
-                slot.done.record();
-                device += bytes;
-            }
-        } finally {
-            source.limit(limit);
-        }
+        uploads.copy(device, source);
     }
 
     /** Fills what remains in {@code destination} from the device, after all work issued so far. */
@@ -111,6 +92,7 @@ final class Transfers implements AutoCloseable {
 
     @Override
     public synchronized void close() {
+        uploads.close();
         for (int i = 0; i < SLOTS; i++) {
             if (slots[i] != null) {
                 slots[i].done.close();

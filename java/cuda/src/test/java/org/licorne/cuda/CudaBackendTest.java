@@ -13,6 +13,7 @@ import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
 import org.licorne.backend.DeviceException;
 import org.licorne.backend.OutOfDeviceMemoryException;
+import org.licorne.backend.Readback;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
@@ -66,6 +67,91 @@ class CudaBackendTest {
             ByteBuffer part = ByteBuffer.allocate(100);
             buffer.read(5 + (9 << 20), part);
             assertThat(part.flip()).isEqualTo(ByteBuffer.wrap(bytes, 9 << 20, 100));
+        }
+    }
+
+    /** Small writes take small parts of the ring, and none waits before it is full. */
+    @Test
+    void writesDoNotWaitWhileThereIsRoom() {
+        runtime.lag();
+        Random random = new Random(2);
+        try (Buffer buffer = backend.allocate("tokens", 1 << 20)) {
+            byte[] expected = new byte[1 << 20];
+            for (int i = 0; i < 600; i++) {
+                byte[] bytes = new byte[random.nextInt(150_000)];
+                random.nextBytes(bytes);
+                int offset = random.nextInt(expected.length - bytes.length);
+                System.arraycopy(bytes, 0, expected, offset, bytes.length);
+                buffer.write(offset, ByteBuffer.wrap(bytes));
+                assertThat(runtime.waits()).as("after %d writes", i + 1).isLessThanOrEqualTo(i < 50 ? 0 : i);
+            }
+            assertThat(runtime.waits()).isPositive();
+            ByteBuffer back = ByteBuffer.allocate(expected.length);
+            buffer.read(0, back);
+            assertThat(back.array()).isEqualTo(expected);
+        }
+    }
+
+    @Test
+    void whatIsReadBackDoesNotWaitForTheStream() {
+        runtime.lag();
+        try (MemoryScope scope = new MemoryScope(backend, "scope");
+                Readback readback = backend.readback(24)) {
+            Tensor x = scope.tensor("x", DType.F32, 4);
+            backend.kernels().fill(x, 1);
+            readback.add(x);
+            backend.kernels().fill(x, 2);
+            readback.add(x.part("two", 0, 2));
+            assertThat(readback.isComplete()).isFalse();
+            assertThatThrownBy(() -> readback.add(x))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("16 bytes, but only 0 of 24 are left");
+            assertThat(runtime.waits()).isZero();
+            assertThat(floats(readback)).containsExactly(1, 1, 1, 1, 2, 2);
+            assertThat(runtime.waits()).isEqualTo(1);
+            assertThat(readback.isComplete()).isTrue();
+            readback.clear();
+            readback.add(x);
+            assertThat(floats(readback)).containsExactly(2, 2, 2, 2);
+            assertThat(runtime.synchronizations()).isZero();
+        }
+        try (Readback nothing = backend.readback(0)) {
+            assertThat(nothing.isComplete()).isTrue();
+            assertThat(nothing.take().hasRemaining()).isFalse();
+        }
+    }
+
+    private static float[] floats(Readback readback) {
+        ByteBuffer taken = readback.take();
+        float[] floats = new float[taken.remaining() / Float.BYTES];
+        taken.asFloatBuffer().get(floats);
+        return floats;
+    }
+
+    @Test
+    void whatIsReadBackTellsOfErrorsBeforeIt() {
+        try (MemoryScope scope = new MemoryScope(backend, "scope");
+                Readback readback = backend.readback(96);
+                Readback early = backend.readback(4)) {
+            Tensor out = scope.tensor("out", DType.F32, 3, 4);
+            Tensor table = scope.tensor("table", DType.F32, 5, 4);
+            Tensor tokens = scope.tensor("tokens", DType.I32, 3);
+            tokens.write(1, 5, -7);
+            backend.kernels().embeddingForward(out, table, null, tokens, null, 3, 4);
+            readback.add(out);
+            assertThatThrownBy(readback::take)
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("tokens[1] = 5");
+            early.add(tokens.part("one", 0, 1));
+            backend.injectFault();
+            for (Runnable use : new Runnable[] {
+                early::take, early::isComplete, () -> readback.add(out), () -> backend.readback(1), backend::synchronize
+            }) {
+                assertThatThrownBy(use::run)
+                        .isInstanceOf(DeviceException.class)
+                        .hasMessageContaining("reading back")
+                        .hasMessageContaining("cudaErrorIllegalAddress");
+            }
         }
     }
 
@@ -180,7 +266,10 @@ class CudaBackendTest {
     void givesEverythingBack() {
         Buffer early = backend.allocate("early", 1000);
         Buffer late = backend.allocate("late", 1000);
+        Readback readback = backend.readback(100);
         early.close();
+        readback.close();
+        readback.close();
         backend.close();
         backend.close();
         assertThat(runtime.isClosed()).isTrue();

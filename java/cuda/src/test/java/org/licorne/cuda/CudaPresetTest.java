@@ -22,6 +22,7 @@ import org.licorne.backend.BackendUnavailableException;
 import org.licorne.backend.Backends;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.backend.Precision;
+import org.licorne.backend.Readback;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
@@ -137,6 +138,30 @@ class CudaPresetTest {
             assertThat(back.flip()).isEqualTo(ByteBuffer.wrap(bytes));
             buffer.close();
             assertThat(backend.availableBytes()).isLessThanOrEqualTo(free).isGreaterThan(free - (64 << 20));
+        }
+    }
+
+    @Test
+    void whatIsReadBackArrivesByItself() {
+        try (Backend backend = Backends.open("cuda");
+                MemoryScope scope = new MemoryScope(backend, "numbers");
+                Readback readback = backend.readback(400)) {
+            Tensor x = scope.tensor("x", DType.F32, 100);
+            for (int round = 0; round < 3; round++) {
+                backend.kernels().fill(x, 1 + round);
+                readback.clear();
+                readback.add(x);
+                backend.kernels().fill(x, -1);
+                while (round > 0 && !readback.isComplete()) {
+                    Thread.onSpinWait();
+                }
+                ByteBuffer taken = readback.take();
+                while (taken.hasRemaining()) {
+                    assertThat(taken.getFloat()).isEqualTo(1 + round);
+                }
+            }
+            backend.kernels().fill(x, 7); // an event that was asked for too early is no error of a kernel
+            assertThat(x.toFloats()).containsOnly(7);
         }
     }
 

@@ -9,7 +9,8 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * A device of so many bytes that is this process's own memory, for kernels that an emulator runs there: every call is
- * done when it returns. Counts what is allocated, so that tests see what was not given back.
+ * done when it returns, though it may {@link #lag} in saying so. Counts what is allocated, so that tests see what was not
+ * given back, and who waits.
  */
 final class HostRuntime implements CudaRuntime {
     private static final int ALIGNMENT = 256;
@@ -19,6 +20,11 @@ final class HostRuntime implements CudaRuntime {
     private final Map<Long, Long> sizes = new HashMap<>();
     private long usedBytes;
     private int openEvents;
+    private boolean lagging;
+    private long recorded; // events so far
+    private long reached; // of these
+    private int synchronizations;
+    private int waits;
     private DeviceFailure fault;
     private boolean closed;
 
@@ -36,6 +42,21 @@ final class HostRuntime implements CudaRuntime {
 
     boolean isClosed() {
         return closed;
+    }
+
+    /** From now on the device seems to work only while somebody waits for it. */
+    void lag() {
+        lagging = true;
+    }
+
+    /** How often all work in the stream was waited for. */
+    int synchronizations() {
+        return synchronizations;
+    }
+
+    /** How often an event was waited for that was not reached. */
+    int waits() {
+        return waits;
     }
 
     /** From now on every call fails with this. */
@@ -179,6 +200,8 @@ final class HostRuntime implements CudaRuntime {
     @Override
     public void synchronize() {
         check();
+        synchronizations++;
+        reached = recorded;
     }
 
     @Override
@@ -186,14 +209,26 @@ final class HostRuntime implements CudaRuntime {
         check();
         openEvents++;
         return new Event() {
+            private long time;
+
             @Override
             public void record() {
                 check();
+                time = ++recorded;
+            }
+
+            @Override
+            public boolean isReached() {
+                check();
+                return !lagging || time <= reached;
             }
 
             @Override
             public void await() {
-                check();
+                if (!isReached()) {
+                    waits++;
+                    reached = time;
+                }
             }
 
             @Override

@@ -385,6 +385,11 @@ public abstract class BackendContract {
     }
 
     @Test
+    final void readsBackWhatOpsLeft() {
+        MemoryContract.readsBackWhatOpsLeft(backend);
+    }
+
+    @Test
     final void refusesAccessOutsideABuffer() {
         MemoryContract.refusesAccessOutside(backend);
     }

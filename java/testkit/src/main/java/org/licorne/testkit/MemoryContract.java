@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.Random;
 import org.licorne.backend.Backend;
 import org.licorne.backend.OutOfDeviceMemoryException;
+import org.licorne.backend.Readback;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
@@ -135,6 +136,30 @@ final class MemoryContract {
         assertThat(second.isClosed()).isTrue();
         scope.close();
         assertThat(scope.bytes()).isZero();
+    }
+
+    static void readsBackWhatOpsLeft(Backend backend) {
+        try (MemoryScope scope = new MemoryScope(backend, "numbers");
+                Readback readback = backend.readback(20)) {
+            Tensor x = scope.tensor("x", DType.F32, 3);
+            for (int round = 0; round < 3; round++) {
+                readback.clear();
+                backend.kernels().fill(x, 1 + round);
+                readback.add(x);
+                backend.kernels().fill(x, -1);
+                readback.add(x.part("last", 1, 2));
+                assertThatThrownBy(() -> readback.add(x.part("more", 0, 1)))
+                        .isInstanceOf(IllegalArgumentException.class)
+                        .hasMessageContaining("0 of 20 are left");
+                ByteBuffer taken = readback.take();
+                assertThat(readback.isComplete()).isTrue();
+                assertThat(taken.remaining()).isEqualTo(20);
+                for (int i = 0; i < 5; i++) {
+                    assertThat(taken.getFloat()).isEqualTo(i < 3 ? 1 + round : -1);
+                }
+            }
+            readback.close();
+        }
     }
 
     static void countsMemory(Backend backend) {

@@ -265,6 +265,12 @@ public final class OpCase {
             return add(new Operand(operand, Operand.Role.OUTPUT, dtype, shape, null, null, null, tolerance));
         }
 
+        /** One that would be written, but must be left as it is. */
+        Builder left(String operand, DType dtype, Values values, long... shape) {
+            activations = dtype;
+            return updated(operand, dtype, values, Tolerance.EXACT, shape);
+        }
+
         /** A matrix of weights in BF16, or as the reference packs it into tiles. */
         public Builder weights(String operand, DType dtype, Values values, long rows, long columns) {
             long[] shape = dtype.matrixShape(rows, columns);

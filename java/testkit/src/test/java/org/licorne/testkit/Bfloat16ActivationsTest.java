@@ -82,7 +82,7 @@ class Bfloat16ActivationsTest {
                 gpt.zeroGradients();
                 losses[step] = pass.lossAndGradients(tokens(0), tokens(1), 1f / (B * T)) / (B * T);
                 optimiser.gradientNorm();
-                optimiser.update(1e-2, 0.9, 0.95, 1e-8, 0.1, 1, step + 1);
+                optimiser.update(1e-2, 0.9, 0.95, 1e-8, 0.1, 1, Float.MAX_VALUE, step + 1);
             }
             if (precision == Precision.BF16) {
                 float[] copy = gpt.memory().copy(backend.kernels(precision)).all().toFloats();

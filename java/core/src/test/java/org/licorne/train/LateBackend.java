@@ -1,0 +1,133 @@
+package org.licorne.train;
+
+import java.nio.ByteBuffer;
+import org.licorne.backend.Backend;
+import org.licorne.backend.Kernels;
+import org.licorne.backend.Readback;
+import org.licorne.tensor.Buffer;
+import org.licorne.tensor.Tensor;
+
+/**
+ * A backend whose numbers are never there when they are asked for, only when they are waited for, as on a device that has
+ * much to do. Counts who waits.
+ */
+final class LateBackend implements Backend {
+    private final Backend backend;
+    private LateReadback latest;
+    private int synchronizations;
+    private int waits;
+    private int openReadbacks;
+
+    /** Takes the backend over. */
+    LateBackend(Backend backend) {
+        this.backend = backend;
+    }
+
+    int synchronizations() {
+        return synchronizations;
+    }
+
+    /** How often somebody waited for what was asked for last, when the device had nothing more to do. */
+    int waits() {
+        return waits;
+    }
+
+    int openReadbacks() {
+        return openReadbacks;
+    }
+
+    @Override
+    public Readback readback(int capacity) {
+        openReadbacks++;
+        return new LateReadback(capacity);
+    }
+
+    private final class LateReadback extends Readback {
+        private final byte[] underWay;
+        private final ByteBuffer arrived;
+        private boolean open = true;
+
+        LateReadback(int capacity) {
+            this(capacity, ByteBuffer.allocateDirect(capacity));
+        }
+
+        private LateReadback(int capacity, ByteBuffer arrived) {
+            super(arrived);
+            this.arrived = arrived;
+            underWay = new byte[capacity];
+        }
+
+        @Override
+        protected void request(Tensor tensor, ByteBuffer destination) {
+            latest = this;
+            int from = destination.position();
+            tensor.buffer().read(tensor.byteOffset(), ByteBuffer.wrap(underWay, from, destination.remaining()));
+            while (destination.hasRemaining()) {
+                destination.put((byte) -1); // NaN for who does not wait
+            }
+        }
+
+        @Override
+        public boolean isComplete() {
+            return false;
+        }
+
+        @Override
+        protected void await() {
+            waits += latest == this ? 1 : 0;
+            arrived.clear().put(underWay);
+        }
+
+        @Override
+        public void close() {
+            openReadbacks -= open ? 1 : 0;
+            open = false;
+        }
+    }
+
+    @Override
+    public void synchronize() {
+        synchronizations++;
+        backend.synchronize();
+    }
+
+    @Override
+    public String name() {
+        return backend.name();
+    }
+
+    @Override
+    public String device() {
+        return backend.device();
+    }
+
+    @Override
+    public String instructionSet() {
+        return backend.instructionSet();
+    }
+
+    @Override
+    public int threads() {
+        return backend.threads();
+    }
+
+    @Override
+    public Kernels kernels() {
+        return backend.kernels();
+    }
+
+    @Override
+    public long availableBytes() {
+        return backend.availableBytes();
+    }
+
+    @Override
+    public Buffer allocate(String name, long bytes) {
+        return backend.allocate(name, bytes);
+    }
+
+    @Override
+    public void close() {
+        backend.close();
+    }
+}
