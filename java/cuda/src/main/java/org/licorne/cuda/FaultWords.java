@@ -39,7 +39,7 @@ final class FaultWords implements AutoCloseable {
         for (int i = 0; i < WORDS; i++) {
             if (words.getInt(i * Integer.BYTES) != 0) {
                 try {
-                    CudaKernels.check(CudaLibrary.licorne_cuda_check_fault(address));
+                    OpIssue.check(CudaLibrary.licorne_cuda_check_fault(address));
                 } finally {
                     clear();
                 }

@@ -33,7 +33,7 @@ class CudaBackendTest {
     @AfterEach
     void close() {
         backend.close();
-        System.clearProperty(CudaKernels.SYNCHRONOUS);
+        System.clearProperty(OpIssue.SYNCHRONOUS);
     }
 
     @Test
@@ -206,7 +206,7 @@ class CudaBackendTest {
 
     @Test
     void waitingForEachOpNamesTheOneThatFailed() {
-        System.setProperty(CudaKernels.SYNCHRONOUS, "true");
+        System.setProperty(OpIssue.SYNCHRONOUS, "true");
         HostRuntime failing = new HostRuntime(TOTAL);
         try (CudaBackend patient = new CudaBackend(failing, new PlainProducts());
                 MemoryScope scope = new MemoryScope(patient, "scope")) {
