@@ -4,23 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.licorne.backend.Backend;
-import org.licorne.backend.Backends;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.model.Gpt;
@@ -32,86 +21,10 @@ import org.licorne.nn.Recomputation;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.train.TrainingListener.Evaluation;
-import org.licorne.train.TrainingListener.SkippedUpdate;
 import org.licorne.train.TrainingListener.StepMetrics;
 import org.licorne.train.TrainingResult.EndReason;
 
-class TrainerTest {
-    static final GptConfig TINY = new GptConfig(11, 8, 8, 2, 2);
-
-    @TempDir
-    private Path directory;
-
-    private Backend backend;
-
-    @BeforeEach
-    void open() {
-        backend = openBackend();
-    }
-
-    Backend openBackend() {
-        return Backends.open("reference");
-    }
-
-    @AfterEach
-    void close() {
-        backend.close();
-    }
-
-    static TrainerConfig.Builder config() {
-        return TrainerConfig.builder().batchSize(2).steps(12).learningRate(5e-3).evaluationBatches(2);
-    }
-
-    /** Hears everything. */
-    static final class Ear implements TrainingListener {
-        final List<StepMetrics> steps = new ArrayList<>();
-        final List<Evaluation> evaluations = new ArrayList<>();
-        final List<SkippedUpdate> skipped = new ArrayList<>();
-        final List<Long> checkpoints = new ArrayList<>();
-        final List<String> events = new ArrayList<>();
-        TrainingResult result;
-
-        @Override
-        public void step(StepMetrics metrics) {
-            steps.add(metrics);
-            events.add("step " + metrics.step());
-        }
-
-        @Override
-        public void evaluated(Evaluation evaluation) {
-            evaluations.add(evaluation);
-            events.add("evaluated " + evaluation.step());
-        }
-
-        @Override
-        public void skipped(SkippedUpdate update) {
-            skipped.add(update);
-        }
-
-        @Override
-        public void checkpointed(long step, Path where) {
-            checkpoints.add(step);
-            events.add("checkpoint " + step);
-        }
-
-        @Override
-        public void ended(TrainingResult end) {
-            result = end;
-        }
-    }
-
-    static float[] weights(Gpt gpt) {
-        return gpt.memory().values().all().toFloats();
-    }
-
-    float[] train(TrainerConfig config, Ear ear, BatchSource source) {
-        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
-                Trainer trainer = new Trainer(gpt, source, Batches.noise(11), config)) {
-            trainer.addListener(ear).run();
-            return weights(gpt);
-        }
-    }
-
+class TrainerTest extends TrainerFixture {
     @Test
     void learnsAndReports() {
         Ear ear = new Ear();
@@ -403,161 +316,6 @@ class TrainerTest {
         assertThat(ear.skipped).hasSize(2);
         assertThat(ear.skipped.get(0).reason()).contains("no position");
     }
-
-    // ---- checkpoints ------------------------------------------------------------------------------------------
-
-    @Test
-    void aResumedRunIsTheSameBitForBit() {
-        TrainerConfig.Builder builder = config()
-                .accumulation(2)
-                .outlierFactor(1.05)
-                .evaluateEvery(4)
-                .checkpointEvery(1)
-                .keepCheckpoints(2);
-        Ear whole = new Ear();
-        float[] expected = train(builder.output(directory.resolve("whole")).build(), whole, Batches.counting(11));
-        TrainerConfig config = builder.output(directory.resolve("parts")).build();
-        List<Double> losses = new ArrayList<>();
-        float[] actual = null;
-        for (int part = 0; part < 5; part++) {
-            // A new model with other weights each time: everything must come from the checkpoint.
-            try (Gpt gpt = Gpt.initialise(backend, TINY, part == 0 ? 1 : 50 + part);
-                    Trainer trainer = new Trainer(gpt, Batches.counting(11), Batches.noise(11), config)) {
-                assertThat(trainer.resume()).isEqualTo(part > 0);
-                long until = trainer.step() + 3;
-                trainer.addListener(new TrainingListener() {
-                            @Override
-                            public void step(StepMetrics metrics) {
-                                losses.add(metrics.loss());
-                                if (metrics.step() >= until) {
-                                    trainer.requestStop();
-                                }
-                            }
-                        })
-                        .run();
-                actual = weights(gpt);
-            }
-        }
-        assertThat(actual).isEqualTo(expected);
-        assertThat(losses).isEqualTo(whole.steps.stream().map(StepMetrics::loss).toList());
-    }
-
-    @Test
-    void metricsAreCutBackToTheCheckpoint() throws IOException {
-        TrainerConfig config = config().steps(6).checkpointEvery(2).output(directory).build();
-        train(config, new Ear(), Batches.counting(11));
-        Path file = directory.resolve(MetricsFile.FILE_NAME);
-        Files.writeString(file, "{\"event\":\"step\",\"step\":7}\n{\"event\":\"st", StandardOpenOption.APPEND);
-        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
-                Trainer trainer = new Trainer(
-                        gpt,
-                        Batches.counting(11),
-                        Batches.noise(11),
-                        config().steps(8).output(directory).build())) {
-            assertThat(trainer.resume()).isTrue();
-            trainer.run();
-        }
-        List<Integer> steps = new ArrayList<>();
-        for (String line : Files.readAllLines(file)) {
-            JsonNode node = new ObjectMapper().readTree(line);
-            if (node.get("event").asText().equals("step")) {
-                steps.add(node.get("step").asInt());
-                assertThat(node.get("loss").isNumber()).isTrue();
-                assertThat(node.get("learningRate").asDouble()).isPositive();
-                assertThat(node.get("gradientNorm").asDouble()).isPositive();
-            }
-        }
-        assertThat(steps).containsExactly(1, 2, 3, 4, 5, 6, 7, 8);
-    }
-
-    @Test
-    void refusesToMixRuns() {
-        train(config().steps(2).output(directory).build(), new Ear(), Batches.counting(11));
-        assertThatThrownBy(() -> train(config().steps(2).output(directory).build(), new Ear(), Batches.counting(11)))
-                .isInstanceOf(IllegalStateException.class)
-                .hasMessageContaining("earlier run (step 2)");
-        assertThatThrownBy(() -> resume(Batches.noise(11), config()))
-                .hasMessageContaining("other data")
-                .hasMessageContaining("counting");
-        assertThatThrownBy(() -> resume(Batches.counting(11), config().batchSize(3)))
-                .hasMessageContaining("batchSize 2, not 3");
-        assertThatThrownBy(() -> resume(Batches.counting(11), config().seed(9)))
-                .hasMessageContaining("seed");
-    }
-
-    private void resume(BatchSource source, TrainerConfig.Builder builder) {
-        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
-                Trainer trainer = new Trainer(gpt, source, null, builder.output(directory).build())) {
-            trainer.resume();
-        }
-    }
-
-    @Test
-    void theBestWeightsComeBack() {
-        TrainerConfig config = config()
-                .steps(200)
-                .learningRate(3e-2)
-                .evaluateEvery(5)
-                .patience(3)
-                .output(directory)
-                .build();
-        Ear ear = new Ear();
-        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
-                Trainer trainer = new Trainer(gpt, Batches.counting(11), Batches.noise(11), config)) {
-            TrainingResult result = trainer.addListener(ear).run();
-            assertThat(trainer.evaluate()).isEqualTo(result.validationLoss());
-            assertThat(trainer.restoreBest()).isTrue();
-            assertThat(trainer.evaluate()).isEqualTo(result.bestValidationLoss());
-        }
-    }
-
-    /** The last evaluation may be the best, after the last checkpoint was written. */
-    @Test
-    void theBestIsKeptEvenIfTheEndFindsIt() {
-        TrainerConfig config = config().steps(30).checkpointEvery(30).output(directory).build();
-        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
-                Trainer trainer = new Trainer(gpt, Batches.counting(11), Batches.counting(11), config)) {
-            TrainingResult result = trainer.run();
-            assertThat(result.bestValidationLoss()).isEqualTo(result.validationLoss());
-            assertThat(trainer.restoreBest()).isTrue();
-        }
-    }
-
-    @Test
-    void aStopFromAnotherThreadWritesACheckpoint() throws InterruptedException {
-        TrainerConfig config = config().steps(1_000_000).output(directory).build();
-        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
-                Trainer trainer = new Trainer(gpt, Batches.counting(11), null, config)) {
-            Thread hook = new Thread(() -> {
-                while (trainer.step() < 3) {
-                    Thread.onSpinWait();
-                }
-                trainer.requestStop();
-            });
-            hook.start();
-            Ear ear = new Ear();
-            TrainingResult result = trainer.addListener(ear).run();
-            hook.join();
-            assertThat(trainer.awaitEnd(Duration.ofSeconds(1))).isTrue();
-            assertThat(result.reason()).isEqualTo(EndReason.STOPPED);
-            assertThat(ear.checkpoints).containsExactly(result.steps());
-            assertThatThrownBy(trainer::run).isInstanceOf(IllegalStateException.class);
-        }
-    }
-
-    @Test
-    void startingOverRemovesTheOldRun() {
-        TrainerConfig config = config().steps(3).output(directory).build();
-        float[] first = train(config, new Ear(), Batches.counting(11));
-        try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
-                Trainer trainer = new Trainer(gpt, Batches.counting(11), Batches.noise(11), config)) {
-            trainer.startOver();
-            trainer.run();
-            assertThat(weights(gpt)).isEqualTo(first);
-        }
-    }
-
-    // ---- errors -----------------------------------------------------------------------------------------------
 
     @Test
     void tooLittleMemoryIsSaidBeforehandWithARemedy() {
