@@ -28,10 +28,17 @@ inline void dots(float* scores, const float* query, const typename Stored::Type*
 
 template <typename Stored, int R>
 inline void token_scores(const DecodeTask& t, int64_t j, float factor) {
-  const auto* keys = static_cast<const typename Stored::Type*>(t.k) + j * t.token_stride;
-  const int64_t group = t.heads / t.groups;
-  for (int64_t h = 0; h < t.heads; h++)
+  using Type = typename Stored::Type;
+  const Type* keys = static_cast<const Type*>(t.k) + j * t.token_stride;
+  const Type* values = static_cast<const Type*>(t.v) + j * t.token_stride;
+  const int64_t group = t.heads / t.groups, line = 64 / static_cast<int64_t>(sizeof(Type));
+  for (int64_t h = 0; h < t.heads; h++) {
+    if (h % group == 0)
+      for (int r = 0; r < R; r++)
+        for (int64_t d = 0; d < t.D; d += line)
+          __builtin_prefetch(values + r * t.token_stride + h / group * t.D + d, 0, 2);
     dots<Stored, R>(t.scores + h * kDecodeChunk + j, t.q + h * t.D, keys + h / group * t.D, t.token_stride, t.D, factor);
+  }
 }
 
 // NV vectors of a head's weighted sum of values.
