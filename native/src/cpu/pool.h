@@ -3,7 +3,8 @@
 // An op cuts its work into tasks whose borders depend on sizes only, never on the number of threads, so that results are
 // the same bits for any number of threads. Threads take tasks in increasing order from a shared counter: a thread that
 // the system delays does not hold up the others. One op runs at a time; a second caller waits, so several models in one
-// process do not oversubscribe the machine. Workers spin for a moment after an op, then sleep: an idle pool is idle.
+// process do not oversubscribe the machine. Workers keep off the caller's processor, spin for a moment after an op, then
+// sleep: an idle pool is idle.
 #pragma once
 
 #include <cstdint>
