@@ -61,11 +61,10 @@ abstract class ModelCommand implements Callable<Integer> {
             timer.time(); // before the machine is measured, so that only what a user waits for comes before it
             double secondsToFirstStep = secondsSinceStart();
             long residentBytes = Machine.peakResidentBytes();
-            Peaks before = Peaks.measure();
             timer.warmUp();
-            Samples samples = new Samples(timer.time(steps));
+            PacedTiming timing = PacedTiming.of(workload, timer, steps, spec.precision());
             residentBytes = Math.max(residentBytes, Machine.residentBytes()); // what the probe held is not counted
-            Map<String, Object> figures = figures(spec, workload, samples, before.orBetter(Peaks.measure()));
+            Map<String, Object> figures = figures(spec, workload, timing);
             figures.put("secondsToFirstStep", secondsToFirstStep);
             figures.put("peakResidentBytes", residentBytes);
             figures.put("threads", threads);
@@ -86,7 +85,8 @@ abstract class ModelCommand implements Callable<Integer> {
         }
     }
 
-    private static Map<String, Object> figures(WorkloadSpec spec, Workload workload, Samples samples, Peaks peaks) {
+    private static Map<String, Object> figures(WorkloadSpec spec, Workload workload, PacedTiming timing) {
+        Samples samples = timing.runs();
         Map<String, Object> figures = new LinkedHashMap<>();
         figures.put("model", spec.size());
         figures.put("work", spec.kind().toString());
@@ -98,11 +98,11 @@ abstract class ModelCommand implements Callable<Integer> {
         figures.put("medianTokensPerSecond", workload.tokens() / samples.median());
         figures.put("minTokensPerSecond", workload.tokens() / samples.maximum());
         figures.put("maxTokensPerSecond", workload.tokens() / samples.minimum());
-        figures.put(
-                "percentOfPeak",
-                peaks.percent(workload.flops(), workload.bytes(), samples.median(), spec.precision()));
-        figures.put("peakFlopsPerSecond", peaks.flops(spec.precision()));
-        figures.put("peakReadBytesPerSecond", peaks.readBytes());
+        figures.put("percentOfPeak", timing.percentOfPeak().median());
+        figures.put("minPercentOfPeak", timing.percentOfPeak().minimum());
+        figures.put("maxPercentOfPeak", timing.percentOfPeak().maximum());
+        figures.put("peakFlopsPerSecond", timing.peakFlops().median());
+        figures.put("peakReadBytesPerSecond", timing.peakReadBytes().median());
         figures.put("machine", Machine.here());
         return figures;
     }

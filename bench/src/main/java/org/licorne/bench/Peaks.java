@@ -17,7 +17,12 @@ public record Peaks(double fp32Flops, double bf16Flops, double int8Operations, d
 
     /** Measures for a few seconds. */
     public static Peaks measure() {
-        MachineProbe probe = MachineProbe.measure(SECONDS_EACH);
+        return measure(SECONDS_EACH);
+    }
+
+    /** Measures each for that long. */
+    static Peaks measure(double secondsEach) {
+        MachineProbe probe = MachineProbe.measure(secondsEach);
         return new Peaks(
                 probe.floatFlopsPerSecond(),
                 probe.bfloat16FlopsPerSecond(),
