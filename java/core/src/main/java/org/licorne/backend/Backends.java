@@ -4,15 +4,12 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.ServiceLoader;
 import java.util.stream.Collectors;
-import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Finds and opens backends. Nothing falls back silently: what is asked for and impossible throws with the reason. */
 public final class Backends {
     /** System property that names the backend to use. */
     public static final String PROPERTY = "licorne.backend";
-
-    private static final Logger LOG = LoggerFactory.getLogger(Backends.class);
 
     private Backends() {}
 
@@ -44,7 +41,9 @@ public final class Backends {
             Availability availability = provider.probe();
             if (availability.available()) {
                 if (surprising.length() > 0) {
-                    LOG.warn("using backend '{}', since better ones are not available:{}", provider.name(), surprising);
+                    // Asked for here and not before: a logging library takes a tenth of a second to begin.
+                    LoggerFactory.getLogger(Backends.class)
+                            .warn("using backend '{}', since better ones are not available:{}", provider.name(), surprising);
                 }
                 return provider.open();
             }
