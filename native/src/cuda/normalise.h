@@ -5,7 +5,7 @@
 // Who takes a row: rows of up to 1,024 (forward) or 768 (backward) columns one warp each, without a barrier; longer ones a block
 // each, of as many warps as there is work for, up to 256 (forward) or 512 (backward) threads. A thread's columns are the
 // same for every row. Rows longer than registers hold, with a length that is no multiple of 16 bytes, or at addresses that
-// are not, are read again for each sum, element by element (`any` kernels).
+// are not, are read again for each sum, element by element (`any` kernels). So are rows without columns, whose mean is 0.
 //
 // Backward: a few blocks per multiprocessor go over the rows with the stride of the grid. A thread keeps the sums for gamma
 // and beta of its columns in registers over all its rows, the block leaves them as one row of the workspace, and a second
@@ -142,7 +142,8 @@ __global__ void __launch_bounds__(kNormThreads, forward_blocks(warp_per_row, vec
 
 template <typename T, bool centred>
 __global__ void __launch_bounds__(kNormThreads) norm_forward_any_kernel(NormForward<T> a) {
-  const float inverse = 1.0f / static_cast<float>(a.C);
+  const float columns = a.C == 0 ? 1.0f : static_cast<float>(a.C);  // an empty row: mean 0, variance 0
+  const float inverse = 1.0f / columns;
   for (int64_t row = blockIdx.x; row < a.N; row += gridDim.x) {
     const int64_t start = row * a.C;
     const T* values = a.x + start;
@@ -155,7 +156,7 @@ __global__ void __launch_bounds__(kNormThreads) norm_forward_any_kernel(NormForw
     float center = 0.0f;
     if constexpr (centred) {
       for (int64_t c = threadIdx.x; c < a.C; c += blockDim.x) total += to_float(values[c]);
-      center = block_sum(total) / static_cast<float>(a.C);
+      center = block_sum(total) / columns;
     }
     float squares = 0.0f;
     for (int64_t c = threadIdx.x; c < a.C; c += blockDim.x) {
@@ -296,16 +297,16 @@ __global__ void __launch_bounds__(kNormThreads) norm_backward_any_kernel(NormBac
 }
 
 inline int threads_for(int64_t packs, int most) {
-  const int64_t threads = ceil_div(packs, kWarp) * kWarp;
+  const int64_t threads = ceil_div(packs > 0 ? packs : 1, kWarp) * kWarp;
   return static_cast<int>(threads < most ? threads : most);
 }
 
 template <bool centred, typename T>
 void norm_forward(const NormForward<T>& a, void* stream) {
-  if (a.N == 0 || a.C == 0) return;
+  if (a.N == 0) return;
   constexpr int n = kVector<T>;
   constexpr int64_t kColumns = kNormThreads * n;  // that a block holds with one pack per thread
-  const bool whole = a.C % n == 0 && aligned16(a.out, a.sum, a.x, a.residual, a.gamma, a.beta);
+  const bool whole = a.C > 0 && a.C % n == 0 && aligned16(a.out, a.sum, a.x, a.residual, a.gamma, a.beta);
   const auto block_per_row = [&](void (*kernel)(NormForward<T>)) {
     launch(kernel, grid_of(a.N, 1), threads_for(a.C / n, kNormThreads), 0, stream, a);
   };

@@ -77,7 +77,7 @@ NormResult norm(const Floats& x, const Floats& residual, const Floats& gamma, co
     }
     if (!centred) mean = 0;
     for (int64_t c = n * C; c < (n + 1) * C; c++) squares += (r.sum[c] - mean) * (r.sum[c] - mean);
-    const double rstd = 1 / std::sqrt(squares / C + epsilon);
+    const double rstd = 1 / std::sqrt((C == 0 ? 0 : squares / C) + epsilon);
     double sum_g = 0, sum_gx = 0;
     for (int64_t c = 0; c < C; c++) {
       const double normalised = (r.sum[n * C + c] - mean) * rstd, d = dout[n * C + c], g = d * gamma[c];
@@ -156,6 +156,7 @@ void norms() {
     for (bool centred : {true, false}) {
       for (bool residual : {false, true}) {
         check_norm(0, 8, type, centred, residual, false);
+        check_norm(3, 0, type, centred, residual, false);
         check_norm(1, 1, type, centred, residual, false);
         check_norm(5, 7, type, centred, residual, false);
         check_norm(37, 64, type, centred, residual, false);

@@ -10,7 +10,7 @@ namespace licorne {
 void LICORNE_ISA_NAME(layer_norm_forward_f32)(float* out, float* sum_out, float* mean, float* rstd, const float* x,
                                               const float* residual, const float* gamma, const float* beta,
                                               int64_t begin, int64_t end, int64_t C, float epsilon) {
-  const float inverse = 1.0f / static_cast<float>(C);
+  const float inverse = C == 0 ? 0.0f : 1.0f / static_cast<float>(C);
   for (int64_t n = begin; n < end; n++) {
     const float* row = x + n * C;
     vf total = zero();
@@ -55,7 +55,7 @@ void LICORNE_ISA_NAME(layer_norm_backward_f32)(float* dx, float* dgamma_partial,
                                                const float* dresidual, int64_t begin, int64_t end, int64_t C) {
   memset(dgamma_partial, 0, static_cast<size_t>(C) * sizeof(float));
   memset(dbeta_partial, 0, static_cast<size_t>(C) * sizeof(float));
-  const float inverse = 1.0f / static_cast<float>(C);
+  const float inverse = C == 0 ? 0.0f : 1.0f / static_cast<float>(C);
   for (int64_t n = begin; n < end; n++) {
     const float* row = x + n * C;
     const float* upstream = dout + n * C;

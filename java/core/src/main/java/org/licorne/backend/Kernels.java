@@ -86,7 +86,7 @@ public interface Kernels {
      * <br>Types: activations; mean and rstd F32.
      * <br>Writes: out, mean, rstd, and sum if there is a residual.
      * <br>Edge: residual and sum are both null or both given; sum may be the same tensor as x or as residual. A constant
-     * row gives beta.
+     * row gives beta. C = 0 gives a mean of 0 and an rstd of 1 / sqrt(epsilon).
      * <br>Repeat: bit-identical, for any number of threads.
      * <br>Cost: 8·N·C flops; 2·N·C·4 bytes, 4·N·C·4 with residual.
      * <br>Throws: as all ops.
@@ -126,7 +126,7 @@ public interface Kernels {
      * <br>Types: activations; rstd F32.
      * <br>Writes: out, rstd, and sum if there is a residual.
      * <br>Edge: residual and sum are both null or both given; sum may be the same tensor as x or as residual. A row of
-     * zeros gives zeros.
+     * zeros gives zeros. C = 0 gives an rstd of 1 / sqrt(epsilon).
      * <br>Repeat: bit-identical, for any number of threads.
      * <br>Cost: 5·N·C flops; 2·N·C·4 bytes, 4·N·C·4 with residual.
      * <br>Throws: as all ops.

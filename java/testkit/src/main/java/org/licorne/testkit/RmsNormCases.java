@@ -14,7 +14,7 @@ public final class RmsNormCases {
     public static List<OpCase> cases() {
         List<OpCase> cases = new ArrayList<>();
         long[][] sizes = {
-            {3, 7}, {0, 7}, {1, 1}, {2, 2}, {5, 16}, {4, 17}, {65, 48}, {7, 61}, {131, 64}, {3, 768}, {2, 1601}
+            {3, 7}, {0, 7}, {3, 0}, {1, 1}, {2, 2}, {5, 16}, {4, 17}, {65, 48}, {7, 61}, {131, 64}, {3, 768}, {2, 1601}
         };
         for (long[] size : sizes) {
             for (Sum sum : Sum.values()) {
