@@ -18,8 +18,11 @@ import org.licorne.tensor.Tensor;
  * allocates nothing. The caller closes it before the model. Not thread-safe.
  */
 public final class TrainingPass implements AutoCloseable {
-    /** How large the logits of one chunk of rows may get, unless told otherwise. */
-    public static final long DEFAULT_LOGITS_BYTES = 64L << 20;
+    /**
+     * How large the logits of one chunk of rows may get, unless told otherwise: 256 rows of GPT-2's vocabulary, which with
+     * what the products pack beside them stays below 64 MB.
+     */
+    public static final long DEFAULT_LOGITS_BYTES = 50L << 20;
 
     /** What is computed once more in the backward pass, unless told otherwise. */
     public static final Recomputation DEFAULT_RECOMPUTATION = Recomputation.GELU;
