@@ -128,6 +128,22 @@ void with_type(const char* op, int32_t type, Body&& body) {
   }
 }
 
+// How many elements a thread moves at once, as a value whose type says it.
+template <int n>
+struct Width {
+  static constexpr int value = n;
+};
+
+// Calls body with 16 bytes' worth of elements if everything is whole (sizes and addresses), else with one.
+template <typename T, typename Body>
+void with_width(bool whole, Body&& body) {
+  if (whole) {
+    body(Width<kVector<T>>());
+  } else {
+    body(Width<1>());
+  }
+}
+
 inline int64_t element_bytes(const char* op, int32_t type) {
   if (type != LICORNE_F32 && type != LICORNE_BF16) throw Error(LICORNE_INVALID_ARGUMENT, "%s: unknown type %d", op, type);
   return type == LICORNE_F32 ? 4 : 2;

@@ -180,38 +180,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 256 / Tile::kThreads)
       float s[kRowTiles][kChunk / 8][4] = {};   // scores, then p
       float ds[kRowTiles][kChunk / 8][4] = {};  // dp, then ds
       const SharedAddress rows1 = other1_tile + chunk * kBytes, rows2 = other2_tile + chunk * kBytes;
-#pragma unroll
-      for (int depth = 0; depth < kHead / 16; depth++) {
-        uint32_t a[kRowTiles][4];
-#pragma unroll
-        for (int m = 0; m < kRowTiles; m++) load_matrices(a[m], own1_address + m * 16 * kBytes + depth * 32);
-#pragma unroll
-        for (int n = 0; n < kChunk / 16; n++) {
-          uint32_t columns[4];
-          load_matrices(columns, rows1 + b_offset<kHead>(lane) + n * 16 * kBytes + depth * 32);
-#pragma unroll
-          for (int m = 0; m < kRowTiles; m++) {
-            mma_bf16(s[m][2 * n], a[m], columns[0], columns[1]);
-            mma_bf16(s[m][2 * n + 1], a[m], columns[2], columns[3]);
-          }
-        }
-      }
-#pragma unroll
-      for (int depth = 0; depth < kHead / 16; depth++) {
-        uint32_t a[kRowTiles][4];
-#pragma unroll
-        for (int m = 0; m < kRowTiles; m++) load_matrices(a[m], own2_address + m * 16 * kBytes + depth * 32);
-#pragma unroll
-        for (int n = 0; n < kChunk / 16; n++) {
-          uint32_t columns[4];
-          load_matrices(columns, rows2 + b_offset<kHead>(lane) + n * 16 * kBytes + depth * 32);
-#pragma unroll
-          for (int m = 0; m < kRowTiles; m++) {
-            mma_bf16(ds[m][2 * n], a[m], columns[0], columns[1]);
-            mma_bf16(ds[m][2 * n + 1], a[m], columns[2], columns[3]);
-          }
-        }
-      }
+      multiply_rows<kHead>(s, own1_address, rows1 + b_offset<kHead>(lane));
+      multiply_rows<kHead>(ds, own2_address, rows2 + b_offset<kHead>(lane));
 
 #pragma unroll
       for (int m = 0; m < kRowTiles; m++) {
@@ -252,18 +222,10 @@ __global__ void __launch_bounds__(Tile::kThreads, 256 / Tile::kThreads)
         for (int n = 0; n < kHead / 16; n++) {
           uint32_t columns[4];
           load_matrices_transposed(columns, rows1 + b_transposed_offset<kHead>(lane) + depth * 16 * kBytes + n * 32);
-#pragma unroll
-          for (int m = 0; m < kRowTiles; m++) {
-            mma_bf16(sum1[m][2 * n], a1[m], columns[0], columns[1]);
-            mma_bf16(sum1[m][2 * n + 1], a1[m], columns[2], columns[3]);
-          }
+          multiply_add(sum1, n, a1, columns);
           if constexpr (kOwnKeys) {
             load_matrices_transposed(columns, rows2 + b_transposed_offset<kHead>(lane) + depth * 16 * kBytes + n * 32);
-#pragma unroll
-            for (int m = 0; m < kRowTiles; m++) {
-              mma_bf16(sum2[m][2 * n], a2[m], columns[0], columns[1]);
-              mma_bf16(sum2[m][2 * n + 1], a2[m], columns[2], columns[3]);
-            }
+            multiply_add(sum2, n, a2, columns);
           }
         }
       }

@@ -100,22 +100,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
     copy_async_commit();
 
     float s[kRowTiles][kKeys / 8][4] = {};  // scores
-#pragma unroll
-    for (int step = 0; step < kHead / 16; step++) {
-      uint32_t a[kRowTiles][4];
-#pragma unroll
-      for (int m = 0; m < kRowTiles; m++) load_matrices(a[m], q_address + m * 16 * kBytes + step * 32);
-#pragma unroll
-      for (int n = 0; n < kKeys / 16; n++) {
-        uint32_t keys[4];
-        load_matrices(keys, k_address + n * 16 * kBytes + step * 32);
-#pragma unroll
-        for (int m = 0; m < kRowTiles; m++) {
-          mma_bf16(s[m][2 * n], a[m], keys[0], keys[1]);
-          mma_bf16(s[m][2 * n + 1], a[m], keys[2], keys[3]);
-        }
-      }
-    }
+    multiply_rows<kHead>(s, q_address, k_address);
 
     copy_async_wait<0>();
     __syncthreads();  // values are there; all warps are done with the keys
@@ -185,11 +170,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
       for (int n = 0; n < kHead / 16; n++) {
         uint32_t values[4];
         load_matrices_transposed(values, v_address + step * 16 * kBytes + n * 32);
-#pragma unroll
-        for (int m = 0; m < kRowTiles; m++) {
-          mma_bf16(o[m][2 * n], a[m], values[0], values[1]);
-          mma_bf16(o[m][2 * n + 1], a[m], values[2], values[3]);
-        }
+        multiply_add(o, n, a, values);
       }
     }
   }

@@ -109,4 +109,34 @@ __device__ __forceinline__ int b_transposed_offset(int lane) {
   return lane % 16 * TileRow<kHead>::kBytes + lane / 16 * 16;
 }
 
+// Columns 16 n to 16 n + 15 of c += a times the B operand of one load.
+template <int kRowTiles, int kTiles>
+__device__ __forceinline__ void multiply_add(float (&c)[kRowTiles][kTiles][4], int n, const uint32_t (&a)[kRowTiles][4],
+                                             const uint32_t (&columns)[4]) {
+#pragma unroll
+  for (int m = 0; m < kRowTiles; m++) {
+    mma_bf16(c[m][2 * n], a[m], columns[0], columns[1]);
+    mma_bf16(c[m][2 * n + 1], a[m], columns[2], columns[3]);
+  }
+}
+
+// c += A B^T over the head: the warp's rows of one tile, from an address with a_offset, and 8 kTiles rows of another, from
+// one with b_offset.
+template <int kHead, int kRowTiles, int kTiles>
+__device__ __forceinline__ void multiply_rows(float (&c)[kRowTiles][kTiles][4], SharedAddress rows, SharedAddress others) {
+  constexpr int kBytes = TileRow<kHead>::kBytes;
+#pragma unroll
+  for (int depth = 0; depth < kHead / 16; depth++) {
+    uint32_t a[kRowTiles][4];
+#pragma unroll
+    for (int m = 0; m < kRowTiles; m++) load_matrices(a[m], rows + m * 16 * kBytes + depth * 32);
+#pragma unroll
+    for (int n = 0; n < kTiles / 2; n++) {
+      uint32_t columns[4];
+      load_matrices(columns, others + n * 16 * kBytes + depth * 32);
+      multiply_add(c, n, a, columns);
+    }
+  }
+}
+
 }  // namespace licorne

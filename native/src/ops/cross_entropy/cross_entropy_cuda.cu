@@ -69,16 +69,12 @@ __global__ void __launch_bounds__(kRowThreads)
 template <typename T>
 void cross_entropy(float* losses, T* dlogits, const T* logits, const int32_t* targets, int64_t N, int64_t V, int64_t Vp,
                    Scalars scalars, int32_t* fault, void* stream) {
-  constexpr int n = kVector<T>;
-  if (Vp % n == 0 && aligned16(dlogits, logits)) {
+  with_width<T>(Vp % kVector<T> == 0 && aligned16(dlogits, logits), [&](auto width) {
+    constexpr int n = decltype(width)::value;
     const RowLaunch<T, n> row(V);
     launch(cross_entropy_kernel<T, n>, grid_of(N, 1), row.threads, row.shared_bytes, stream, losses, dlogits, logits,
            targets, row.held, N, V, Vp, scalars, fault);
-  } else {
-    const RowLaunch<T, 1> row(V);
-    launch(cross_entropy_kernel<T, 1>, grid_of(N, 1), row.threads, row.shared_bytes, stream, losses, dlogits, logits,
-           targets, row.held, N, V, Vp, scalars, fault);
-  }
+  });
 }
 
 void check(const char* op, const float* losses, const void* logits, const int32_t* targets, int64_t N, int64_t V,

@@ -71,18 +71,12 @@ int32_t licorne_cuda_softmax_forward(void* out, const void* x, int64_t N, int64_
     if (count == 0) return;
     with_type(op, type, [&](auto element) {
       using T = decltype(element);
-      constexpr int n = kVector<T>;
-      T* target = static_cast<T*>(out);
-      const T* source = static_cast<const T*>(x);
-      if (Vp % n == 0 && aligned16(out, x)) {
+      with_width<T>(Vp % kVector<T> == 0 && aligned16(out, x), [&](auto width) {
+        constexpr int n = decltype(width)::value;
         const RowLaunch<T, n> row(V);
-        launch(softmax_forward_kernel<T, n>, grid_of(N, 1), row.threads, row.shared_bytes, stream, target, source, row.held,
-               N, V, Vp);
-      } else {
-        const RowLaunch<T, 1> row(V);
-        launch(softmax_forward_kernel<T, 1>, grid_of(N, 1), row.threads, row.shared_bytes, stream, target, source, row.held,
-               N, V, Vp);
-      }
+        launch(softmax_forward_kernel<T, n>, grid_of(N, 1), row.threads, row.shared_bytes, stream, static_cast<T*>(out),
+               static_cast<const T*>(x), row.held, N, V, Vp);
+      });
     });
   });
 }
@@ -99,16 +93,11 @@ int32_t licorne_cuda_softmax_backward(void* dx, const void* dout, const void* ou
     if (count == 0) return;
     with_type(op, type, [&](auto element) {
       using T = decltype(element);
-      constexpr int n = kVector<T>;
-      T* target = static_cast<T*>(dx);
-      const T *upstream = static_cast<const T*>(dout), *result = static_cast<const T*>(out);
-      if (Vp % n == 0 && aligned16(dx, dout, out)) {
-        launch(softmax_backward_kernel<T, n>, grid_of(N, 1), RowLaunch<T, n>(V).threads, 0, stream, target, upstream, result,
-               N, V, Vp);
-      } else {
-        launch(softmax_backward_kernel<T, 1>, grid_of(N, 1), RowLaunch<T, 1>(V).threads, 0, stream, target, upstream, result,
-               N, V, Vp);
-      }
+      with_width<T>(Vp % kVector<T> == 0 && aligned16(dx, dout, out), [&](auto width) {
+        constexpr int n = decltype(width)::value;
+        launch(softmax_backward_kernel<T, n>, grid_of(N, 1), RowLaunch<T, n>(V).threads, 0, stream, static_cast<T*>(dx),
+               static_cast<const T*>(dout), static_cast<const T*>(out), N, V, Vp);
+      });
     });
   });
 }

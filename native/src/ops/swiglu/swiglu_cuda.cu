@@ -61,14 +61,11 @@ int32_t licorne_cuda_swiglu_forward(void* out, const void* x, int64_t N, int64_t
     if (count == 0) return;
     with_type(op, type, [&](auto element) {
       using T = decltype(element);
-      constexpr int n = kVector<T>;
-      T* target = static_cast<T*>(out);
-      const T* source = static_cast<const T*>(x);
-      if (F % n == 0 && aligned16(out, x)) {
-        launch(swiglu_forward_kernel<T, n>, grid_of(N, 1), threads_for(F / n), 0, stream, target, source, N, F);
-      } else {
-        launch(swiglu_forward_kernel<T, 1>, grid_of(N, 1), threads_for(F), 0, stream, target, source, N, F);
-      }
+      with_width<T>(F % kVector<T> == 0 && aligned16(out, x), [&](auto width) {
+        constexpr int n = decltype(width)::value;
+        launch(swiglu_forward_kernel<T, n>, grid_of(N, 1), threads_for(F / n), 0, stream, static_cast<T*>(out),
+               static_cast<const T*>(x), N, F);
+      });
     });
   });
 }
@@ -85,14 +82,11 @@ int32_t licorne_cuda_swiglu_backward(void* dx, const void* dout, const void* x, 
     if (count == 0) return;
     with_type(op, type, [&](auto element) {
       using T = decltype(element);
-      constexpr int n = kVector<T>;
-      T* target = static_cast<T*>(dx);
-      const T *upstream = static_cast<const T*>(dout), *source = static_cast<const T*>(x);
-      if (F % n == 0 && aligned16(dx, dout, x)) {
-        launch(swiglu_backward_kernel<T, n>, grid_of(N, 1), threads_for(F / n), 0, stream, target, upstream, source, N, F);
-      } else {
-        launch(swiglu_backward_kernel<T, 1>, grid_of(N, 1), threads_for(F), 0, stream, target, upstream, source, N, F);
-      }
+      with_width<T>(F % kVector<T> == 0 && aligned16(dx, dout, x), [&](auto width) {
+        constexpr int n = decltype(width)::value;
+        launch(swiglu_backward_kernel<T, n>, grid_of(N, 1), threads_for(F / n), 0, stream, static_cast<T*>(dx),
+               static_cast<const T*>(dout), static_cast<const T*>(x), N, F);
+      });
     });
   });
 }
