@@ -18,40 +18,10 @@
 #include <vector>
 
 #include "common/check.h"
+#include "fiber.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
-#endif
-
-#if defined(__x86_64__)
-// Saves what a call must preserve, takes the other stack, and returns there.
-extern "C" void licorne_emulation_switch(void** save, void* stack);
-asm(R"(
-.text
-.p2align 4
-.globl licorne_emulation_switch
-.hidden licorne_emulation_switch
-.type licorne_emulation_switch, @function
-licorne_emulation_switch:
-  pushq %rbp
-  pushq %rbx
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbx
-  popq %rbp
-  ret
-.size licorne_emulation_switch, .-licorne_emulation_switch
-)");
-#else
-#include <ucontext.h>
 #endif
 
 namespace emulation {
@@ -76,11 +46,7 @@ struct AsyncCopy {
 };
 
 struct Fiber : Thread {
-#if defined(__x86_64__)
-  void* stack_pointer;
-#else
-  ucontext_t context;
-#endif
+  Context context;
   std::vector<std::vector<AsyncCopy>> groups;  // committed ones, then the open one
 };
 
@@ -122,7 +88,6 @@ unsigned threads_in_block, alive, votes;
 const std::function<void()>* kernel = nullptr;
 char fault_text[200];
 bool faulted;
-cudaError_t pending_error = cudaSuccess;
 uint64_t order_seed = getenv("LICORNE_CUDA_EMULATION_ORDER") ? strtoull(getenv("LICORNE_CUDA_EMULATION_ORDER"), nullptr, 10) : 0;
 std::mutex one_launch;
 
@@ -133,27 +98,13 @@ std::vector<std::pair<void*, size_t>>& shared_variables() {
 
 Fiber& running() { return *static_cast<Fiber*>(current); }
 
-#if defined(__x86_64__)
+Context scheduler;
 
-void* scheduler_stack;
-
-void to_scheduler() { licorne_emulation_switch(&running().stack_pointer, scheduler_stack); }
+void to_scheduler() { switch_context(running().context, scheduler); }
 void to_fiber(Fiber& fiber) {
   current = &fiber;
-  licorne_emulation_switch(&scheduler_stack, fiber.stack_pointer);
+  switch_context(scheduler, fiber.context);
 }
-
-#else
-
-ucontext_t scheduler_context;
-
-void to_scheduler() { swapcontext(&running().context, &scheduler_context); }
-void to_fiber(Fiber& fiber) {
-  current = &fiber;
-  swapcontext(&scheduler_context, &fiber.context);
-}
-
-#endif
 
 void complete(Barrier& barrier) {
   barrier.arrived = barrier.count = 0;
@@ -182,23 +133,8 @@ void prepare(Fiber& fiber, unsigned number) {
   fiber.warp = number / 32;
   fiber.lane = number % 32;
   fiber.groups.clear();
-  unsigned char* bottom = stacks + number * kStackBytes;
-#if defined(__x86_64__)
-  // The switch pops six registers and returns to thread_main, which finds the stack as after a call. Tops differ, so that
-  // the threads do not all meet in the same cache lines.
-  unsigned char* top = bottom + kStackBytes - 64 - number % 32 * 512;
-  void** frame = reinterpret_cast<void**>(top);
-  *--frame = nullptr;
-  *--frame = reinterpret_cast<void*>(&thread_main);
-  for (int i = 0; i < 6; i++) *--frame = nullptr;
-  fiber.stack_pointer = frame;
-#else
-  getcontext(&fiber.context);
-  fiber.context.uc_stack.ss_sp = bottom;
-  fiber.context.uc_stack.ss_size = kStackBytes;
-  fiber.context.uc_link = nullptr;
-  makecontext(&fiber.context, thread_main, 0);
-#endif
+  // Tops differ, so that the threads do not all meet in the same cache lines.
+  prepare_context(fiber.context, stacks + number * kStackBytes, kStackBytes - 64 - number % 32 * 512, thread_main);
 }
 
 void describe_deadlock() {
@@ -295,7 +231,6 @@ void run_block(uint64_t seed, size_t shared_bytes) {
 
 void set_order(uint64_t seed) { order_seed = seed; }
 uint64_t order() { return order_seed; }
-void fail_next_launch(cudaError_t error) { pending_error = error; }
 void register_shared(void* storage, size_t bytes) {
   shared_variables().emplace_back(storage, bytes);
   memset(storage, kPoison, bytes);  // the first block is already running
@@ -317,7 +252,7 @@ void launch(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void
   const uint64_t blocks = static_cast<uint64_t>(grid.x) * grid.y * grid.z;
   if (threads == 0 || threads > kMaxThreads || block.z > 64 || blocks == 0 || grid.x > 0x7fffffffu || grid.y > 65535 ||
       grid.z > 65535 || shared_bytes > kMaxSharedBytes) {
-    pending_error = cudaErrorInvalidConfiguration;
+    fail_next_launch(cudaErrorInvalidConfiguration);
     return;
   }
   if (stacks == nullptr) {
@@ -503,33 +438,3 @@ void async_wait(unsigned pending) {
 }
 
 }  // namespace emulation
-
-cudaError_t cudaGetLastError() { return std::exchange(emulation::pending_error, cudaSuccess); }
-
-const char* cudaGetErrorName(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess: return "cudaSuccess";
-    case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
-    case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
-    case cudaErrorNoKernelImageForDevice: return "cudaErrorNoKernelImageForDevice";
-    case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
-    default: return "cudaError";
-  }
-}
-
-const char* cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "an emulated failure"; }
-
-cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
-  return cudaSuccess;
-}
-
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  switch (attribute) {
-    case cudaDevAttrMultiProcessorCount: *value = 3; break;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = 99 << 10; break;
-    case cudaDevAttrComputeCapabilityMajor: *value = 8; break;
-    case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
-  }
-  return cudaSuccess;
-}
