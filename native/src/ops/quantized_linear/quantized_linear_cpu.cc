@@ -192,37 +192,47 @@ inline void load_scales(vf* parts, const uint8_t* tile) {
 #endif
 }
 
-// 16 outputs, of which `count` exist, of R rows of x. With each tile `pace` bytes further on are prefetched.
-template <int R, int32_t kType>
-inline void outputs(float* out, const uint8_t* tile, const QuantizedRows& x, int64_t row, const float* bias, int64_t OC,
-                    int64_t count, const uint8_t* next, int64_t pace) {
+// 16 outputs each of M rows of tiles, `apart` from one to the next, of R rows of x. With each tile `pace` bytes further on
+// are prefetched.
+template <int R, int32_t kType, int M>
+inline void outputs(float* out, const uint8_t* weight, int64_t tile_row, int64_t apart, const QuantizedRows& x, int64_t row,
+                    const float* bias, int64_t OC, const uint8_t* next, int64_t pace) {
   constexpr int64_t kBytes = kType == LICORNE_WEIGHT_Q8 ? kQ8TileBytes : kQ4TileBytes;
   constexpr int kLog2Offset = kType == LICORNE_WEIGHT_Q8 ? kQ8Log2Offset : kQ4Log2Offset;
-  vf totals[R][kParts];
-  for (int n = 0; n < R; n++)
-    for (int p = 0; p < kParts; p++) totals[n][p] = zero();
+  const uint8_t* tile = weight + tile_row * x.blocks * kBytes;
+  const int64_t apart_bytes = apart * x.blocks * kBytes;
+  vf totals[M][R][kParts];
+  for (int m = 0; m < M; m++)
+    for (int n = 0; n < R; n++)
+      for (int p = 0; p < kParts; p++) totals[m][n][p] = zero();
   for (int64_t block = 0; block < x.blocks; block++, tile += kBytes, next += pace) {
     for (int64_t ahead = 0; ahead < pace; ahead += 64) __builtin_prefetch(next + ahead, 0, 2);
     const int64_t at = block * x.rows + row;
-    vf scales[kParts];
-    load_scales(scales, tile);
-    Sums sums[R];
-    for (int n = 0; n < R; n++) begin(sums[n], x.minus_sums[at + n], kLog2Offset);
-    if (kType == LICORNE_WEIGHT_Q8)
-      dots_q8<R>(sums, tile + kScaleBytes, x.q + at * kTileColumns);
-    else
-      dots_q4<R>(sums, tile + kScaleBytes, x.q + at * kTileColumns);
-    for (int n = 0; n < R; n++) {
-      const vf scale = all(x.scales[at + n]);
-      vf parts[kParts];
-      to_floats<R>(parts, sums[n]);
-      for (int p = 0; p < kParts; p++) totals[n][p] = fma(parts[p], mul(scales[p], scale), totals[n][p]);
+    for (int m = 0; m < M; m++) {
+      const uint8_t* own = tile + m * apart_bytes;
+      vf scales[kParts];
+      load_scales(scales, own);
+      Sums sums[R];
+      for (int n = 0; n < R; n++) begin(sums[n], x.minus_sums[at + n], kLog2Offset);
+      if (kType == LICORNE_WEIGHT_Q8)
+        dots_q8<R>(sums, own + kScaleBytes, x.q + at * kTileColumns);
+      else
+        dots_q4<R>(sums, own + kScaleBytes, x.q + at * kTileColumns);
+      for (int n = 0; n < R; n++) {
+        const vf scale = all(x.scales[at + n]);
+        vf parts[kParts];
+        to_floats<R>(parts, sums[n]);
+        for (int p = 0; p < kParts; p++) totals[m][n][p] = fma(parts[p], mul(scales[p], scale), totals[m][n][p]);
+      }
     }
   }
-  for (int n = 0; n < R; n++) {
-    float values[kTileRows];
-    for (int p = 0; p < kParts; p++) store(values + p * W, totals[n][p]);
-    for (int64_t r = 0; r < count; r++) out[n * OC + r] = bias == nullptr ? values[r] : values[r] + bias[r];
+  for (int m = 0; m < M; m++) {
+    const int64_t o = (tile_row + m * apart) * kTileRows, count = OC - o < kTileRows ? OC - o : kTileRows;
+    for (int n = 0; n < R; n++) {
+      float values[kTileRows];
+      for (int p = 0; p < kParts; p++) store(values + p * W, totals[m][n][p]);
+      for (int64_t r = 0; r < count; r++) out[n * OC + o + r] = bias == nullptr ? values[r] : values[r] + bias[o + r];
+    }
   }
 }
 
@@ -232,7 +242,7 @@ struct RowsOf {
   template <typename... Arguments>
   static void call(int64_t rows, Arguments... arguments) {
     if (rows == R)
-      outputs<R, kType>(arguments...);
+      outputs<R, kType, 1>(arguments...);
     else
       RowsOf<R - 1, kType>::call(rows, arguments...);
   }
@@ -247,16 +257,20 @@ template <int32_t kType>
 inline void rows_of_tiles(float* out, const QuantizedRows& x, const uint8_t* weight, const float* bias, int64_t N,
                           int64_t OC, int64_t begin, int64_t end) {
   const int64_t bytes = x.blocks * tile_bytes(kType);
-  // As in few_rows.h: one row leaves the stream to the processor's prefetchers, several share the next tiles among them.
+  int64_t tile_row = begin;
+  // As in few_rows.h: one row leaves the weights to the processor's prefetchers, as two streams, since they do not run far
+  // enough ahead of one; several rows share the next tiles among them.
+  if (N == 1) {
+    const int64_t half = (end - begin) / 2;
+    for (; tile_row < begin + half; tile_row++) outputs<1, kType, 2>(out, weight, tile_row, half, x, 0, bias, OC, nullptr, 0);
+    tile_row += half;
+  }
   const int64_t passes = (N + kRowsAtOnce - 1) / kRowsAtOnce, pace = N == 1 ? 0 : tile_bytes(kType) / passes;
-  for (int64_t tile_row = begin; tile_row < end; tile_row++) {
-    const uint8_t* tile = weight + tile_row * bytes;
-    const uint8_t* next = tile + bytes;
-    const int64_t o = tile_row * kTileRows, count = OC - o < kTileRows ? OC - o : kTileRows;
+  for (; tile_row < end; tile_row++) {
+    const uint8_t* next = weight + (tile_row + 1) * bytes;
     for (int64_t n = 0; n < N; n += kRowsAtOnce, next += x.blocks * pace) {
       const int64_t rows = N - n < kRowsAtOnce ? N - n : kRowsAtOnce;
-      RowsOf<kRowsAtOnce, kType>::call(rows, out + n * OC + o, tile, x, n, bias == nullptr ? nullptr : bias + o, OC,
-                                         count, next, pace);
+      RowsOf<kRowsAtOnce, kType>::call(rows, out + n * OC, weight, tile_row, int64_t{0}, x, n, bias, OC, next, pace);
     }
   }
 }
