@@ -21,7 +21,8 @@ typedef enum licorne_status {
   LICORNE_INVALID_ARGUMENT = 1,
   LICORNE_UNSUPPORTED = 2,
   LICORNE_OUT_OF_MEMORY = 3,
-  LICORNE_DEVICE_ERROR = 4
+  LICORNE_DEVICE_ERROR = 4,
+  LICORNE_NOT_A_NUMBER = 5 /* data are NaN or infinite where that has no meaning */
 } licorne_status;
 
 /* What products are computed in; sums are always float. */

@@ -52,6 +52,7 @@ const char* fault_name(int32_t op) {
     case kFaultAttentionQueryLengths: return "attention: query_lengths";
     case kFaultAttentionKeyLengths: return "attention: key_lengths";
     case kFaultAttentionDocuments: return "attention: documents";
+    case kFaultSamplePositions: return "sample: positions";
     default: return "unknown op: indices";
   }
 }
@@ -108,9 +109,12 @@ int32_t licorne_cuda_check_fault(const int32_t* fault) {
     if (found.op == kFaultAttentionDocuments)
       throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is less than the id before it", fault_name(found.op), place,
                   index);
+    if (found.op == kFaultSampling && index >= 0)
+      throw Error(LICORNE_NOT_A_NUMBER, "sample: the logits of row %lld are not numbers: logit %d is NaN", place, index);
     if (found.op == kFaultSampling)
-      throw Error(LICORNE_INVALID_ARGUMENT, "sample: logits of row %lld are not numbers, or their largest is infinite",
-                  place);
+      throw Error(LICORNE_NOT_A_NUMBER, "sample: the logits of row %lld are not numbers: the largest is infinite", place);
+    if (found.op == kFaultSamplePositions)
+      throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is less than -1", fault_name(found.op), place, index);
     throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is outside 0 to %d", fault_name(found.op), place,
                 index, found.size - 1);
   });

@@ -103,6 +103,7 @@ enum FaultOp : int32_t {
   kFaultAttentionQueryLengths,
   kFaultAttentionKeyLengths,
   kFaultAttentionDocuments,
+  kFaultSamplePositions,
   kFaultCount
 };
 

@@ -58,6 +58,7 @@ int main() {
     EXPECT(licorne_cpu_set_isa(isa) == LICORNE_OK);
     test_linear();
     test_rows();
+    test_sample();
     test_attention();
     printf("%s: tested\n", names[isa]);
     tested++;

@@ -20,3 +20,4 @@ void test_masks();
 void test_attention();
 void test_linear();
 void test_rows();
+void test_sample();

@@ -1,12 +1,10 @@
 // The CUDA kernels of a decoding step, over the emulator: attention on a cache, appending to it, drawing a token.
-#include <algorithm>
-#include <numeric>
-
 #include "licorne/attention_decode.h"
 #include "licorne/cuda.h"
 #include "licorne/key_value_append.h"
 #include "licorne/sample.h"
 #include "problem.h"
+#include "sampling.h"
 #include "suites.h"
 
 namespace {
@@ -114,99 +112,28 @@ void appends() {
   EXPECT(std::all_of(cache, cache + 4, [](float x) { return x == 0; }));
 }
 
-// The generator as published, in its simplest form.
-double philox(uint64_t seed, uint64_t stream, uint64_t index) {
-  uint32_t c[4] = {static_cast<uint32_t>(index / 2), static_cast<uint32_t>(index / 2 >> 32), static_cast<uint32_t>(stream),
-                   static_cast<uint32_t>(stream >> 32)};
-  uint32_t k[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
-  for (int round = 0; round < 10; round++) {
-    const uint64_t a = 0xD2511F53ull * c[0], b = 0xCD9E8D57ull * c[2];
-    const uint32_t next[4] = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(b),
-                              static_cast<uint32_t>(a >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(a)};
-    std::copy(next, next + 4, c);
-    k[0] += 0x9E3779B9u, k[1] += 0xBB67AE85u;
-  }
-  const uint64_t bits = index % 2 ? c[2] | static_cast<uint64_t>(c[3]) << 32 : c[0] | static_cast<uint64_t>(c[1]) << 32;
-  return std::ldexp(static_cast<double>(bits >> 11), -53);
-}
-
-// The host's sampler: all sorted.
-int sampled(const Floats& logits, double temperature, int64_t top_k, double top_p, double uniform) {
-  const int V = static_cast<int>(logits.size());
-  const int best = static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  if (temperature == 0 || top_k == 1) return best;
-  float least = -INFINITY;
-  if (top_k > 0 && top_k < V) {
-    Floats ordered = logits;
-    std::sort(ordered.begin(), ordered.end(), std::greater<float>());
-    least = ordered[top_k - 1];
-  }
-  Doubles weights(V);
-  double total = 0;
-  for (int id = 0; id < V; id++)
-    total += weights[id] =
-        logits[id] < least ? 0 : std::exp((static_cast<double>(logits[id]) - static_cast<double>(logits[best])) / temperature);
-  if (top_p < 1) {
-    Ints ids(V);
-    std::iota(ids.begin(), ids.end(), 0);
-    std::stable_sort(ids.begin(), ids.end(), [&](int a, int b) { return static_cast<float>(weights[a]) > static_cast<float>(weights[b]); });
-    double kept = 0;
-    for (int id : ids) {
-      if (kept >= top_p * total) {
-        weights[id] = 0;
-      } else {
-        kept += weights[id];
-      }
-    }
-    total = std::accumulate(weights.begin(), weights.end(), 0.0);
-  }
-  double sum = 0;
-  int last = best;
-  for (int id = 0; id < V; id++) {
-    if (weights[id] == 0) continue;
-    last = id;
-    if ((sum += weights[id]) > uniform * total) return id;
-  }
-  return last;
-}
-
 void samples() {
-  Random random(9);
-  struct Choice {
-    double temperature;
-    int64_t top_k;
-    double top_p;
-  };
-  const Choice choices[] = {{0, 0, 1},   {1, 0, 1},     {0.7, 1, 1},  {0.8, 40, 1},  {1.3, 0, 0.9},
-                            {1, 5, 0.5}, {2, 200, 0.99}, {1e-3, 0, 0.3}, {50, 0, 0.999}};
   for (int64_t V : {1, 50, 1000, 3001})
-    for (int kind = 0; kind < 3; kind++)
-      for (const Choice& choice : choices) {
-        const int64_t B = 3, stride = V + 5, seed = -7 + V;
+    for (int kind = 0; kind < kSamplingKinds; kind++)
+      for (const SamplingChoice& choice : kSamplingChoices) {
+        const int64_t B = 4, Vp = V + 5, seed = -7 + V;
         const int32_t type = kind == 1 ? LICORNE_BF16 : LICORNE_F32;
-        Floats logits = random.floats(B * stride, 3.0f);
-        if (kind == 2)  // many equal ones, some impossible, both zeros
-          for (float& x : logits) x = x > 4 ? -INFINITY : std::round(x);
-        for (int64_t b = 0; b < B; b++)
-          for (int64_t id = V; id < stride; id++) logits[b * stride + id] = NAN;  // padding is not looked at
-        if (kind == 2) for (int64_t b = 0; b < B; b++) logits[b * stride] = 0;
-        logits = as_type(logits, type);
-        const Ints streams = {0, 1, 5}, positions = {0, 17, 1 << 20};
+        const Floats logits = as_type(sampling_logits(kind, B, V, Vp), type);
+        const Ints streams = {0, 1, 5, 6}, positions = {0, 17, 1 << 20, -1};
         Problem problem("sample " + std::to_string(V) + " " + std::to_string(choice.temperature) + " " +
                         std::to_string(choice.top_k) + " " + std::to_string(choice.top_p));
         Tensor &tokens = problem.output(B), &logits_in = problem.input(logits, type), &streams_in = problem.input(streams);
         Tensor& positions_in = problem.input(positions);
-        void* workspace = problem.workspace(licorne_cuda_sample_workspace_bytes(B, V));
         alignas(16) int32_t fault[LICORNE_CUDA_FAULT_WORDS] = {};
         problem.run([&] {
-          return licorne_cuda_sample(tokens.ints(), logits_in.data(), streams_in.ints(), positions_in.ints(), workspace, B, V,
-                                     stride, choice.temperature, choice.top_k, choice.top_p, seed, type, fault, nullptr);
+          return licorne_cuda_sample(tokens.ints(), logits_in.data(), streams_in.ints(), positions_in.ints(), B, V, Vp,
+                                     choice.temperature, choice.top_k, choice.top_p, seed, type, fault, nullptr);
         });
         EXPECT(last_fault(fault).empty());
         for (int64_t b = 0; b < B; b++) {
-          const Floats row(logits.begin() + b * stride, logits.begin() + b * stride + V);
+          const Floats row(logits.begin() + b * Vp, logits.begin() + b * Vp + V);
           const double uniform = philox(static_cast<uint64_t>(seed), static_cast<uint64_t>(streams[b]), static_cast<uint64_t>(positions[b]));
-          const int expected = sampled(row, choice.temperature, choice.top_k, choice.top_p, uniform);
+          const int expected = positions[b] < 0 ? 0 : sampled(row, choice.temperature, choice.top_k, choice.top_p, uniform);
           if (tokens.ints()[b] == expected) continue;
           failures++;
           fprintf(stderr, "sample kind %d V %lld temperature %g top_k %lld top_p %g: expected %d, actual %d\n", kind, (long long)V,
@@ -216,14 +143,13 @@ void samples() {
   for (float broken : {NAN, INFINITY}) {
     float logits[4] = {0, 1, 2, broken};
     int32_t tokens[2] = {7, 7}, zeros[2] = {};
-    double workspace[4];
     alignas(16) int32_t fault[LICORNE_CUDA_FAULT_WORDS] = {};
-    EXPECT(licorne_cuda_sample(tokens, logits, zeros, zeros, workspace, 2, 2, 2, 1, 0, 1, 1, LICORNE_F32, fault, nullptr) ==
-           LICORNE_OK);
+    EXPECT(licorne_cuda_sample(tokens, logits, zeros, zeros, 2, 2, 2, 1, 0, 1, 1, LICORNE_F32, fault, nullptr) == LICORNE_OK);
     EXPECT(tokens[0] < 2 && tokens[1] == 0);
-    EXPECT(last_fault(fault) == "sample: logits of row 1 are not numbers, or their largest is infinite");
+    EXPECT(last_fault(fault) == std::string("sample: the logits of row 1 are not numbers: ") +
+                                    (std::isnan(broken) ? "logit 1 is NaN" : "the largest is infinite"));
   }
-  EXPECT(licorne_cuda_sample(nullptr, nullptr, nullptr, nullptr, nullptr, 1, 2, 1, 1, 0, 1, 1, LICORNE_F32, nullptr, nullptr) ==
+  EXPECT(licorne_cuda_sample(nullptr, nullptr, nullptr, nullptr, 1, 2, 2, 1, 0, 1, 1, LICORNE_F32, nullptr, nullptr) ==
          LICORNE_INVALID_ARGUMENT);
 }
 

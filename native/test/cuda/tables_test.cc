@@ -40,6 +40,12 @@ void memory() {
       Tensor& out = integers.output(count);
       integers.run([&] { return licorne_cuda_fill_i32(out.ints(), count, -7, nullptr); });
       for (int64_t i = 0; i < count; i++) EXPECT(out.ints()[i] == -7);
+      Problem sum(label("add_i32", LICORNE_F32, {count}, misaligned), misaligned);
+      const Ints left = random.ints(count, INT32_MAX - 4, INT32_MAX), right = random.ints(count, -9, 9);
+      Tensor &sums = sum.output(count), &x = sum.input(left), &y = sum.input(right);
+      sum.run([&] { return licorne_cuda_add_i32(sums.ints(), x.ints(), y.ints(), count, nullptr); });
+      for (int64_t i = 0; i < count; i++)
+        EXPECT(sums.ints()[i] == static_cast<int32_t>(static_cast<uint32_t>(left[i]) + static_cast<uint32_t>(right[i])));
       Problem copy(label("copy", LICORNE_F32, {count}, misaligned), misaligned);
       Tensor &target = copy.output(count), &source = copy.input(random.ints(count, -9, 9));
       copy.run([&] { return licorne_cuda_copy(target.data(), source.data(), 4 * count, nullptr); });

@@ -1,4 +1,4 @@
-// Filling, copying and rounding on the GPU. Copies are the runtime's; the rest moves 16 bytes per thread and step, and
+// Filling, counting, copying and rounding on the GPU. Copies are the runtime's; the rest moves 16 bytes per thread and step, and
 // element by element what is left or not aligned.
 #include "cpu/half.h"
 #include "cuda/element.h"
@@ -25,6 +25,12 @@ void fill(T* out, int64_t count, T value, void* stream) {
   const int64_t whole = aligned16(out) ? count / n * n : 0;
   launch(fill_kernel<T, n>, grid_of(whole, kThreads * n), kThreads, 0, stream, out, 0, whole, value);
   launch(fill_kernel<T, 1>, grid_of(count - whole, kThreads), kThreads, 0, stream, out, whole, count, value);
+}
+
+__global__ void __launch_bounds__(kThreads) add_kernel(int32_t* out, const int32_t* x, const int32_t* y, int64_t count) {
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride)
+    out[i] = static_cast<int32_t>(static_cast<uint32_t>(x[i]) + static_cast<uint32_t>(y[i]));
 }
 
 // Four elements at a time where both pointers are aligned: 16 bytes of float.
@@ -71,6 +77,17 @@ int32_t licorne_cuda_fill_i32(int32_t* out, int64_t count, int32_t value, void* 
     checked_elements("fill", count);
     check_pointer("fill", "out", out, count);
     fill(out, count, value, stream);
+  });
+}
+
+int32_t licorne_cuda_add_i32(int32_t* out, const int32_t* x, const int32_t* y, int64_t count, void* stream) {
+  using namespace licorne;
+  return guarded([&] {
+    checked_elements("add", count);
+    check_pointer("add", "out", out, count);
+    check_pointer("add", "x", x, count);
+    check_pointer("add", "y", y, count);
+    launch(add_kernel, grid_of(count, kThreads), kThreads, 0, stream, out, x, y, count);
   });
 }
 

@@ -23,6 +23,7 @@ class OpBenchmarkTest {
             AttentionDecodeBenchmark.class,
             GeluBenchmark.class,
             SwigluBenchmark.class,
+            SampleBenchmark.class,
             SoftmaxBenchmark.class,
             CrossEntropyBenchmark.class,
             GlobalNormBenchmark.class,

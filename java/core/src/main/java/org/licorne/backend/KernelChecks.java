@@ -27,6 +27,9 @@ public final class KernelChecks {
     /** For kernels whose activations are F32. */
     public static final KernelChecks F32 = new KernelChecks(DType.F32);
 
+    /** So many weights of {@link Kernels#sample} have a sum that fits. */
+    private static final long MOST_TOKENS = 1 << 22;
+
     private final DType activations;
 
     /** @param activations the kernels' {@link Kernels#activationType} */
@@ -66,6 +69,14 @@ public final class KernelChecks {
             throw failure("fill", "out " + shape(out) + " is " + out.dtype() + ", not " + wanted);
         }
         type("fill", "out", out, out.dtype());
+    }
+
+    public void add(Tensor out, Tensor x, Tensor y) {
+        type("add", "out", out, DType.I32);
+        type("add", "x", x, DType.I32);
+        type("add", "y", y, DType.I32);
+        sameElements("add", "out", out, "x", x);
+        sameElements("add", "out", out, "y", y);
     }
 
     public void copy(Tensor out, Tensor x) {
@@ -504,6 +515,47 @@ public final class KernelChecks {
         if (V > Vp) {
             throw failure(op, "V = " + V + " is greater than Vp = " + Vp);
         }
+    }
+
+    // ---- sampling ---------------------------------------------------------------------------------------------
+
+    public void sample(
+            Tensor tokens,
+            Tensor logits,
+            Tensor streams,
+            Tensor positions,
+            Tensor workspace,
+            long B,
+            long V,
+            long Vp,
+            double temperature,
+            long topK,
+            double topP,
+            long seed) {
+        String op = "sample";
+        size(op, "B", B);
+        size(op, "V", V);
+        size(op, "Vp", Vp);
+        if (V > Vp || B > 0 && (V < 1 || V > MOST_TOKENS)) {
+            throw failure(op, "V = " + V + " is not from 1 to Vp = " + Vp + ", and at most " + MOST_TOKENS);
+        }
+        if (!(temperature >= 0) || Double.isInfinite(temperature)) {
+            throw failure(op, "temperature = " + temperature + " is negative or not finite");
+        }
+        if (topK < 0) {
+            throw failure(op, "topK = " + topK + " is negative");
+        }
+        if (!(topP > 0 && topP <= 1)) {
+            throw failure(op, "topP = " + topP + " is not above 0 and at most 1");
+        }
+        shape(op, "tokens", tokens, DType.I32, "B", B);
+        shape(op, "logits", logits, activations, "B,Vp", B, Vp);
+        shape(op, "streams", streams, DType.I32, "B", B);
+        shape(op, "positions", positions, DType.I32, "B", B);
+        apart(op, "tokens", tokens, "logits", logits);
+        apart(op, "tokens", tokens, "streams", streams);
+        apart(op, "tokens", tokens, "positions", positions);
+        workspaceType(op, workspace);
     }
 
     // ---- optimiser --------------------------------------------------------------------------------------------

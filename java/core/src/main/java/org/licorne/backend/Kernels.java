@@ -37,6 +37,12 @@ public interface Kernels {
     /** Computes {@code out[i] = value}. Types: F32, activations, or I32 (value is converted). */
     void fill(Tensor out, float value);
 
+    /**
+     * Computes {@code out = x + y} on whole numbers, for counters that live beside the data. Shapes: the same number of
+     * elements. Types: I32, wrapping around. Edge: out may be x or y.
+     */
+    void add(Tensor out, Tensor x, Tensor y);
+
     /** Computes {@code out = x}, bit by bit. Shapes: the same number of elements and the same type; no overlap. */
     void copy(Tensor out, Tensor x);
 
@@ -489,6 +495,37 @@ public interface Kernels {
      * <br>Source: derivative of the forward op.
      */
     void crossEntropyBackward(Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale, float labelSmoothing, float zLoss);
+
+    // ---- sampling ---------------------------------------------------------------------------------------------
+
+    /**
+     * Draws the next token of each sequence: temperature first, then top-k, then top-p, each on what the one before left.
+     *
+     * <p>Computes, per row b: with temperature 0 or topK 1 the first of the largest logits. Else with weights that are
+     * whole numbers, {@code w[v] = rint(2⁴⁰ · exp((logits[b][v] - largest) / temperature))}: where 0 &lt; topK &lt; V,
+     * tokens with a logit below the topK-th largest get 0; where topP &lt; 1, only the first tokens in falling order of
+     * logits, ties by rising id, keep theirs, as many as it takes to have ceil(topP · Σw) together; tokens[b] is then the
+     * first id at which the running sum of w exceeds {@code floor(u · Σw)}, u being {@link
+     * org.licorne.random.Philox#uniform uniform}{@code (seed, streams[b], positions[b])}.
+     * <br>Shapes: tokens, streams, positions (B); logits (B,Vp), of which the first V of each row count.
+     * <br>Types: logits activations; the rest I32. The exponential and its argument are double precision.
+     * <br>Writes: tokens, workspace.
+     * <br>Edge: a position of -1 gives token 0, and its logits are not looked at; any other below 0 is an
+     * IllegalArgumentException. A NaN in a row, or a largest logit that is infinite, is an ArithmeticException that names
+     * the row (a device backend may report it at the next synchronisation); its token is then 0. A logit of minus
+     * infinity is never drawn, nor is one with less than 2⁻⁴¹ of the largest's probability.
+     * <br>Repeat: the same tokens on every backend and for any number of threads, from the same logits: the exponential
+     * is a fixed sequence of rounded operations, and sums of whole numbers do not depend on their order. It errs by
+     * 8·10⁻¹⁴, so a token differs from what exact arithmetic draws less than once in 10⁹ times.
+     * <br>Cost: reads the logits two to four times, one exponential each.
+     * <br>Throws: as all ops; IllegalArgumentException unless 1 &lt;= V &lt;= Vp and V &lt;= 2²² where B &gt; 0,
+     * temperature is finite and not negative, topK not negative, and 0 &lt; topP &lt;= 1.
+     * <br>Source: Fan et al. 2018, section 5 (top-k); Holtzman et al. 2020, section 3.1 (top-p).
+     */
+    void sample(Tensor tokens, Tensor logits, Tensor streams, Tensor positions, Tensor workspace, long B, long V, long Vp, double temperature, long topK, double topP, long seed);
+
+    /** Bytes of workspace that {@link #sample} wants. */
+    long sampleWorkspaceBytes(long B, long V);
 
     // ---- optimiser --------------------------------------------------------------------------------------------
 

@@ -24,6 +24,10 @@ final class Ints {
         return data.get(start + i);
     }
 
+    void put(int i, int value) {
+        data.put(start + i, value);
+    }
+
     /** @throws IllegalArgumentException that names the first of {@code count} elements outside least…limit-1 */
     void check(String op, String name, int count, int least, long limit) {
         for (int i = 0; i < count; i++) {

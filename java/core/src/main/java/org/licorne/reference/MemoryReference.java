@@ -4,7 +4,7 @@ import java.nio.ByteBuffer;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
-/** The specification of fill and copy. */
+/** The specification of fill, add and copy. */
 final class MemoryReference {
     private MemoryReference() {}
 
@@ -19,6 +19,12 @@ final class MemoryReference {
         int end = (int) (out.byteOffset() + out.bytes());
         for (int at = start; at < end; at += Integer.BYTES) {
             bytes.putInt(at, bits);
+        }
+    }
+
+    static void add(Ints out, Ints x, Ints y, int count) {
+        for (int i = 0; i < count; i++) {
+            out.put(i, x.get(i) + y.get(i));
         }
     }
 

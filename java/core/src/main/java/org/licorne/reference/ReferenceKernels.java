@@ -55,6 +55,12 @@ final class ReferenceKernels implements Kernels {
     }
 
     @Override
+    public void add(Tensor out, Tensor x, Tensor y) {
+        checks.add(out, x, y);
+        using(() -> MemoryReference.add(Ints.of(out), Ints.of(x), Ints.of(y), (int) out.elements()), out, x, y);
+    }
+
+    @Override
     public void copy(Tensor out, Tensor x) {
         checks.copy(out, x);
         using(() -> MemoryReference.copy(out, x), out, x);
@@ -335,6 +341,23 @@ final class ReferenceKernels implements Kernels {
             CrossEntropyReference.backward(workers, Floats.of(losses), Floats.of(dlogits), Floats.of(logits),
                     Ints.of(targets), (int) N, (int) V, (int) Vp, scale, labelSmoothing, zLoss);
         }, losses, dlogits, logits, targets);
+    }
+
+    @Override
+    public void sample(
+            Tensor tokens, Tensor logits, Tensor streams, Tensor positions, Tensor workspace, long B, long V, long Vp,
+            double temperature, long topK, double topP, long seed) {
+        checks.sample(tokens, logits, streams, positions, workspace, B, V, Vp, temperature, topK, topP, seed);
+        using(() -> {
+            Ints.of(positions).check("sample", "positions", (int) B, -1, 1L << 31);
+            SampleReference.draw(Ints.of(tokens), Floats.of(logits), Ints.of(streams), Ints.of(positions), (int) B,
+                    (int) V, (int) Vp, temperature, topK, topP, seed);
+        }, tokens, logits, streams, positions, workspace);
+    }
+
+    @Override
+    public long sampleWorkspaceBytes(long B, long V) {
+        return 0;
     }
 
     @Override

@@ -41,7 +41,20 @@ class ArchitectureTest {
             .resideInAPackage("org.licorne.reference..")
             .should()
             .onlyDependOnClassesThat()
-            .resideInAnyPackage("org.licorne.reference..", "org.licorne.backend..", "org.licorne.tensor..", "java..");
+            .resideInAnyPackage(
+                    "org.licorne.reference..",
+                    "org.licorne.backend..",
+                    "org.licorne.tensor..",
+                    "org.licorne.random..",
+                    "java..");
+
+    @ArchTest
+    static final ArchRule randomNumbersKnowNobody = classes()
+            .that()
+            .resideInAPackage("org.licorne.random..")
+            .should()
+            .onlyDependOnClassesThat()
+            .resideInAnyPackage("org.licorne.random..", "java..");
 
     @ArchTest
     static final ArchRule nobodyNamesTheReference = noClasses()

@@ -20,6 +20,7 @@ final class CpuKernels implements Kernels {
     private static final int INVALID_ARGUMENT = 1;
     private static final int UNSUPPORTED = 2;
     private static final int OUT_OF_MEMORY = 3;
+    private static final int NOT_A_NUMBER = 5;
 
     private final KernelChecks checks = KernelChecks.F32;
     private final int precision;
@@ -44,6 +45,7 @@ final class CpuKernels implements Kernels {
             case UNSUPPORTED -> new UnsupportedOperationException(message);
             case OUT_OF_MEMORY -> new OutOfDeviceMemoryException(
                     message, -1, CpuLibrary.licorne_cpu_available_bytes(), -1);
+            case NOT_A_NUMBER -> new ArithmeticException(message);
             default -> new DeviceException(message);
         };
     }
@@ -75,6 +77,16 @@ final class CpuKernels implements Kernels {
             check(out.dtype() == DType.I32
                     ? CpuLibrary.licorne_cpu_fill_i32(use(out), out.elements(), (int) value)
                     : CpuLibrary.licorne_cpu_fill_f32(use(out), out.elements(), value));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public synchronized void add(Tensor out, Tensor x, Tensor y) {
+        checks.add(out, x, y);
+        try {
+            check(CpuLibrary.licorne_cpu_add_i32(use(out), use(x), use(y), out.elements()));
         } finally {
             release();
         }
@@ -451,6 +463,26 @@ final class CpuKernels implements Kernels {
         } finally {
             release();
         }
+    }
+
+    @Override
+    public synchronized void sample(
+            Tensor tokens, Tensor logits, Tensor streams, Tensor positions, Tensor workspace, long B, long V, long Vp,
+            double temperature, long topK, double topP, long seed) {
+        checks.sample(tokens, logits, streams, positions, workspace, B, V, Vp, temperature, topK, topP, seed);
+        KernelChecks.workspace("sample", workspace, sampleWorkspaceBytes(B, V));
+        try {
+            check(CpuLibrary.licorne_cpu_sample(
+                    use(tokens), use(logits), use(streams), use(positions), use(workspace), B, V, Vp, temperature,
+                    topK, topP, seed));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public long sampleWorkspaceBytes(long B, long V) {
+        return CpuLibrary.licorne_cpu_sample_workspace_bytes(B, V);
     }
 
     @Override

@@ -29,6 +29,7 @@ import org.bytedeco.javacpp.annotation.Platform;
             "licorne/swiglu.h",
             "licorne/softmax.h",
             "licorne/cross_entropy.h",
+            "licorne/sample.h",
             "licorne/global_norm.h",
             "licorne/adamw.h"
         },
@@ -78,6 +79,9 @@ final class CpuLibrary {
     static native int licorne_cpu_fill_f32(@Cast("float*") long out, long count, float value);
 
     static native int licorne_cpu_fill_i32(@Cast("int32_t*") long out, long count, int value);
+
+    static native int licorne_cpu_add_i32(
+            @Cast("int32_t*") long out, @Cast("const int32_t*") long x, @Cast("const int32_t*") long y, long count);
 
     static native int licorne_cpu_copy(@Cast("void*") long out, @Cast("const void*") long x, long bytes);
 
@@ -207,6 +211,13 @@ final class CpuLibrary {
             @Cast("float*") long losses, @Cast("float*") long dlogits, @Cast("const float*") long logits,
             @Cast("const int32_t*") long targets, long N, long V, long Vp, float scale, float labelSmoothing,
             float zLoss);
+
+    static native int licorne_cpu_sample(
+            @Cast("int32_t*") long tokens, @Cast("const float*") long logits, @Cast("const int32_t*") long streams,
+            @Cast("const int32_t*") long positions, @Cast("void*") long workspace, long B, long V, long Vp,
+            double temperature, long topK, double topP, long seed);
+
+    static native long licorne_cpu_sample_workspace_bytes(long B, long V);
 
     static native int licorne_cpu_global_norm(
             @Cast("float*") long out, @Cast("const float*") long x, @Cast("void*") long workspace, long count);

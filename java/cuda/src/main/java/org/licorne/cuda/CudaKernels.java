@@ -28,6 +28,17 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
+    public synchronized void add(Tensor out, Tensor x, Tensor y) {
+        checks.add(out, x, y);
+        begin();
+        try {
+            issued("add", CudaLibrary.licorne_cuda_add_i32(use(out), use(x), use(y), out.elements(), stream));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
     public synchronized void copy(Tensor out, Tensor x) {
         checks.copy(out, x);
         begin();
@@ -324,6 +335,26 @@ final class CudaKernels extends CudaLinearKernels {
         } finally {
             release();
         }
+    }
+
+    @Override
+    public synchronized void sample(
+            Tensor tokens, Tensor logits, Tensor streams, Tensor positions, Tensor workspace, long B, long V, long Vp,
+            double temperature, long topK, double topP, long seed) {
+        checks.sample(tokens, logits, streams, positions, workspace, B, V, Vp, temperature, topK, topP, seed);
+        begin();
+        try {
+            issued("sample", CudaLibrary.licorne_cuda_sample(
+                    use(tokens), use(logits), use(streams), use(positions), B, V, Vp, temperature, topK, topP, seed, type,
+                    fault, stream));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    public long sampleWorkspaceBytes(long B, long V) {
+        return 0;
     }
 
     @Override

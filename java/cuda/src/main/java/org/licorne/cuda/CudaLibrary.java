@@ -25,11 +25,11 @@ import org.bytedeco.javacpp.annotation.Platform;
             "licorne/attention.h",
             "licorne/attention_decode.h",
             "licorne/key_value_append.h",
-            "licorne/sample.h",
             "licorne/gelu.h",
             "licorne/swiglu.h",
             "licorne/softmax.h",
             "licorne/cross_entropy.h",
+            "licorne/sample.h",
             "licorne/global_norm.h",
             "licorne/adamw.h"
         },
@@ -57,6 +57,10 @@ final class CudaLibrary {
 
     static native int licorne_cuda_fill_i32(
             @Cast("int32_t*") long out, long count, int value, @Cast("void*") long stream);
+
+    static native int licorne_cuda_add_i32(
+            @Cast("int32_t*") long out, @Cast("const int32_t*") long x, @Cast("const int32_t*") long y, long count,
+            @Cast("void*") long stream);
 
     static native int licorne_cuda_copy(
             @Cast("void*") long out, @Cast("const void*") long x, long bytes, @Cast("void*") long stream);
@@ -162,14 +166,6 @@ final class CudaLibrary {
             @Cast("const void*") long v, @Cast("const int32_t*") long positions, long B, long T, long S, long W,
             long rowStride, int type, int cacheType, @Cast("int32_t*") long fault, @Cast("void*") long stream);
 
-    static native int licorne_cuda_sample(
-            @Cast("int32_t*") long tokens, @Cast("const void*") long logits, @Cast("const int32_t*") long streams,
-            @Cast("const int32_t*") long positions, @Cast("void*") long workspace, long B, long V, long rowStride,
-            double temperature, long topK, double topP, long seed, int type, @Cast("int32_t*") long fault,
-            @Cast("void*") long stream);
-
-    static native long licorne_cuda_sample_workspace_bytes(long B, long V);
-
     static native int licorne_cuda_gelu_forward(
             @Cast("void*") long out, @Cast("const void*") long x, long count, int type, @Cast("void*") long stream);
 
@@ -201,6 +197,11 @@ final class CudaLibrary {
             @Cast("float*") long losses, @Cast("void*") long dlogits, @Cast("const void*") long logits,
             @Cast("const int32_t*") long targets, long N, long V, long Vp, float scale, float labelSmoothing,
             float zLoss, @Cast("int32_t*") long fault, int type, @Cast("void*") long stream);
+
+    static native int licorne_cuda_sample(
+            @Cast("int32_t*") long tokens, @Cast("const void*") long logits, @Cast("const int32_t*") long streams,
+            @Cast("const int32_t*") long positions, long B, long V, long Vp, double temperature, long topK, double topP,
+            long seed, int type, @Cast("int32_t*") long fault, @Cast("void*") long stream);
 
     static native int licorne_cuda_global_norm(
             @Cast("float*") long out, @Cast("const float*") long x, @Cast("void*") long workspace, long count,

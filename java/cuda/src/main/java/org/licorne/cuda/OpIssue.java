@@ -25,6 +25,7 @@ abstract class OpIssue {
     private static final int INVALID_ARGUMENT = 1;
     private static final int UNSUPPORTED = 2;
     private static final int OUT_OF_MEMORY = 3;
+    private static final int NOT_A_NUMBER = 5;
 
     final CudaBackend backend;
     final CudaRuntime runtime;
@@ -59,6 +60,7 @@ abstract class OpIssue {
             case INVALID_ARGUMENT -> new IllegalArgumentException(message);
             case UNSUPPORTED -> new UnsupportedOperationException(message);
             case OUT_OF_MEMORY -> new OutOfDeviceMemoryException(message, -1, -1, -1);
+            case NOT_A_NUMBER -> new ArithmeticException(message);
             default -> new DeviceException(message);
         };
     }

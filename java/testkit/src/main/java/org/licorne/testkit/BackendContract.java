@@ -218,6 +218,11 @@ public abstract class BackendContract {
         }
     }
 
+    @Test
+    final void namesTheRowThatCannotBeDrawnFrom() {
+        SampleContract.namesTheRowThatIsWrong(backend, kernels());
+    }
+
     private void refuses(int value, Runnable call) {
         assertThatThrownBy(() -> {
                     call.run();

@@ -255,6 +255,12 @@ public final class OpCase {
             return add(new Operand(operand, Operand.Role.INPUT, DType.I32, shape, null, indices, null, null));
         }
 
+        /** An I32 output, of numbers that a float holds exactly. */
+        public Builder drawn(String operand, long... shape) {
+            return add(new Operand(
+                    operand, Operand.Role.OUTPUT, DType.I32, shape, null, null, null, Tolerance.EXACT));
+        }
+
         public Builder output(String operand, Tolerance tolerance, long... shape) {
             return add(new Operand(operand, Operand.Role.OUTPUT, DType.F32, shape, null, null, null, tolerance));
         }

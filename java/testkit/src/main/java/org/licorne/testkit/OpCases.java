@@ -22,6 +22,7 @@ public final class OpCases {
         cases.addAll(SwigluCases.cases());
         cases.addAll(SoftmaxCases.cases());
         cases.addAll(CrossEntropyCases.cases());
+        cases.addAll(SampleCases.cases());
         cases.addAll(OptimiserCases.cases());
         return cases;
     }

@@ -98,7 +98,9 @@ public final class Operands implements AutoCloseable {
         for (Operand operand : opCase.operands()) {
             Tensor tensor = get(operand.name());
             if (operand.dtype() == DType.I32) {
-                tensor.write(opCase.ints(operand.name()));
+                int[] poison = new int[operand.elements()];
+                Arrays.fill(poison, Float.floatToRawIntBits(POISON));
+                tensor.write(operand.role() == Operand.Role.OUTPUT ? poison : opCase.ints(operand.name()));
             } else if (operand.dtype().isTile()) {
                 byte[] bytes = new byte[Math.toIntExact(tensor.bytes())];
                 Arrays.fill(bytes, (byte) 0xFF);

@@ -30,8 +30,16 @@ public final class PackedWeights {
         return bytes;
     }
 
-    /** The values of a floating-point tensor, or the bytes of tiles as numbers. */
+    /** The values of a tensor, integers of up to 24 bits among them, or the bytes of tiles as numbers. */
     static float[] numbers(Tensor tensor) {
+        if (tensor.dtype() == DType.I32) {
+            int[] integers = tensor.toInts();
+            float[] numbers = new float[integers.length];
+            for (int i = 0; i < numbers.length; i++) {
+                numbers[i] = integers[i];
+            }
+            return numbers;
+        }
         if (!tensor.dtype().isTile()) {
             return tensor.toFloats();
         }
