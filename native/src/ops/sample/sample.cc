@@ -29,6 +29,7 @@ constexpr int64_t kWidest = 32;       // logits that are written together, beyon
 constexpr int64_t kSetsPerKept = 8;   // disjoint sets of logits per token of top-k: then the cut below is near
 constexpr int kBins = 512;
 constexpr int64_t kFew = 32;          // candidates that are sorted
+constexpr int64_t kSlices = 8;        // of the rows, drawn side by side; memory must not depend on the number of threads
 constexpr int32_t kNotNumbers = -1;
 
 struct Candidate {
@@ -37,7 +38,7 @@ struct Candidate {
   int64_t weight;
 };
 
-// What one worker needs for a row of V logits, one array after the other.
+// What one slice needs for a row of V logits, one array after the other.
 struct Scratch {
   int64_t* weights;      // V + kWidest; sums of chunks before there are candidates
   Candidate* members;    // V; floats for top-k before that
@@ -222,7 +223,7 @@ int32_t draw(const float* logits, int64_t V, const Choice& choice, double unifor
 int64_t licorne_cpu_sample_workspace_bytes(int64_t B, int64_t V) {
   using namespace licorne;
   if (B <= 0 || V <= 0) return 0;
-  return at_most(B, pool_threads()) * Scratch::bytes(V);
+  return at_most(B, kSlices) * Scratch::bytes(V);
 }
 
 int32_t licorne_cpu_sample(int32_t* tokens, const float* logits, const int32_t* streams, const int32_t* positions,
@@ -247,8 +248,7 @@ int32_t licorne_cpu_sample(int32_t* tokens, const float* logits, const int32_t* 
       if (positions[b] < -1)
         throw Error(LICORNE_INVALID_ARGUMENT, "%s: positions[%lld] = %d is less than -1", op, (long long)b, positions[b]);
     const Choice choice{temperature, temperature == 0.0 ? 0.0 : exponent_per_logit(temperature), top_k, top_p};
-    // At most so many tasks at once; a task's scratch is its worker's.
-    const int64_t slices = at_most(B, pool_threads());
+    const int64_t slices = at_most(B, kSlices);
     parallel_for(slices, [&](int64_t slice, int) {
       const Scratch scratch(static_cast<char*>(workspace) + slice * Scratch::bytes(V), V);
       for (int64_t b = slice; b < B; b += slices) {

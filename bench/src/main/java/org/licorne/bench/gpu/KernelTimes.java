@@ -66,6 +66,8 @@ final class KernelTimes {
             () -> decode(1, 1024, 12, 64),
             () -> decode(64, 1024, 12, 64),
             () -> decode(64, 4096, 25, 64),
+            () -> sample(1, 50257, 50304),
+            () -> sample(64, 50257, 50304),
             () -> crossEntropy(8192, 50257, 50304),
             () -> layerNorm(32768, 768),
             () -> layerNorm(32768, 1600),
@@ -217,8 +219,25 @@ final class KernelTimes {
                 }
             })) {
                 String sizes = "12 × B=" + B + " S=" + S + " H=" + H + " D=" + D;
-                time("attention_decode graph", sizes, 0, 48.0 * B * S * H * D, graph::launch);
+                time("attention_decode graph", sizes, 0, 48.0 * B * S * H * D, graph::run);
             }
+        }
+    }
+
+    private void sample(long B, long V, long Vp) {
+        String sizes = "B=" + B + " V=" + V;
+        try (MemoryScope scope = new MemoryScope(backend, "sample")) {
+            Tensor logits = random(scope, "logits", ACTIVATION, B, Vp);
+            Tensor tokens = scope.tensor("tokens", DType.I32, B);
+            Tensor streams = scope.tensor("streams", DType.I32, B);
+            Tensor positions = scope.tensor("positions", DType.I32, B);
+            Tensor workspace = workspace(scope, kernels.sampleWorkspaceBytes(B, V));
+            time("sample", sizes + " greedy", 0, 2.0 * B * V, () -> kernels.sample(
+                    tokens, logits, streams, positions, workspace, B, V, Vp, 0, 0, 1, 1));
+            time("sample", sizes + " top 50", 0, 2.0 * B * V, () -> kernels.sample(
+                    tokens, logits, streams, positions, workspace, B, V, Vp, 0.8, 50, 1, 1));
+            time("sample", sizes + " p 0.95", 0, 2.0 * B * V, () -> kernels.sample(
+                    tokens, logits, streams, positions, workspace, B, V, Vp, 0.8, 0, 0.95, 1));
         }
     }
 

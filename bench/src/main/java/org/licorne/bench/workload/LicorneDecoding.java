@@ -4,6 +4,7 @@ import org.licorne.backend.Backend;
 import org.licorne.model.DecodingPass;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
+import org.licorne.model.Sampling;
 import org.licorne.model.Quantization;
 import org.licorne.tensor.DType;
 
@@ -14,7 +15,6 @@ import org.licorne.tensor.DType;
  */
 final class LicorneDecoding implements Workload {
     private final GptConfig config;
-    private final Backend backend;
     private final Gpt gpt;
     private final DecodingPass pass;
     private final DecodingPlan plan;
@@ -23,7 +23,6 @@ final class LicorneDecoding implements Workload {
     private double fingerprint;
 
     LicorneDecoding(Backend backend, GptConfig config, int B, int prompt, String precision) {
-        this.backend = backend;
         this.config = config;
         DType weights = type(precision);
         DType cacheType = weights == DType.F32 ? DType.F32 : DType.BF16;
@@ -69,8 +68,10 @@ final class LicorneDecoding implements Workload {
             }
         }
         pass.feed(prompts);
+        pass.sample(Sampling.GREEDY, new int[tokens.length]);
+        pass.tokens(tokens);
         fingerprint = 0;
-        pickNext();
+        pass.logits(tokens.length - 1, logits);
         for (float logit : logits) {
             fingerprint += Math.abs(logit) / logits.length;
         }
@@ -83,22 +84,8 @@ final class LicorneDecoding implements Workload {
 
     @Override
     public void run() {
-        pass.decode(tokens);
-        backend.synchronize();
-        pickNext();
-    }
-
-    private void pickNext() {
-        for (int b = 0; b < tokens.length; b++) {
-            pass.logits(b, logits);
-            int best = 0;
-            for (int id = 1; id < logits.length; id++) {
-                if (logits[id] > logits[best]) {
-                    best = id;
-                }
-            }
-            tokens[b] = best;
-        }
+        pass.step();
+        pass.tokens(tokens); // whoever writes a text sees each token before the next
     }
 
     @Override

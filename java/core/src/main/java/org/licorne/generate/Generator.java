@@ -1,14 +1,13 @@
 package org.licorne.generate;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import org.licorne.model.DecodingPass;
 import org.licorne.model.Gpt;
-import org.licorne.random.Philox;
+import org.licorne.model.Sampling;
 import org.licorne.tokenize.Tokenizer;
 
 /**
@@ -111,12 +110,13 @@ public final class Generator {
 
     private void write(List<Sequence> sequences, GenerationConfig config, int capacity, long start) {
         int B = sequences.size();
-        int[] next = new int[B];
         int[][] prompts = new int[B][];
+        int[] streams = new int[B];
         boolean open = false;
         for (int b = 0; b < B; b++) {
             Sequence sequence = sequences.get(b);
             prompts[b] = sequence.prompt;
+            streams[b] = sequence.copy;
             sequence.limit = Math.min(config.maxNewTokens(), capacity - sequence.prompt.length);
             if (sequence.limit == 0) {
                 sequence.end(FinishReason.LENGTH, start);
@@ -126,39 +126,51 @@ public final class Generator {
         if (!open) {
             return;
         }
-        float[] logits = new float[gpt.config().vocabularySize()];
-        Sampler sampler = new Sampler(logits.length, config.temperature(), config.topK(), config.topP());
+        Sampling sampling = new Sampling(config.temperature(), config.topK(), config.topP(), config.seed());
+        int[] drawn = new int[B];
         try (DecodingPass pass = config.cacheType() == null
                 ? gpt.decodingPass(B, capacity)
                 : gpt.decodingPass(B, capacity, config.cacheType())) {
             pass.feed(prompts);
-            while (true) {
-                Arrays.fill(next, -1);
-                open = false;
-                for (int b = 0; b < B; b++) {
-                    Sequence sequence = sequences.get(b);
-                    if (sequence.reason != null) {
-                        continue;
-                    }
-                    if (cancelled) {
-                        sequence.end(FinishReason.CANCELLED, start);
-                        continue;
-                    }
-                    pass.logits(b, logits);
-                    int position = pass.length(b);
-                    int token = sampler.sample(logits, Philox.uniform(config.seed(), sequence.copy, position));
-                    sequence.take(token, start);
-                    if (sequence.reason == null) {
-                        next[b] = token;
-                        open = true;
-                    }
+            for (int b = 0; b < B; b++) {
+                if (sequences.get(b).reason != null) {
+                    pass.rest(b);
                 }
-                if (!open) {
+            }
+            pass.sample(sampling, streams);
+            while (true) {
+                pass.tokens(drawn);
+                if (!take(sequences, drawn, pass, start)) {
                     return;
                 }
-                pass.decode(next);
+                pass.step();
+            }
+        } catch (ArithmeticException e) {
+            throw new ArithmeticException("the model's logits are not numbers, so its weights are not either, or so large that"
+                    + " its sums overflow: load another checkpoint, or train with a lower rate (" + e.getMessage() + ")");
+        }
+    }
+
+    /** Hands out the tokens to the sequences that are open. @return whether any still is */
+    private boolean take(List<Sequence> sequences, int[] drawn, DecodingPass pass, long start) {
+        boolean open = false;
+        for (int b = 0; b < drawn.length; b++) {
+            Sequence sequence = sequences.get(b);
+            if (sequence.reason != null) {
+                continue;
+            }
+            if (cancelled) {
+                sequence.end(FinishReason.CANCELLED, start);
+                continue;
+            }
+            sequence.take(drawn[b], start);
+            if (sequence.reason != null) {
+                pass.rest(b);
+            } else {
+                open = true;
             }
         }
+        return open;
     }
 
     /** One text in the making. */

@@ -1,12 +1,13 @@
 package org.licorne.model;
 
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.stream.Collectors;
 import org.licorne.backend.AttentionShape;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
+import org.licorne.backend.Readback;
 import org.licorne.nn.Attention;
 import org.licorne.nn.HostTransfer;
 import org.licorne.nn.Slab;
@@ -18,9 +19,10 @@ import org.licorne.tensor.Tensor;
 
 /**
  * B growing sequences and the keys and values of all their tokens, so that one more token costs one token's work. First
- * {@link #feed} the prompts, then {@link #decode} token by token; after either, {@link #logits} has each sequence's
- * logits for what comes next. A decoding step allocates nothing. The caller closes it before the model. Not
- * thread-safe.
+ * {@link #feed} the prompts; what comes next is either drawn where the logits are, with {@link #sample} once and then
+ * {@link #step} by step, so that the host sees tokens only, and those only if it asks for them ({@link #tokens}); or it is
+ * the caller's, who reads {@link #logits} and hands over tokens to {@link #decode}. A step allocates nothing. The caller
+ * closes it before the model. Not thread-safe.
  *
  * <p>A sequence's logits depend, bit for bit, on nothing but what it was fed and decoded: neither on the other sequences
  * nor on B or S. So prompts go through the model one sequence at a time, and decoding takes no more of them together than
@@ -37,14 +39,15 @@ public final class DecodingPass implements AutoCloseable {
     private final int S;
     private final DType cacheType;
     private final int groupSize;
-    private final List<Group> groups;
+    private final List<DecodingGroup> groups;
     private final Buffer promptBuffer;
     private final HostTransfer transfer;
     private final int[] lengths;
+    private final boolean[] growing; // those that do not rest
     private final int[] tokens;
-    private final int[] positions;
-    private final int[] places;
-    private final int[] keyLengths;
+    private final Readback readback; // of drawn tokens
+    private Sampling sampling;
+    private boolean drawn; // whether the next tokens are there
 
     DecodingPass(Gpt gpt, int B, int S, DType cacheType) {
         checkSizes(gpt.config(), B, S);
@@ -67,16 +70,15 @@ public final class DecodingPass implements AutoCloseable {
             groups = Slab.allocate(
                     scope, "cache", activations, slab -> groups(slab, gpt.config(), kernels, B, S, cacheType));
             promptBuffer = scope.allocate("prompt", promptBytes(gpt.config(), kernels, S, cacheType));
+            readback = gpt.backend().readback(B * Integer.BYTES);
         } catch (RuntimeException e) {
             scope.close();
             throw e;
         }
         transfer = new HostTransfer((int) Math.max(gpt.config().paddedVocabularySize(), Math.max(B, PROMPT_CHUNK)));
         lengths = new int[B];
+        growing = new boolean[B];
         tokens = new int[B];
-        positions = new int[B];
-        places = new int[B];
-        keyLengths = new int[B];
     }
 
     static long bytes(GptConfig config, Kernels kernels, int B, int S, DType cacheType) {
@@ -98,12 +100,12 @@ public final class DecodingPass implements AutoCloseable {
         return (B + count - 1) / count;
     }
 
-    private static List<Group> groups(
+    private static List<DecodingGroup> groups(
             Slab slab, GptConfig config, Kernels kernels, int B, int S, DType cacheType) {
         int size = groupSize(kernels, B);
-        List<Group> groups = new ArrayList<>();
+        List<DecodingGroup> groups = new ArrayList<>();
         for (int first = 0; first < B; first += size) {
-            groups.add(new Group(slab, config, kernels, first, Math.min(size, B - first), S, cacheType));
+            groups.add(new DecodingGroup(slab, config, kernels, first, Math.min(size, B - first), S, cacheType));
         }
         return groups;
     }
@@ -116,37 +118,6 @@ public final class DecodingPass implements AutoCloseable {
         if (S > config.contextLength()) {
             throw new IllegalArgumentException(
                     "texts of " + S + " tokens are longer than the model's context of " + config.contextLength());
-        }
-    }
-
-    /** Sequences that are decoded together: their caches, and what one token for each of them takes. */
-    private static final class Group {
-        private final int first; // of the pass's sequences
-        private final int B;
-        private final List<Attention.Cache> caches = new ArrayList<>();
-        private final Tensor tokens; // (B)
-        private final Tensor positions; // (B), rows of the position table
-        private final Tensor places; // (B, 1), slots in the cache
-        private final Tensor keyLengths; // (B)
-        private final Transformer.Activations transformer;
-        private final Tensor logits; // (B, Vp)
-        private final Tensor workspace;
-
-        Group(Slab slab, GptConfig config, Kernels kernels, int first, int B, int S, DType cacheType) {
-            this.first = first;
-            this.B = B;
-            AttentionShape shape = AttentionShape.cached(B, 1, S, config.heads(), config.headSize());
-            for (int layer = 0; layer < config.layers(); layer++) {
-                caches.add(new Attention.Cache(slab, "h." + layer + ".cache", cacheType, B, S, config.channels()));
-            }
-            tokens = slab.ints("tokens", B);
-            positions = slab.ints("positions", B);
-            places = slab.ints("places", B, 1);
-            keyLengths = slab.ints("key_lengths", B);
-            transformer =
-                    new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels());
-            logits = slab.activations("logits", B, config.paddedVocabularySize());
-            workspace = slab.workspace("workspace", kernels == null ? 0 : kernels.attentionDecodeWorkspaceBytes(shape));
         }
     }
 
@@ -204,6 +175,10 @@ public final class DecodingPass implements AutoCloseable {
     /** Forgets all sequences. */
     public void reset() {
         Arrays.fill(lengths, 0);
+        for (int b = 0; b < B; b++) {
+            rest(b);
+        }
+        drawn = false;
     }
 
     /**
@@ -213,17 +188,19 @@ public final class DecodingPass implements AutoCloseable {
      */
     public void feed(int[][] more) {
         checkFeed(more);
-        for (Group group : groups) {
+        for (DecodingGroup group : groups) {
             boolean fed = false;
-            for (int b = 0; b < group.B; b++) {
-                int[] text = more[group.first + b];
-                if (text.length > 0) {
-                    feed(group, b, text);
+            for (int b = group.first(); b < group.first() + group.size(); b++) {
+                if (more[b].length > 0) {
+                    feed(group, b, more[b]);
+                    grow(b, true);
+                    group.recount();
                     fed = true;
                 }
             }
             if (fed) {
-                head(group);
+                group.head(gpt, kernels);
+                drawn = false;
             }
         }
     }
@@ -243,16 +220,15 @@ public final class DecodingPass implements AutoCloseable {
         }
     }
 
-    private void feed(Group group, int b, int[] text) {
-        List<Attention.Cache> caches =
-                group.caches.stream().map(cache -> cache.sequence(b)).collect(Collectors.toList());
+    private void feed(DecodingGroup group, int sequence, int[] text) {
+        int b = sequence - group.first();
+        List<Attention.Cache> caches = group.cachesOf(b);
         Tensor last = null;
         for (int done = 0; done < text.length; done += PROMPT_CHUNK) {
             int T = Math.min(PROMPT_CHUNK, text.length - done);
-            last = feedChunk(caches, group.first + b, Arrays.copyOfRange(text, done, done + T));
+            last = feedChunk(caches, sequence, Arrays.copyOfRange(text, done, done + T));
         }
-        long C = gpt.config().channels();
-        kernels.copy(group.transformer.hidden.part("hidden", b * C, C), last);
+        kernels.copy(group.hidden(b, gpt.config().channels()), last);
     }
 
     /** @return the hidden state of the chunk's last token */
@@ -302,56 +278,137 @@ public final class DecodingPass implements AutoCloseable {
         }
         gpt.checkTokens(next, B, "tokens", -1);
         for (int b = 0; b < B; b++) {
-            if (next[b] >= 0 && lengths[b] == S) {
-                throw new IllegalStateException(
-                        "sequence " + b + " is full: it has all the " + S + " tokens it was made for");
-            }
+            checkRoom(b, next[b] >= 0);
         }
+        drawn = false;
         for (int b = 0; b < B; b++) {
-            boolean idle = next[b] < 0;
-            tokens[b] = idle ? 0 : next[b];
-            positions[b] = idle ? 0 : lengths[b];
-            places[b] = idle ? -1 : lengths[b];
-            lengths[b] += idle ? 0 : 1;
-            keyLengths[b] = idle ? 0 : lengths[b];
+            grow(b, next[b] >= 0);
+            tokens[b] = Math.max(0, next[b]);
         }
         for (int i = 0; i < groups.size(); i++) {
-            if (anyGrows(groups.get(i))) {
-                decode(groups.get(i));
+            DecodingGroup group = groups.get(i);
+            if (appends(group)) {
+                append(group, false);
             }
         }
     }
 
-    private boolean anyGrows(Group group) {
-        for (int b = group.first; b < group.first + group.B; b++) {
-            if (places[b] >= 0) {
+    /**
+     * Draws the next token of every sequence that does not rest, from its logits; {@link #step} appends it. The same
+     * logits, sampling, stream and length give the same token, whatever else is drawn.
+     *
+     * @param streams for each of the B sequences where its random numbers come from
+     * @throws ArithmeticException if the logits are not numbers; on a device perhaps later, at the latest by {@link
+     *     #tokens}
+     */
+    public void sample(Sampling how, int[] streams) {
+        if (streams.length != B) {
+            throw new IllegalArgumentException(streams.length + " streams for " + B + " sequences");
+        }
+        boolean asBefore = how.equals(sampling);
+        for (DecodingGroup group : groups) {
+            if (!asBefore) {
+                group.forgetStep();
+            }
+            group.drawFrom(transfer, streams);
+            group.count(transfer, lengths, growing);
+            group.sample(gpt.config(), kernels, how);
+        }
+        sampling = how;
+        drawn = true;
+    }
+
+    /**
+     * Appends the token that was drawn for every sequence that does not rest, and draws the next one as {@link #sample}
+     * did. The host need not have seen it.
+     */
+    public void step() {
+        if (!drawn) {
+            throw new IllegalStateException("there are no tokens to append: sample them first");
+        }
+        for (int b = 0; b < B; b++) {
+            checkRoom(b, growing[b]);
+        }
+        for (int i = 0; i < groups.size(); i++) {
+            DecodingGroup group = groups.get(i);
+            if (appends(group)) {
+                append(group, true);
+            }
+        }
+    }
+
+    /**
+     * Waits for the tokens that were drawn last. Those of sequences that rest mean nothing.
+     *
+     * @param into (B)
+     * @throws ArithmeticException if they were drawn from logits that are not numbers
+     */
+    public void tokens(int[] into) {
+        if (!drawn) {
+            throw new IllegalStateException("there are no tokens to read: sample them first");
+        }
+        readback.clear();
+        for (int i = 0; i < groups.size(); i++) {
+            readback.add(groups.get(i).tokens());
+        }
+        ByteBuffer taken = readback.take();
+        for (int b = 0; b < B; b++) {
+            into[b] = taken.getInt();
+        }
+    }
+
+    /** Sequence b stays as it is: nothing is drawn for it or appended to it, until it is fed or given a token. */
+    public void rest(int b) {
+        grow(b, false);
+    }
+
+    private void grow(int b, boolean grows) {
+        if (growing[b] != grows) {
+            growing[b] = grows;
+            groups.get(b / groupSize).recount();
+        }
+    }
+
+    private void checkRoom(int b, boolean grows) {
+        if (grows && lengths[b] == S) {
+            throw new IllegalStateException(
+                    "sequence " + b + " is full: it has all the " + S + " tokens it was made for");
+        }
+    }
+
+    private boolean appends(DecodingGroup group) {
+        for (int b = group.first(); b < group.first() + group.size(); b++) {
+            if (growing[b]) {
                 return true;
             }
         }
         return false;
     }
 
-    private void decode(Group group) {
-        transfer.write(group.tokens, tokens, group.first, group.B);
-        transfer.write(group.positions, positions, group.first, group.B);
-        transfer.write(group.places, places, group.first, group.B);
-        transfer.write(group.keyLengths, keyLengths, group.first, group.B);
-        gpt.layers().embedding().forward(kernels, group.transformer.input, group.tokens, group.positions, group.B);
-        gpt.layers()
-                .transformer()
-                .decode(kernels, group.transformer, group.caches, group.places, group.keyLengths, group.workspace);
-        head(group);
-    }
-
-    private void head(Group group) {
-        gpt.layers().head().logits(kernels, group.logits, group.transformer.hidden, group.B);
+    /** Appends the drawn tokens and draws the next ones, or appends those that were given. */
+    private void append(DecodingGroup group, boolean draws) {
+        try {
+            group.count(transfer, lengths, growing);
+            if (draws) {
+                group.step(gpt.backend(), gpt, kernels, sampling);
+            } else {
+                group.give(transfer, tokens);
+                group.decode(gpt, kernels);
+            }
+        } catch (RuntimeException e) {
+            group.recount(); // nobody knows how far the device came
+            throw e;
+        }
+        for (int b = group.first(); b < group.first() + group.size(); b++) {
+            lengths[b] += growing[b] ? 1 : 0;
+        }
     }
 
     /** Copies the logits for what comes after sequence b. @param into (V) */
     public void logits(int b, float[] into) {
-        Group group = groups.get(b / groupSize);
+        DecodingGroup group = groups.get(b / groupSize);
         transfer.read(
-                group.logits,
+                group.logits(),
                 b % groupSize * gpt.config().paddedVocabularySize(),
                 into,
                 0,
@@ -361,6 +418,11 @@ public final class DecodingPass implements AutoCloseable {
     /** Idempotent. */
     @Override
     public void close() {
-        scope.close();
+        try {
+            groups.forEach(DecodingGroup::close);
+            readback.close();
+        } finally {
+            scope.close();
+        }
     }
 }

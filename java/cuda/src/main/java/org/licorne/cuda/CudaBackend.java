@@ -11,6 +11,7 @@ import org.licorne.backend.Kernels;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.backend.Precision;
 import org.licorne.backend.Readback;
+import org.licorne.backend.Replay;
 import org.licorne.tensor.Buffer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -27,6 +28,9 @@ final class CudaBackend implements Backend {
     /** System property: true lets attention use its kernels for Hopper GPUs. For the process, as set when one opens. */
     static final String HOPPER = "licorne.cuda.hopper";
 
+    /** System property: false issues what {@link #replay} could record one by one, always. */
+    static final String GRAPHS = "licorne.cuda.graphs";
+
     private static final int NAMED_HOLDERS = 5;
 
     private final CudaRuntime runtime;
@@ -37,6 +41,8 @@ final class CudaBackend implements Backend {
     private final CudaKernels kernels;
     private final CudaKernels bfloat16Kernels;
     private final Set<CudaBuffer> buffers = new LinkedHashSet<>();
+    private final boolean recordsGraphs;
+    private Set<CudaBuffer> uses;
     private long workspace;
     private long workspaceBytes;
     private boolean closed;
@@ -44,6 +50,9 @@ final class CudaBackend implements Backend {
     /** Takes both over: {@link #close} closes them, and so does the constructor where it fails. */
     CudaBackend(CudaRuntime runtime, MatrixProducts products) {
         this.runtime = runtime;
+        this.recordsGraphs = runtime.recordsGraphs()
+                && !Boolean.getBoolean(OpIssue.SYNCHRONOUS)
+                && !"false".equals(System.getProperty(GRAPHS));
         this.products = products;
         Transfers made = null;
         try {
@@ -118,6 +127,24 @@ final class CudaBackend implements Backend {
             workspaceBytes = bytes;
         }
         return workspace;
+    }
+
+    /** One graph from the second time on, unless each op is to be waited for. */
+    @Override
+    public Replay replay(Runnable ops) {
+        return recordsGraphs ? CudaGraph.record(this, ops) : Backend.super.replay(ops);
+    }
+
+    /** From now on the buffers that ops use are gathered there; null: nowhere. */
+    void gatherUses(Set<CudaBuffer> into) {
+        uses = into;
+    }
+
+    /** An op uses that buffer. */
+    void used(CudaBuffer buffer) {
+        if (uses != null) {
+            uses.add(buffer);
+        }
     }
 
     CudaRuntime runtime() {

@@ -1,19 +1,26 @@
 package org.licorne.cuda;
 
+import java.util.LinkedHashSet;
+import java.util.Set;
 import org.licorne.backend.Backend;
+import org.licorne.backend.Replay;
 
 /**
  * Ops of a CUDA backend, recorded once and launched again with one call, which costs the host as much as a single
- * kernel. They work on the same tensors each time and read sizes, scalars and addresses as they were when recorded;
- * whoever makes the graph keeps their buffers open, and closes the graph before the backend. Not thread-safe.
+ * kernel. They work on the same tensors each time and read sizes, scalars and addresses as they were when recorded; a
+ * tensor whose buffer was closed since is an error. Whoever makes the graph closes it before the backend. Not
+ * thread-safe.
  */
-public final class CudaGraph implements AutoCloseable {
+public final class CudaGraph implements Replay {
     private final CudaBackend backend;
     private final CudaRuntime.Graph graph;
+    private final CudaBuffer[] buffers;
+    private boolean closed;
 
-    private CudaGraph(CudaBackend backend, CudaRuntime.Graph graph) {
+    private CudaGraph(CudaBackend backend, CudaRuntime.Graph graph, Set<CudaBuffer> buffers) {
         this.backend = backend;
         this.graph = graph;
+        this.buffers = buffers.toArray(new CudaBuffer[0]);
     }
 
     /**
@@ -29,33 +36,51 @@ public final class CudaGraph implements AutoCloseable {
         ops.run();
         cuda.synchronize();
         CudaRuntime runtime = cuda.runtime();
+        Set<CudaBuffer> buffers = new LinkedHashSet<>();
         try {
             runtime.beginCapture();
+            cuda.gatherUses(buffers);
             try {
                 ops.run();
             } catch (RuntimeException e) {
                 runtime.abandonCapture();
                 throw e;
+            } finally {
+                cuda.gatherUses(null);
             }
-            return new CudaGraph(cuda, runtime.endCapture());
+            return new CudaGraph(cuda, runtime.endCapture(), buffers);
         } catch (DeviceFailure e) {
             throw cuda.health().examine("recording a graph", e);
         }
     }
 
     /** Returns before the work is done, as an op does. */
-    public void launch() {
+    @Override
+    public void run() {
+        if (closed) {
+            throw new IllegalStateException("this graph is closed");
+        }
         backend.usable();
+        int held = 0;
         try {
+            while (held < buffers.length) {
+                buffers[held].acquire();
+                held++;
+            }
             graph.launch();
         } catch (DeviceFailure e) {
             throw backend.health().examine("launching a graph", e);
+        } finally {
+            while (held > 0) {
+                buffers[--held].release();
+            }
         }
     }
 
     @Override
     public void close() {
-        if (!backend.health().isFailed()) {
+        if (!closed && !backend.health().isFailed()) {
+            closed = true;
             graph.close();
         }
     }

@@ -54,6 +54,9 @@ interface CudaRuntime extends AutoCloseable {
 
     Event event();
 
+    /** Whether work can be recorded. */
+    boolean recordsGraphs();
+
     /** From now on the calling thread's work in the stream is recorded, not done. */
     void beginCapture();
 

@@ -98,6 +98,7 @@ abstract class OpIssue {
         if (heldCount == 0 || held[heldCount - 1] != buffer) {
             buffer.acquire();
             held[heldCount++] = buffer;
+            backend.used(buffer);
         }
         return buffer.address() + tensor.byteOffset();
     }

@@ -243,6 +243,11 @@ final class PresetRuntime implements CudaRuntime {
     }
 
     @Override
+    public boolean recordsGraphs() {
+        return true;
+    }
+
+    @Override
     public void beginCapture() {
         makeCurrent();
         check(

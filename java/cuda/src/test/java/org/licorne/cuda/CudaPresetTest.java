@@ -188,7 +188,7 @@ class CudaPresetTest {
             })) {
                 for (float value : new float[] {1, 2}) {
                     backend.kernels().fill(x, value);
-                    graph.launch();
+                    graph.run();
                     assertThat(out.toFloats()).containsOnly(32 * value);
                 }
             }

@@ -27,6 +27,10 @@ final class HostRuntime implements CudaRuntime {
     private int waits;
     private DeviceFailure fault;
     private boolean closed;
+    private boolean pretending;
+    private boolean capturing;
+    private int launches;
+    private int openGraphs;
 
     HostRuntime(long totalBytes) {
         this.totalBytes = totalBytes;
@@ -244,23 +248,59 @@ final class HostRuntime implements CudaRuntime {
     }
 
     @Override
+    public boolean recordsGraphs() {
+        return pretending;
+    }
+
+    /** From now on it claims to record: the ops are done all the same, and a launch is only counted. */
+    void pretendToRecord() {
+        pretending = true;
+    }
+
+    /** Graphs launched so far. */
+    int launches() {
+        return launches;
+    }
+
+    /** Graphs that were not closed. */
+    int openGraphs() {
+        return openGraphs;
+    }
+
+    @Override
     public void beginCapture() {
-        throw new UnsupportedOperationException("host memory has no graphs");
+        if (!pretending) {
+            throw new UnsupportedOperationException("host memory has no graphs");
+        }
+        capturing = true;
     }
 
     @Override
     public boolean isCapturing() {
-        return false;
+        return capturing;
     }
 
     @Override
     public Graph endCapture() {
-        throw new UnsupportedOperationException("host memory has no graphs");
+        capturing = false;
+        openGraphs++;
+        return new Graph() {
+            @Override
+            public void launch() {
+                check();
+                launches++;
+            }
+
+            @Override
+            public void close() {
+                openGraphs--;
+            }
+        };
     }
 
     @Override
     public void abandonCapture() {
-        throw new UnsupportedOperationException("host memory has no graphs");
+        capturing = false;
     }
 
     @Override

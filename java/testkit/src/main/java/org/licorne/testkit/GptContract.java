@@ -435,6 +435,26 @@ public abstract class GptContract {
 
     /** BOS to 台, BOS 台 to 灣, BOS 台 灣 to 大, BOS 台 灣 大 to 學. */
     @Test
+    void stepsDrawWhatTheHostWouldDraw() {
+        DecodingContract.stepsAreWhatTheHostWouldDo(backend);
+    }
+
+    @Test
+    void stepsEndWhereTheMemoryEnds() {
+        DecodingContract.stepsEndWhereTheMemoryEnds(backend);
+    }
+
+    @Test
+    void sampledNonsenseIsAnError() {
+        DecodingContract.sampledNonsenseIsAnError(backend);
+    }
+
+    @Test
+    void aStepIsTheSameCallsEveryTime() {
+        DecodingContract.stepsAreTheSameCalls(backend);
+    }
+
+    @Test
     void learnsThatTaiwanIsFollowedByUniversity() {
         String characters = "台灣大學北京清華";
         int bos = characters.length();
