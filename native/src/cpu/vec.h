@@ -191,7 +191,9 @@ inline vf exp2_fraction(vf f) {
 
 // The constant stands first in max and min: a NaN in x then comes through.
 inline vf exp2(vf x) {
-  x = max(all(-300.0f), x); // minus infinity becomes something that underflows to 0
+#if !defined(__AVX512F__)
+  x = max(all(-300.0f), x); // minus infinity becomes something that underflows to 0; scalef makes 0 of it by itself
+#endif
   const vf n = round(x);
   return scale(exp2_fraction(sub(x, n)), n);
 }

@@ -1,6 +1,8 @@
 // Cross-entropy: checks and dispatch, a row at a time.
 #include "licorne/cross_entropy.h"
 
+#include <algorithm>
+
 #include "common/check.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"
@@ -15,8 +17,14 @@ LICORNE_ISA_DECLARE(float, cross_entropy_backward_f32,
 namespace {
 
 constexpr int64_t kElementsPerTask = 16384;
+// Long rows come up to eight a task, where there are enough of them for many threads: a thread then reads and writes one
+// long stream, which was measured to be 7 % faster than every other row.
+constexpr int64_t kRowsPerTask = 8, kTasks = 32;
 
-int64_t rows_per_task(int64_t Vp) { return Vp >= kElementsPerTask ? 1 : kElementsPerTask / (Vp > 0 ? Vp : 1); }
+int64_t rows_per_task(int64_t N, int64_t Vp) {
+  if (Vp < kElementsPerTask) return kElementsPerTask / (Vp > 0 ? Vp : 1);
+  return std::max<int64_t>(1, std::min(kRowsPerTask, N / kTasks));
+}
 
 void check(const char* op, const float* losses, const float* logits, const int32_t* targets, int64_t N, int64_t V,
            int64_t Vp, float label_smoothing, float z_loss) {
@@ -41,7 +49,7 @@ int32_t licorne_cpu_cross_entropy_forward(float* losses, const float* logits, co
   using namespace licorne;
   return guarded([&] {
     check("cross_entropy_forward", losses, logits, targets, N, V, Vp, label_smoothing, z_loss);
-    parallel_chunks(N, rows_per_task(Vp), [&](int64_t begin, int64_t end, int) {
+    parallel_chunks(N, rows_per_task(N, Vp), [&](int64_t begin, int64_t end, int) {
       for (int64_t n = begin; n < end; n++)
         losses[n] = LICORNE_ISA_CALL(cross_entropy_forward_f32)(logits + n * Vp, targets[n], V, label_smoothing, z_loss);
     });
@@ -55,7 +63,7 @@ int32_t licorne_cpu_cross_entropy_backward(float* losses, float* dlogits, const 
   return guarded([&] {
     check("cross_entropy_backward", losses, logits, targets, N, V, Vp, label_smoothing, z_loss);
     check_pointer("cross_entropy_backward", "dlogits", dlogits, N * Vp);
-    parallel_chunks(N, rows_per_task(Vp), [&](int64_t begin, int64_t end, int) {
+    parallel_chunks(N, rows_per_task(N, Vp), [&](int64_t begin, int64_t end, int) {
       for (int64_t n = begin; n < end; n++)
         losses[n] = LICORNE_ISA_CALL(cross_entropy_backward_f32)(dlogits + n * Vp, logits + n * Vp, targets[n], V, Vp,
                                                                  scale, label_smoothing, z_loss);
