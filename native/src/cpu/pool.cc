@@ -22,8 +22,11 @@ namespace {
 // Long enough to bridge what the host does between two ops or two steps (choosing a token from 50,257 takes 100), short
 // enough not to be seen as load. Waking a sleeping worker takes 20 to 50 microseconds, measured on Zen 4.
 constexpr auto kSpin = std::chrono::microseconds(200);
-// Turns after which a worker that waits looks at the clock and lets whoever else wants its processor go first: about a
-// microsecond. The caller, which has work in hand, does so much later.
+// Once it has waited that long a worker lets whoever else wants its processor go first. Not sooner: the pauses between the
+// ops of a step are shorter, and another program's thread would keep the processor for milliseconds after each of them.
+constexpr auto kYieldAfter = std::chrono::microseconds(50);
+// Turns after which a worker that waits looks at the clock, about a microsecond; and after which the caller, which has work in
+// hand, yields.
 constexpr uint32_t kWorkerTurns = 64, kCallerTurns = 4096;
 // How often workers may change processors: one system call each, which callers that take turns must not pay at every op.
 constexpr auto kMoveEvery = std::chrono::milliseconds(1);
@@ -149,8 +152,9 @@ class Pool {
       for (uint32_t turn = 1; idle() && !stop_.load(); turn++) {
         relax();
         if (turn % kWorkerTurns != 0) continue;
-        sched_yield();
-        if (std::chrono::steady_clock::now() > sleep_at) {
+        const auto now = std::chrono::steady_clock::now();
+        if (now > sleep_at - kSpin + kYieldAfter) sched_yield();
+        if (now > sleep_at) {
           std::unique_lock<std::mutex> lock(sleep_mutex_);
           sleepers_.fetch_add(1, std::memory_order_seq_cst);
           wake_.wait(lock, [&] { return !idle() || stop_.load(); });
