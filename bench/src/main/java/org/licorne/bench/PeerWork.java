@@ -66,7 +66,9 @@ final class PeerWork {
             return fp32 && OPS.contains(spec.kind());
         }
         try (Backend backend = Backends.open(spec.engine())) {
-            return fp32 || QUANTISED.contains(spec.precision()) || backend.supports(Precision.BF16) && !WITHOUT_PRODUCTS.contains(spec.kind());
+            return fp32
+                    || QUANTISED.contains(spec.precision())
+                    || backend.supports(Precision.BF16) && !WITHOUT_PRODUCTS.contains(spec.kind());
         }
     }
 }

@@ -130,13 +130,16 @@ final class PretrainCommand implements Callable<Integer> {
             TrainingRun run = new TrainingRun(gpt, text, config, out, spec.commandLine().getErr());
             TrainingResult result = run.run(resume, "", "; --resume goes on from there");
             out.println();
+            boolean idle = result.tokensPerSecond() == 0 && result.reason() != EndReason.STOPPED; // resumed at its end
             out.println(Quantities.format(
-                    "%s after %d steps and %s tokens, validation loss %.4f, %.0f tokens/s.",
-                    reason(result.reason()),
+                    "%s after %d steps and %s tokens, validation loss %.4f, %s.",
+                    idle ? "Nothing was left to do" : reason(result.reason()),
                     result.steps(),
                     Quantities.count(result.tokensSeen()),
                     result.validationLoss(),
-                    result.tokensPerSecond()));
+                    idle
+                            ? "as before; more --steps or --seconds would go on"
+                            : Quantities.format("%.0f tokens/s", result.tokensPerSecond())));
             out.println("The model is in " + output + ". Try:");
             out.println("  ./licorne generate --model " + output + " --prompt '" + prompt(text.tokenizer()) + "'");
         }

@@ -219,13 +219,22 @@ final class PretrainOptions {
         for (String name : FIXED) {
             String standard = known.get(name).defaultValue();
             List<String> before = settings.getOrDefault(name, standard == null ? List.of() : List.of(standard));
-            if (given.containsKey(name) && !given.get(name).equals(before)) {
+            if (given.containsKey(name) && !comparable(name, given.get(name)).equals(comparable(name, before))) {
                 throw new IllegalArgumentException(
                         "the run in " + output + " was started " + (before.isEmpty() ? "without " + name : "with " + name
                                 + " " + String.join(" ", before)) + ", which cannot change when it is resumed; leave the"
                                 + " flag out, or start in another directory");
             }
         }
+    }
+
+    /** One folder may be written in several ways: with a slash at its end, or from where one stands. */
+    private static List<String> comparable(String name, List<String> values) {
+        return name.equals("--data")
+                ? values.stream()
+                        .map(value -> Path.of(value).toAbsolutePath().normalize().toString())
+                        .toList()
+                : values;
     }
 
     /** The same backwards; what is not among them has its default. */

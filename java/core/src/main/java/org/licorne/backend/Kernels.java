@@ -550,9 +550,10 @@ public interface Kernels {
     /**
      * One AdamW step, unless the gradients are beyond use.
      *
-     * <p>Computes, where {@code norm[0]} is finite and at most largestNorm: {@code g = gradients · min(1, maxNorm / norm[0])} (g = gradients without norm), {@code m = β₁m +
-     * (1-β₁)g}, {@code v = β₂v + (1-β₂)g²}, {@code m̂ = m/(1-β₁^step)}, {@code v̂ = v/(1-β₂^step)}, {@code parameters -=
-     * learningRate · (m̂ / (sqrt(v̂) + epsilon) + weightDecay · parameters)}, {@code weights = parameters}, rounded.
+     * <p>Computes, where {@code norm[0]} is finite and at most largestNorm: {@code g = gradients · min(1, maxNorm /
+     * norm[0])} (g = gradients without norm), {@code m = β₁m + (1-β₁)g}, {@code v = β₂v + (1-β₂)g²}, {@code m̂ =
+     * m/(1-β₁^step)}, {@code v̂ = v/(1-β₂^step)}, {@code parameters -= learningRate · (m̂ / (sqrt(v̂) + epsilon) +
+     * weightDecay · parameters)}, {@code weights = parameters}, rounded.
      * <br>Shapes: parameters, weights, m, v, gradients: the same number of elements; norm (1).
      * <br>Types: F32; weights activations.
      * <br>Writes: parameters, weights, m, v; none of them where the norm is NaN, infinite, or above largestNorm. The

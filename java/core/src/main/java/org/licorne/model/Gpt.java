@@ -11,7 +11,6 @@ import org.licorne.nn.Parameters;
 import org.licorne.nn.Recomputation;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
-import org.licorne.tensor.Tensor;
 
 /**
  * A GPT: its weights on one backend. Whoever made it closes it, after the passes made from it and before the backend.

@@ -24,7 +24,7 @@ final class AdamwReference {
         if (norm != null && !(norm.get(0) <= Math.min(largestNorm, Float.MAX_VALUE))) {
             return;
         }
-        double clip = norm == null ? 1 : Math.min(1, maxNorm / norm.get(0));
+        double clip = norm == null || norm.get(0) <= maxNorm ? 1 : maxNorm / norm.get(0); // 1 for a norm of 0
         double correction1 = 1 - Math.pow(beta1, step);
         double correction2 = 1 - Math.pow(beta2, step);
         workers.run(count, (from, to) -> {

@@ -185,5 +185,8 @@ class KnownValuesTest {
             assertClose(parameters, 1 - 0.1 - 0.05, -1 + 0.1 + 0.05);
             assertClose(m, 0.1 * 0.6, -0.1 * 0.8);
         }
+        // a norm of 0 is within every limit, 0 too
+        kernels.adamw(parameters, null, m, v, floats(0, 0), floats(0), 0, 0.5f, 0.99f, 0, 0, 0, 0, 3);
+        assertClose(m, 0.05 * 0.6, -0.05 * 0.8);
     }
 }

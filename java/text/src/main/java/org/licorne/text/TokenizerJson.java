@@ -34,8 +34,10 @@ final class TokenizerJson {
             }
             return json;
         } catch (JsonProcessingException e) {
+            // Without what follows: where the parser stands in its own terms.
+            String reason = e.getOriginalMessage().replaceFirst(" \\(start marker at .*", "");
             throw new IllegalArgumentException(
-                    file + " is not valid JSON: " + e.getOriginalMessage() + " at byte "
+                    file + " is not valid JSON: " + reason + " at byte "
                             + (e.getLocation() == null ? "?" : e.getLocation().getByteOffset()),
                     e);
         } catch (IOException e) {

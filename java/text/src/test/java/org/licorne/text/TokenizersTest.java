@@ -147,6 +147,12 @@ class TokenizersTest {
         assertThatThrownBy(() -> Tokenizers.load(directory.resolve("missing"))).hasMessageContaining("missing");
         assertThatThrownBy(() -> Tokenizers.load(Files.createDirectory(directory.resolve("e"))))
                 .hasMessageContaining("tokenizer.json");
+        Path damaged = Files.createDirectory(directory.resolve("damaged"));
+        Files.writeString(damaged.resolve("tokenizer.json"), "{");
+        assertThatThrownBy(() -> Tokenizers.load(damaged))
+                .hasMessageContaining("tokenizer.json is not valid JSON")
+                .hasMessageContaining("at byte 1")
+                .hasMessageNotContaining("Source");
     }
 
     @Test
