@@ -25,6 +25,7 @@ import org.licorne.bench.workload.Workloads;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.UnmatchedArgumentException;
 
 /** The command {@code licorne bench}: times every op on every backend of this machine and prints one table. */
 @Command(
@@ -137,8 +138,16 @@ public final class Digest implements Callable<Integer> {
     static int run(String... arguments) {
         CommandLine command = new CommandLine(new Digest());
         command.setCaseInsensitiveEnumValuesAllowed(true);
+        command.setAllowSubcommandsAsOptionParameters(true); // decode is a command, and a kind of --work
+        command.setParameterExceptionHandler((misuse, given) -> {
+            CommandLine misused = misuse.getCommandLine();
+            misused.getErr().println("error: " + misuse.getMessage());
+            UnmatchedArgumentException.printSuggestions(misuse, misused.getErr());
+            misused.getErr().println("'./" + misused.getCommandSpec().qualifiedName() + " --help' shows what it takes.");
+            return misused.getCommandSpec().exitCodeOnInvalidInput();
+        });
         command.setExecutionExceptionHandler((exception, failed, parsed) -> {
-            failed.getErr().println("licorne bench: " + exception.getMessage());
+            failed.getErr().println("error: " + exception.getMessage());
             return 1;
         });
         return command.execute(arguments);

@@ -78,6 +78,7 @@ class DigestTest {
         assertThat(Digest.run("head", "--tokens", "0")).isEqualTo(1);
         assertThat(Digest.run("--work", "coffee", "--peers")).isEqualTo(1);
         assertThat(Digest.run("--no-such-option")).isEqualTo(2);
+        assertThat(Digest.run("--peers", "--work", "decode", "--size", "huge")).isEqualTo(1); // not the command
     }
 
     @Test

@@ -132,7 +132,7 @@ class TokenizersTest {
     }
 
     @Test
-    void optionsNameTokenizers() {
+    void optionsNameTokenizers() throws IOException {
         assertThat(Tokenizers.parse("gpt2", List.of()).encode("Hello world")).containsExactly(15496, 995);
         assertThat(Tokenizers.parse("chars", List.of("ab")).vocabularySize()).isEqualTo(3);
         Tokenizer trained = Tokenizers.parse("train:260", List.of("ab ab ab ab cd cd"));
