@@ -2,17 +2,14 @@ package org.licorne.train;
 
 import java.nio.ByteBuffer;
 import org.licorne.backend.Backend;
-import org.licorne.backend.Kernels;
 import org.licorne.backend.Readback;
-import org.licorne.tensor.Buffer;
 import org.licorne.tensor.Tensor;
 
 /**
  * A backend whose numbers are never there when they are asked for, only when they are waited for, as on a device that has
  * much to do. Counts who waits.
  */
-final class LateBackend implements Backend {
-    private final Backend backend;
+final class LateBackend extends ForwardingBackend {
     private LateReadback latest;
     private int synchronizations;
     private int waits;
@@ -20,7 +17,7 @@ final class LateBackend implements Backend {
 
     /** Takes the backend over. */
     LateBackend(Backend backend) {
-        this.backend = backend;
+        super(backend);
     }
 
     int synchronizations() {
@@ -89,45 +86,5 @@ final class LateBackend implements Backend {
     public void synchronize() {
         synchronizations++;
         backend.synchronize();
-    }
-
-    @Override
-    public String name() {
-        return backend.name();
-    }
-
-    @Override
-    public String device() {
-        return backend.device();
-    }
-
-    @Override
-    public String instructionSet() {
-        return backend.instructionSet();
-    }
-
-    @Override
-    public int threads() {
-        return backend.threads();
-    }
-
-    @Override
-    public Kernels kernels() {
-        return backend.kernels();
-    }
-
-    @Override
-    public long availableBytes() {
-        return backend.availableBytes();
-    }
-
-    @Override
-    public Buffer allocate(String name, long bytes) {
-        return backend.allocate(name, bytes);
-    }
-
-    @Override
-    public void close() {
-        backend.close();
     }
 }

@@ -15,7 +15,6 @@ import org.licorne.backend.Kernels;
 import org.licorne.backend.Precision;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
-import org.licorne.tensor.Buffer;
 
 /** Which precision a run takes, and keeps. */
 class TrainerPrecisionTest {
@@ -25,37 +24,12 @@ class TrainerPrecisionTest {
     Path directory;
 
     /** The reference with or without what it calls bfloat16; what it computes is the same. */
-    private static final class Labelled implements Backend {
-        private final Backend reference = Backends.open("reference");
+    private static final class Labelled extends ForwardingBackend {
         private final boolean bfloat16;
 
         Labelled(boolean bfloat16) {
+            super(Backends.open("reference"));
             this.bfloat16 = bfloat16;
-        }
-
-        @Override
-        public String name() {
-            return "labelled";
-        }
-
-        @Override
-        public String device() {
-            return "this test";
-        }
-
-        @Override
-        public String instructionSet() {
-            return "";
-        }
-
-        @Override
-        public int threads() {
-            return 1;
-        }
-
-        @Override
-        public Kernels kernels() {
-            return reference.kernels();
         }
 
         @Override
@@ -65,27 +39,7 @@ class TrainerPrecisionTest {
 
         @Override
         public Kernels kernels(Precision precision) {
-            return supports(precision) ? kernels() : Backend.super.kernels(precision);
-        }
-
-        @Override
-        public void synchronize() {
-            reference.synchronize();
-        }
-
-        @Override
-        public long availableBytes() {
-            return reference.availableBytes();
-        }
-
-        @Override
-        public Buffer allocate(String name, long bytes) {
-            return reference.allocate(name, bytes);
-        }
-
-        @Override
-        public void close() {
-            reference.close();
+            return supports(precision) ? kernels() : super.kernels(precision);
         }
     }
 

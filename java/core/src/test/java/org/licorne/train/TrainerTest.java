@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.function.IntConsumer;
 import org.junit.jupiter.api.Test;
 import org.licorne.backend.Backend;
-import org.licorne.backend.Kernels;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
@@ -373,44 +372,13 @@ class TrainerTest extends TrainerFixture {
     }
 
     /** A backend that says it has so much memory left. */
-    private static final class Narrow implements Backend {
-        private final Backend backend;
+    private static final class Narrow extends ForwardingBackend {
         private final long available;
         private long allocated;
 
         Narrow(Backend backend, long available) {
-            this.backend = backend;
+            super(backend);
             this.available = available;
-        }
-
-        @Override
-        public String name() {
-            return backend.name();
-        }
-
-        @Override
-        public String device() {
-            return backend.device();
-        }
-
-        @Override
-        public String instructionSet() {
-            return backend.instructionSet();
-        }
-
-        @Override
-        public int threads() {
-            return backend.threads();
-        }
-
-        @Override
-        public Kernels kernels() {
-            return backend.kernels();
-        }
-
-        @Override
-        public void synchronize() {
-            backend.synchronize();
         }
 
         @Override
@@ -421,10 +389,12 @@ class TrainerTest extends TrainerFixture {
         @Override
         public Buffer allocate(String name, long bytes) {
             allocated += bytes;
-            return backend.allocate(name, bytes);
+            return super.allocate(name, bytes);
         }
 
         @Override
-        public void close() {}
+        public void close() {
+            // the backend is not this one's
+        }
     }
 }
