@@ -26,7 +26,8 @@ final class VectorBackend implements Backend {
 
     @Override
     public String device() {
-        return "Java " + Runtime.version().feature() + ", " + Lanes.bits() + "-bit vectors, " + threads() + " threads";
+        return "Java " + Runtime.version().feature() + ", " + Lanes.bits() + "-bit vectors, " + threads()
+                + (threads() == 1 ? " thread" : " threads");
     }
 
     @Override

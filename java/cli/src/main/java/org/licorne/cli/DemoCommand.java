@@ -103,8 +103,8 @@ final class DemoCommand implements Callable<Integer> {
 
     void run(Recipe recipe) throws IOException {
         PrintWriter out = spec.commandLine().getOut();
-        if (!(seconds > 0)) {
-            throw new IllegalArgumentException("--seconds must be positive, not " + seconds);
+        if (!(seconds > 0) || Double.isInfinite(seconds)) {
+            throw new IllegalArgumentException("--seconds must be finite and above 0, but is " + seconds);
         }
         clearOutput();
         try (Backend backend = backendOptions.open()) {
@@ -125,7 +125,7 @@ final class DemoCommand implements Callable<Integer> {
             try (Gpt gpt = Gpt.initialise(backend, shape, seed, 1 / Math.sqrt(shape.channels()))) {
                 TrainingResult result = new TrainingRun(
                                 gpt, text, config(recipe), out, spec.commandLine().getErr())
-                        .run(false, PROMPTS.get(0), "");
+                        .run(false, PROMPTS.get(0), "", null);
                 if (result.reason() != EndReason.STOPPED) {
                     finish(gpt, corpus, recipe, result);
                 }

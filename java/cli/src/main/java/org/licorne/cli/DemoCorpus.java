@@ -68,7 +68,7 @@ record DemoCorpus(TokenizedText text, double xzBitsPerByte) {
         TokenShards heldOut = TokenShards.open(directory.resolve(HELD_OUT));
         training.requireTokenizer(tokenizer);
         heldOut.requireTokenizer(tokenizer);
-        double xz = JSON.readTree(directory.resolve(BASELINE).toFile()).path(XZ).asDouble();
+        double xz = JsonFile.readObject(directory.resolve(BASELINE)).path(XZ).asDouble();
         return new DemoCorpus(new TokenizedText(training, heldOut, tokenizer), xz);
     }
 

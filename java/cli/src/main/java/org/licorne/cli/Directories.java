@@ -20,6 +20,26 @@ final class Directories {
         }
     }
 
+    /** The topmost of a path's directories that does not exist: what making the path would make; null if it exists. */
+    static Path topmostMissing(Path directory) {
+        Path missing = null;
+        for (Path path = directory.toAbsolutePath(); path != null && Files.notExists(path); path = path.getParent()) {
+            missing = path;
+        }
+        return missing;
+    }
+
+    /** Deletes what was made before something failed. @param made or null: nothing */
+    static void deleteAfter(Exception failure, Path made) {
+        try {
+            if (made != null) {
+                delete(made);
+            }
+        } catch (IOException e) {
+            failure.addSuppressed(e);
+        }
+    }
+
     /** Deletes a directory with all that is in it, if it exists; links are deleted, not followed. */
     static void delete(Path directory) throws IOException {
         if (!Files.exists(directory)) {

@@ -40,7 +40,7 @@ final class ErrorMessage {
         if (message == null || message.isBlank()) {
             return cause.getClass().getSimpleName();
         }
-        return isUnexpected(cause) ? cause.getClass().getSimpleName() + ": " + message : message;
+        return isUnexpected(cause) ? cause.getClass().getSimpleName() + ": " + message : FlagNames.in(message);
     }
 
     /** Whether the failure is none of those that the library throws on purpose. */

@@ -70,6 +70,9 @@ final class InspectCommand implements Callable<Integer> {
         if (top < 1) {
             throw new IllegalArgumentException("--top must be at least 1, not " + top);
         }
+        if (form.html != null) {
+            requireFile(form.html);
+        }
         String wanted = StandardInput.orText(text);
         Inspection inspection;
         try (Backend backend = backendOptions.open();
@@ -87,6 +90,18 @@ final class InspectCommand implements Callable<Integer> {
             print(inspection, out);
         }
         return 0;
+    }
+
+    /** What is found out before the model has computed is found out in time. */
+    private static void requireFile(Path page) {
+        if (Files.isDirectory(page)) {
+            throw new IllegalArgumentException("--html " + page + " is a directory where a file is needed");
+        }
+        Path directory = page.toAbsolutePath().getParent();
+        if (!Files.isDirectory(directory)) {
+            throw new IllegalArgumentException("--html " + page + ": there is no directory " + directory
+                    + "; make it first, or write the page elsewhere");
+        }
     }
 
     private static void print(Inspection inspection, PrintWriter out) {

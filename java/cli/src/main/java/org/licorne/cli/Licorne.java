@@ -35,7 +35,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
             BackendsCommand.class,
             SizesCommand.class,
             LauncherCommands.Test.class,
-            LauncherCommands.Bench.class
+            LauncherCommands.Bench.class,
+            HelpCommand.class
         },
         footer = {
             "",

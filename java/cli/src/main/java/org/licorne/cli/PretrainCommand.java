@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.licorne.backend.Backend;
 import org.licorne.checkpoint.ModelDirectory;
@@ -65,16 +66,16 @@ final class PretrainCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         CommandLine command = spec.commandLine();
+        Map<String, List<String>> settings = new TreeMap<>();
+        Map<String, List<String>> given = options.given(command.getParseResult());
         if (resume) {
             if (!RunFile.exists(output)) {
                 throw new IllegalArgumentException("there is nothing to resume in " + output + ": it has no run.json");
             }
-            Map<String, List<String>> settings = RunFile.read(output);
-            Map<String, List<String>> given = options.given(command.getParseResult());
+            settings.putAll(RunFile.read(output));
             PretrainOptions.requireResumable(output, settings, given);
-            settings.putAll(given);
+            settings.putAll(given); // what is changed now holds for the next --resume too
             options = PretrainOptions.of(settings);
-            RunFile.write(output, settings); // what is changed now holds for the next --resume too
         } else if (Files.isDirectory(output.resolve("training"))) {
             throw new IllegalArgumentException(
                     output + " holds a run already: --resume goes on with it, or choose another --output");
@@ -91,14 +92,22 @@ final class PretrainCommand implements Callable<Integer> {
             if (!resume) { // before anything is written: what does not fit with the least vocabulary will not with another
                 TrainingMemory.require(backend, options.modelConfig(1), config);
             }
-            TokenizedText text = text();
-            GptConfig shape = options.modelConfig(text.tokenizer().vocabularySize());
-            show(shape, config, text, backend);
-            TrainingMemory.require(backend, shape, config); // before minutes go into initial weights
-            if (!resume) {
-                RunFile.write(output, options.given(command.getParseResult()));
+            Path made = Directories.topmostMissing(output.resolve(TOKENS));
+            TokenizedText text;
+            GptConfig shape;
+            try {
+                text = text();
+                shape = options.modelConfig(text.tokenizer().vocabularySize());
+                show(shape, config, text, backend);
+                TrainingMemory.require(backend, shape, config); // before minutes go into initial weights
+            } catch (IOException | RuntimeException e) {
+                Directories.deleteAfter(e, made);
+                throw e;
             }
-            train(shape, config, text, backend);
+            if (!resume) {
+                RunFile.write(output, given); // before the model: what holds one without the other is no run of ours
+            }
+            train(shape, config, text, backend, resume ? settings : null);
         }
         return 0;
     }
@@ -121,14 +130,20 @@ final class PretrainCommand implements Callable<Integer> {
         return TokenizedText.open(tokens, options.heldOut);
     }
 
-    private void train(GptConfig shape, TrainerConfig config, TokenizedText text, Backend backend) throws IOException {
+    private void train(
+            GptConfig shape,
+            TrainerConfig config,
+            TokenizedText text,
+            Backend backend,
+            Map<String, List<String>> changedSettings)
+            throws IOException {
         PrintWriter out = spec.commandLine().getOut();
         try (Gpt gpt = resume ? ModelDirectory.load(backend, output) : Gpt.initialise(backend, shape, config.seed())) {
             if (!resume) {
                 ModelDirectory.save(gpt, text.tokenizer(), output); // a resumed run finds its shape and tokenizer here
             }
             TrainingRun run = new TrainingRun(gpt, text, config, out, spec.commandLine().getErr());
-            TrainingResult result = run.run(resume, "", "; --resume goes on from there");
+            TrainingResult result = run.run(resume, "", "; --resume goes on from there", changedSettings);
             out.println();
             boolean idle = result.tokensPerSecond() == 0 && result.reason() != EndReason.STOPPED; // resumed at its end
             out.println(Quantities.format(

@@ -195,6 +195,13 @@ final class PretrainOptions {
     /** Refuses at once what would otherwise be found out after all the text was read. */
     void requireSensible(Path output) {
         modelConfig(1);
+        if (endsAfterSteps() == 0 && (seconds == null || seconds == 0)) {
+            throw new IllegalArgumentException("--steps 0 sets no limit, and without --seconds the run would never end");
+        }
+        if (warmup >= 1 && endsAfterSteps() == 0) {
+            throw new IllegalArgumentException("--warmup " + Math.round(warmup) + " counts steps, which needs --steps; for"
+                    + " --seconds alone give a share of the run, below 1");
+        }
         if (!(heldOut >= 0 && heldOut < 1)) {
             throw new IllegalArgumentException("--held-out must be 0 or more and less than 1, not " + heldOut);
         }
@@ -258,6 +265,11 @@ final class PretrainOptions {
                 heads == null ? config.heads() : heads);
     }
 
+    /** 0: no limit, for a run that ends after its seconds. */
+    private long endsAfterSteps() {
+        return steps != null ? steps : seconds == null ? DEFAULT_STEPS : 0;
+    }
+
     TrainerConfig trainerConfig(Path output) {
         TrainerConfig.Builder builder = TrainerConfig.builder()
                 .batchSize(batch)
@@ -275,7 +287,7 @@ final class PretrainOptions {
                 .checkpointEvery(checkpointEvery)
                 .patience(patience)
                 .output(output)
-                .steps(steps != null ? steps : seconds == null ? DEFAULT_STEPS : 0)
+                .steps(endsAfterSteps())
                 .seconds(seconds == null ? 0 : seconds);
         return (warmup < 1 ? builder.warmup(warmup) : builder.warmupSteps(Math.round(warmup))).build();
     }

@@ -1,11 +1,12 @@
 package org.licorne.cli;
 
-import com.fasterxml.jackson.core.type.TypeReference;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -30,11 +31,19 @@ final class RunFile {
 
     /** Whether the run in a directory was started with that option. */
     static boolean contains(Path directory, String name) throws IOException {
-        return exists(directory) && JSON.readTree(directory.resolve(FILE_NAME).toFile()).has(name);
+        return exists(directory) && JsonFile.readObject(directory.resolve(FILE_NAME)).has(name);
     }
 
     /** What a run was started with. */
     static Map<String, List<String>> read(Path directory) throws IOException {
-        return JSON.readValue(directory.resolve(FILE_NAME).toFile(), new TypeReference<Map<String, List<String>>>() {});
+        Map<String, List<String>> options = new TreeMap<>();
+        JsonFile.readObject(directory.resolve(FILE_NAME)).fields().forEachRemaining(option -> {
+            List<String> values = new ArrayList<>();
+            for (JsonNode value : option.getValue()) {
+                values.add(value.asText());
+            }
+            options.put(option.getKey(), values);
+        });
+        return options;
     }
 }

@@ -39,7 +39,7 @@ record TokenizedText(TokenStore training, TokenStore heldOut, Tokenizer tokenize
     }
 
     /**
-     * Reads text files, learns or loads the tokenizer, and writes both.
+     * Reads text files, learns or loads the tokenizer, and writes both. Leaves no new directory behind if that fails.
      *
      * @param specification what {@code --tokenizer} was given
      */
@@ -52,9 +52,16 @@ record TokenizedText(TokenStore training, TokenStore heldOut, Tokenizer tokenize
                 files.files().size(), files.files().size() == 1 ? "" : "s", Quantities.bytes(files.sizeOnDisk())));
         out.flush();
         Tokenizer tokenizer = Tokenizers.parse(specification, files.texts());
-        Files.createDirectories(directory);
-        TokenShards shards = TokenShardsWriter.write(directory.resolve(SHARDS), tokenizer, files);
-        tokenizer.save(directory);
+        Path made = Directories.topmostMissing(directory);
+        TokenShards shards;
+        try {
+            Files.createDirectories(directory);
+            shards = TokenShardsWriter.write(directory.resolve(SHARDS), tokenizer, files);
+            tokenizer.save(directory);
+        } catch (IOException | RuntimeException e) {
+            Directories.deleteAfter(e, made);
+            throw e;
+        }
         out.println(Quantities.format(
                 "%s tokens in %d document%s, vocabulary %d.",
                 Quantities.count(shards.tokens()),

@@ -3,6 +3,8 @@ package org.licorne.cli;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.time.Duration;
+import java.util.List;
+import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -53,8 +55,11 @@ final class TrainingRun {
      * @param resume whether to go on from the newest checkpoint
      * @param samplePrompt what the sample after each evaluation continues
      * @param whenStopped what someone who stops the run is told besides where it was saved
+     * @param settings kept as the run's own once nothing about it is refused any more; null: those it has stay
      */
-    TrainingResult run(boolean resume, String samplePrompt, String whenStopped) throws IOException {
+    TrainingResult run(
+            boolean resume, String samplePrompt, String whenStopped, Map<String, List<String>> settings)
+            throws IOException {
         PackedDocuments training = PackedDocuments.training(text.training(), config.seed());
         PackedDocuments validation =
                 text.heldOut().tokens() == 0 ? null : PackedDocuments.validation(text.heldOut());
@@ -62,6 +67,9 @@ final class TrainingRun {
             if (resume && trainer.resume()) {
                 out.println("Going on from step " + trainer.step() + " in "
                         + BackendOptions.name(trainer.config().precision()) + ".");
+            }
+            if (settings != null) {
+                RunFile.write(config.output(), settings);
             }
             Thread stop = new Thread(() -> stop(trainer, whenStopped), "stop");
             Runtime.getRuntime().addShutdownHook(stop);

@@ -25,13 +25,19 @@ class HelpTest {
         Outcome outcome = run();
         assertThat(outcome.status()).isZero();
         assertThat(outcome.out())
-                .contains("demo", "pretrain", "tokenize", "generate", "inspect", "convert", "backends", "sizes", "test", "bench");
+                .contains("demo", "pretrain", "tokenize", "generate", "inspect", "convert", "backends", "sizes", "test",
+                        "bench", "help");
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"demo", "pretrain", "tokenize", "generate", "inspect", "convert", "backends", "sizes", "test", "bench"})
+    @ValueSource(
+            strings = {
+                "demo", "pretrain", "tokenize", "generate", "inspect", "convert", "backends", "sizes", "test", "bench",
+                "help"
+            })
     void everyCommandHasHelpWithExamplesThatParse(String command) {
         Outcome outcome = run(command, "--help");
+        assertThat(run("help", command)).isEqualTo(outcome);
         assertThat(outcome.status()).isZero();
         assertThat(outcome.out()).contains("Usage: ./licorne " + command, "Example");
         List<String> examples = outcome.out().lines()
@@ -76,6 +82,18 @@ class HelpTest {
         Outcome outcome = run("pretrain", "--output", "x", "--data", "a.txt", "b.txt", "--stepz", "5");
         assertThat(outcome.status()).isEqualTo(2);
         assertThat(outcome.error()).contains("--stepz", "--steps");
+    }
+
+    @Test
+    void helpAloneListsTheCommands() {
+        assertThat(run("help")).isEqualTo(run("--help"));
+    }
+
+    @Test
+    void helpOfAnUnknownCommandGetsASuggestion() {
+        Outcome outcome = run("help", "train");
+        assertThat(outcome.status()).isEqualTo(2);
+        assertThat(outcome.error()).contains("'train'", "pretrain");
     }
 
     @Test

@@ -11,15 +11,22 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.regex.Pattern;
 
-/** Small JSON files: duplicate keys, trailing text and unreasonable sizes are refused, with the file and the byte. */
-final class StrictJson {
+/**
+ * Small JSON files: duplicate keys, trailing text and unreasonable sizes are refused, with the file and the byte.
+ * Stateless.
+ */
+public final class StrictJson {
     private static final long LARGEST_FILE = 64 << 20;
     private static final JsonMapper MAPPER = JsonMapper.builder()
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
             .build();
     private static final ObjectWriter WRITER = MAPPER.writer(SerializationFeature.INDENT_OUTPUT);
+
+    /** Where the parser began, and which of its settings would let the text pass. */
+    private static final Pattern ASIDE = Pattern.compile("( \\(start marker at |: enable `).*", Pattern.DOTALL);
 
     private StrictJson() {}
 
@@ -45,13 +52,12 @@ final class StrictJson {
     }
 
     /** What the parser says, without what only its programmers need. */
-    static String reason(JsonProcessingException e) {
+    public static String reason(JsonProcessingException e) {
         String message = e.getOriginalMessage();
         if (message.startsWith("Trailing token")) {
             return "something follows its end";
         }
-        int aside = message.indexOf(" (start marker at ");
-        return aside < 0 ? message : message.substring(0, aside);
+        return ASIDE.matcher(message).replaceFirst("");
     }
 
     /** The value as indented JSON in UTF-8, with a newline at the end. */

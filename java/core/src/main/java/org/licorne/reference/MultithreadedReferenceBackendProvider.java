@@ -29,7 +29,7 @@ public final class MultithreadedReferenceBackendProvider implements BackendProvi
                 ? Availability.unavailable("-D" + THREADS + "=" + System.getProperty(THREADS)
                         + " is not a number of threads")
                 : Availability.available(
-                        "Java " + Runtime.version().feature() + ", " + threads + " threads", "",
+                        "Java " + Runtime.version().feature() + ", " + threads + (threads == 1 ? " thread" : " threads"), "",
                         Runtime.getRuntime().maxMemory());
     }
 

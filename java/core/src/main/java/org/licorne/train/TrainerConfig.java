@@ -113,7 +113,7 @@ public record TrainerConfig(
 
     private static void notNegative(String name, double value) {
         if (!(value >= 0) || Double.isInfinite(value)) {
-            throw new IllegalArgumentException(name + " must be 0 or more, but is " + value);
+            throw new IllegalArgumentException(name + " must be finite and 0 or more, but is " + value);
         }
     }
 

@@ -331,12 +331,12 @@ class ModelDirectoryTest {
 
     @Test
     void whatIsWrongWithTheJsonIsSaidInAFewWords() throws IOException {
-        for (String broken : List.of("[1", "{}{", "{\"a\": {")) {
+        for (String broken : List.of("[1", "{}{", "{\"a\": {", "{\"a\": NaN}")) {
             Files.writeString(directory.resolve("config.json"), broken);
             assertThatThrownBy(() -> ModelDirectory.readConfig(directory))
                     .isInstanceOf(CheckpointException.class)
                     .hasMessageContaining("not valid JSON")
-                    .hasMessageNotContainingAny("REDACTED", "DeserializationFeature");
+                    .hasMessageNotContainingAny("REDACTED", "Feature");
         }
     }
 

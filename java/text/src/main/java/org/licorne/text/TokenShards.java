@@ -71,8 +71,8 @@ public final class TokenShards implements TokenStore {
     private static JsonNode readIndex(Path index) {
         try {
             return TokenizerJson.read(index);
-        } catch (IllegalArgumentException e) {
-            throw new CorruptTokensException(index, 0, e.getMessage());
+        } catch (TokenizerJson.NotJsonException e) {
+            throw new CorruptTokensException(index, e.offset(), "the index is " + e.what());
         }
     }
 

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.licorne.checkpoint.StrictJson;
 
 /** Reads and writes Hugging Face's {@code tokenizer.json} and {@code tokenizer_config.json}. */
 final class TokenizerJson {
@@ -26,20 +27,40 @@ final class TokenizerJson {
 
     private TokenizerJson() {}
 
+    /** A file holds something else than a JSON object. */
+    static final class NotJsonException extends IllegalArgumentException {
+        private static final long serialVersionUID = 1L;
+
+        private final String what;
+        private final long offset;
+
+        NotJsonException(Path file, String what, long offset, Exception cause) {
+            super(file + " is " + what + " at byte " + offset, cause);
+            this.what = what;
+            this.offset = offset;
+        }
+
+        /** What it is, to follow "is". */
+        String what() {
+            return what;
+        }
+
+        /** Where this shows. */
+        long offset() {
+            return offset;
+        }
+    }
+
     static JsonNode read(Path file) {
         try {
             JsonNode json = MAPPER.readTree(Files.readAllBytes(file));
             if (!json.isObject()) {
-                throw new IllegalArgumentException(file + " is not a JSON object");
+                throw new NotJsonException(file, "not a JSON object", 0, null);
             }
             return json;
         } catch (JsonProcessingException e) {
-            // Without what follows: where the parser stands in its own terms.
-            String reason = e.getOriginalMessage().replaceFirst(" \\(start marker at .*", "");
-            throw new IllegalArgumentException(
-                    file + " is not valid JSON: " + reason + " at byte "
-                            + (e.getLocation() == null ? "?" : e.getLocation().getByteOffset()),
-                    e);
+            long offset = e.getLocation() == null ? 0 : Math.max(0, e.getLocation().getByteOffset());
+            throw new NotJsonException(file, "not valid JSON: " + StrictJson.reason(e), offset, e);
         } catch (IOException e) {
             throw new UncheckedIOException("cannot read " + file + ": " + e, e);
         }

@@ -207,6 +207,11 @@ class TokenShardsTest {
             assertThatThrownBy(() -> TokenShards.open(target)).hasMessageContaining(name);
             Files.write(file, good);
         }
+        Path index = target.resolve("index.json");
+        byte[] good = Files.readAllBytes(index);
+        Files.writeString(index, "{\"a\": tru}");
+        assertThatThrownBy(() -> TokenShards.open(target)).hasMessageStartingWith(index + ", byte 6: the index is not valid");
+        Files.write(index, good);
         TokenShards.open(target).verify();
     }
 

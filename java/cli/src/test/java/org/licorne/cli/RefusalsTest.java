@@ -1,0 +1,150 @@
+package org.licorne.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.licorne.cli.CommandRunner.run;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.licorne.cli.CommandRunner.Outcome;
+
+/** What commands say to values they do not take: in the words that were typed, and without leaving anything behind. */
+class RefusalsTest {
+    @TempDir
+    Path temporary;
+
+    private Path text;
+    private Path output;
+
+    @BeforeEach
+    void writeText() throws IOException {
+        text = temporary.resolve("text.txt");
+        Files.writeString(text, "the unicorn is an imaginary horse.\n".repeat(40));
+        output = temporary.resolve("runs/output");
+    }
+
+    private void assertRefused(Outcome outcome, String... parts) {
+        assertThat(outcome.status()).as(outcome.out() + outcome.error()).isEqualTo(1);
+        assertThat(outcome.error()).contains(parts).doesNotContain("\tat ", "mistake in Licorne", "Source");
+        assertThat(output.getParent()).doesNotExist();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "--top-k, -1",
+        "--top-p, 0",
+        "--top-p, 1.5",
+        "--max-new-tokens, -1",
+        "--temperature, NaN",
+        "--temperature, 1e400"
+    })
+    void generateNamesItsFlags(String flag, String value) {
+        Outcome outcome = run("generate", "--model", temporary, "--prompt", "a", flag, value);
+        assertRefused(outcome, "error: " + flag + " must ");
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "--steps, -1",
+        "--seconds, NaN",
+        "--seconds, 1e400",
+        "--batch, 0",
+        "--accumulate, 0",
+        "--eval-every, -1",
+        "--eval-batches, -1",
+        "--checkpoint-every, -1",
+        "--patience, -1",
+        "--weight-decay, -1",
+        "--clip, -1",
+        "--label-smoothing, 1",
+        "--z-loss, -1"
+    })
+    void pretrainNamesItsFlags(String flag, String value) {
+        assertRefused(run("pretrain", "--data", text, "--output", output, flag, value), "error: " + flag + " must ");
+    }
+
+    @Test
+    void aRunNeedsAnEnd() {
+        Object[] pretrain = {"pretrain", "--data", text, "--output", output};
+        assertRefused(run(with(pretrain, "--steps", 0)), "--steps 0", "--seconds");
+        assertRefused(
+                run(with(pretrain, "--seconds", 60, "--warmup", 100)), "--warmup 100 counts steps", "--seconds");
+    }
+
+    @Test
+    void theDemoNeedsATimeThatEnds() {
+        for (String seconds : new String[] {"0", "-3", "NaN", "1e400"}) {
+            assertRefused(run("demo", "--seconds", seconds, "--output", output), "--seconds must be finite");
+        }
+    }
+
+    @Test
+    void textThatCannotBeReadLeavesNoDirectory() throws IOException {
+        Files.write(text, "caf\u00e9".getBytes(StandardCharsets.ISO_8859_1));
+        for (String command : new String[] {"tokenize", "pretrain"}) {
+            for (String tokenizer : new String[] {"chars", "gpt2"}) {
+                assertRefused(
+                        run(command, "--data", text, "--tokenizer", tokenizer, "--output", output), "text.txt is not UTF-8");
+            }
+        }
+        Files.createDirectories(output);
+        run("tokenize", "--data", text, "--tokenizer", "gpt2", "--output", output);
+        assertThat(output).as("what was there before").isEmptyDirectory();
+    }
+
+    /** What it takes is known only with the vocabulary, and so with the tokens. */
+    @Test
+    void aVocabularyThatDoesNotFitLeavesNoTokens() {
+        Object[] wide = {"--layers", 0, "--channels", 1 << 16, "--heads", 64, "--context", 8, "--batch", 1};
+        Object[] pretrain = {
+            "pretrain", "--backend", "reference", "--data", text, "--tokenizer", "gpt2", "--output", output
+        };
+        Outcome outcome = run(with(pretrain, wide));
+        assertRefused(outcome, "MiB");
+        assertThat(outcome.out()).contains("vocabulary 50257");
+    }
+
+    @Test
+    void aPageNeedsADirectory() {
+        Object[] inspect = {"inspect", "--model", temporary, "--text", "a", "--html"};
+        assertRefused(run(with(inspect, output.resolve("page.html"))), "there is no directory " + output);
+        assertRefused(run(with(inspect, temporary)), temporary + " is a directory");
+    }
+
+    private static Object[] with(Object[] arguments, Object... more) {
+        Object[] all = Arrays.copyOf(arguments, arguments.length + more.length);
+        System.arraycopy(more, 0, all, arguments.length, more.length);
+        return all;
+    }
+
+    @Test
+    void aDamagedRunFileIsNamed() throws IOException {
+        Path run = Files.createDirectory(temporary.resolve("run"));
+        Files.writeString(run.resolve("run.json"), "{\"--data\": tru}");
+        String problem = run.resolve("run.json") + " is not valid JSON: Unrecognized token 'tru'";
+        assertRefused(run("pretrain", "--output", run, "--resume"), problem);
+        assertRefused(run("demo", "--output", run), problem);
+        Files.writeString(run.resolve("run.json"), "[]");
+        assertRefused(run("pretrain", "--output", run, "--resume"), "run.json does not hold a JSON object");
+    }
+
+    @Test
+    void whatIsRefusedWhenARunIsResumedIsNotKept() throws IOException {
+        Path run = temporary.resolve("run");
+        Outcome first = run("pretrain", "--backend", "reference", "--data", text, "--output", run, "--tokenizer", "chars",
+                "--steps", 1, "--layers", 1, "--channels", 16, "--heads", 2, "--context", 16, "--batch", 2);
+        assertThat(first.status()).as(first.error()).isZero();
+        String settings = Files.readString(run.resolve("run.json"));
+        Object[] resume = {"pretrain", "--backend", "reference", "--output", run, "--resume", "--batch"};
+        assertRefused(run(with(resume, -1)), "--batch must be at least 1");
+        assertRefused(run(with(resume, 4)), "was made with --batch 2, not 4");
+        assertThat(run.resolve("run.json")).hasContent(settings);
+    }
+}
