@@ -19,14 +19,16 @@ final class BackendOptions {
     @Option(
             names = "--isa",
             paramLabel = "NAME",
-            description = "Instruction set of the cpu backend: scalar, avx2, avx512, avx512_bf16, neon (default: the widest).")
+            description =
+                    "Instruction set of the cpu backend: scalar, avx2, avx512, avx512_bf16, neon (default: widest).")
     private String instructionSet;
 
     @Option(
             names = "--precision",
             paramLabel = "NAME",
-            description = "What products are computed in: fp32, bf16, or auto: bf16 where the backend has it; a resumed run"
-                    + " keeps its own (default: auto).")
+            description =
+                    "What products are computed in: fp32, bf16, or auto: bf16 where the backend has it; a resumed run"
+                            + " keeps its own (default: auto).")
     private Choice precision = Choice.AUTO;
 
     /** What --precision takes. */

@@ -25,8 +25,8 @@ import picocli.CommandLine.Spec;
         description = {
             "Write a model into another directory, with fewer bits per weight.",
             "",
-            "All commands run such a model as they run the original, but it cannot be trained. What is written in bf16 or "
-                    + "without quantising opens in Hugging Face's library too; q8 and q4 are Licorne's own."
+            "All commands run such a model as they run the original, but it cannot be trained. What is written in bf16"
+                    + " or without quantising opens in Hugging Face's library too; q8 and q4 are Licorne's own."
         },
         mixinStandardHelpOptions = true,
         sortOptions = false,
@@ -61,15 +61,20 @@ final class ConvertCommand implements Callable<Integer> {
     @Option(names = "--model", required = true, paramLabel = "DIR", description = "The model directory.")
     private Path model;
 
-    @Option(names = "--output", required = true, paramLabel = "DIR", description = "A directory that does not exist yet.")
+    @Option(
+            names = "--output",
+            required = true,
+            paramLabel = "DIR",
+            description = "A directory that does not exist yet.")
     private Path output;
 
     @Option(
             names = "--quantize",
             required = true,
             paramLabel = "FORMAT",
-            description = "What weights are written in: ${COMPLETION-CANDIDATES}; none is 32 bits in one file, whatever the "
-                    + "model was in.")
+            description =
+                    "What weights are written in: ${COMPLETION-CANDIDATES}; none is 32 bits in one file, whatever the "
+                            + "model was in.")
     private Target target;
 
     @Option(

@@ -48,10 +48,11 @@ final class DemoCommand implements Callable<Integer> {
     private static final int COMPLETION_TOKENS = 48;
 
     /**
-     * What is trained. Two minutes on two cores are few tokens, so the recipe was searched for what a second teaches (Zen 4,
-     * bfloat16 products, 40 s each, bits per byte): the least model of three million parameters (2 layers of 288: 2.39, of
-     * 320: 2.41; 1 of 384: 2.46), weights that begin at 1/sqrt(channels) and not at 0.02, a beta2 of 0.999 that averages
-     * over many small batches, and rows of 48 tokens, since a definition has about 30 (rows of 64: 2.39, of 48: 2.38).
+     * What is trained. Two minutes on two cores are few tokens, so the recipe was searched for what a second teaches
+     * (Zen 4, bfloat16 products, 40 s each, bits per byte): the least model of three million parameters (2 layers of
+     * 288: 2.39, of 320: 2.41; 1 of 384: 2.46), weights that begin at 1/sqrt(channels) and not at 0.02, a beta2 of
+     * 0.999 that averages over many small batches, and rows of 48 tokens, since a definition has about 30 (rows of 64:
+     * 2.39, of 48: 2.38).
      *
      * @param layers number of blocks
      * @param channels width of the residual stream
@@ -112,7 +113,8 @@ final class DemoCommand implements Callable<Integer> {
             TokenizedText text = corpus.text();
             GptConfig shape = recipe.model(text.tokenizer().vocabularySize());
             out.println(Quantities.format(
-                    "Training a GPT of %s parameters (%d layers, %d channels) on %s tokens of English for %.0f s in %s, on %s.",
+                    "Training a GPT of %s parameters (%d layers, %d channels) on %s tokens of English for %.0f s in %s,"
+                            + " on %s.",
                     Quantities.count(shape.parameters()),
                     shape.layers(),
                     shape.channels(),
@@ -124,7 +126,11 @@ final class DemoCommand implements Callable<Integer> {
             RunFile.write(output, Map.of(MARK, List.of("--seconds=" + seconds, "--seed=" + seed)));
             try (Gpt gpt = Gpt.initialise(backend, shape, seed, 1 / Math.sqrt(shape.channels()))) {
                 TrainingResult result = new TrainingRun(
-                                gpt, text, config(recipe), out, spec.commandLine().getErr())
+                                gpt,
+                                text,
+                                config(recipe),
+                                out,
+                                spec.commandLine().getErr())
                         .run(false, PROMPTS.get(0), "", null);
                 if (result.reason() != EndReason.STOPPED) {
                     finish(gpt, corpus, recipe, result);
@@ -171,17 +177,24 @@ final class DemoCommand implements Callable<Integer> {
         out.println();
         TextTable table = new TextTable("summary", "");
         table.row("parameters", Quantities.format("%,d", gpt.config().parameters()));
-        table.row("tokens seen", Quantities.format(
-                "%,d in %d steps, %.0f tokens/s", result.tokensSeen(), result.steps(), result.tokensPerSecond()));
+        table.row(
+                "tokens seen",
+                Quantities.format(
+                        "%,d in %d steps, %.0f tokens/s",
+                        result.tokensSeen(), result.steps(), result.tokensPerSecond()));
         table.row("held-out text", Quantities.format("%.3f bits per byte", bitsPerByte));
-        table.row("xz -9 on the same", Quantities.format(
-                "%.3f bits per byte%s", corpus.xzBitsPerByte(), bitsPerByte < corpus.xzBitsPerByte() ? ": beaten" : ""));
+        table.row(
+                "xz -9 on the same",
+                Quantities.format(
+                        "%.3f bits per byte%s",
+                        corpus.xzBitsPerByte(), bitsPerByte < corpus.xzBitsPerByte() ? ": beaten" : ""));
         table.row("files", output + "/ (config.json, model.safetensors, tokenizer.json, metrics.jsonl, loss.png, …)");
         table.print(out);
         out.println();
         out.println("Try next:");
         out.println("  ./licorne generate --model " + output + " --prompt 'dragon:'");
-        out.println("  ./licorne inspect --model " + output + " --text 'unicorn: an imaginary creature' --html unicorn.html");
+        out.println("  ./licorne inspect --model " + output
+                + " --text 'unicorn: an imaginary creature' --html unicorn.html");
         out.println("  ./licorne pretrain --data YOUR-TEXT.txt --output runs/mine");
         out.flush();
     }

@@ -43,7 +43,9 @@ record DemoCorpus(TokenizedText text, double xzBitsPerByte) {
             return Path.of(asked);
         }
         String configured = System.getenv("XDG_CACHE_HOME");
-        Path base = configured == null || configured.isBlank() || !Path.of(configured).isAbsolute()
+        Path base = configured == null
+                        || configured.isBlank()
+                        || !Path.of(configured).isAbsolute()
                 ? Path.of(System.getProperty("user.home"), ".cache")
                 : Path.of(configured);
         return base.resolve("licorne");

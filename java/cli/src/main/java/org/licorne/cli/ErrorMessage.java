@@ -59,7 +59,8 @@ final class ErrorMessage {
         while (cause.getCause() != null
                 && (cause instanceof CompletionException
                         || cause instanceof ExecutionException
-                        || (cause instanceof UncheckedIOException && saysNothingOfItsOwn((UncheckedIOException) cause)))) {
+                        || (cause instanceof UncheckedIOException
+                                && saysNothingOfItsOwn((UncheckedIOException) cause)))) {
             cause = cause.getCause();
         }
         return cause;

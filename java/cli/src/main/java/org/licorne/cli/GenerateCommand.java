@@ -59,7 +59,8 @@ final class GenerateCommand implements Callable<Integer> {
             names = "--temperature",
             paramLabel = "X",
             defaultValue = "0.8",
-            description = "0 takes the most probable token, 1 draws as the model says, more is wilder (default: ${DEFAULT-VALUE}).")
+            description = "0 takes the most probable token, 1 draws as the model says, more is wilder"
+                    + " (default: ${DEFAULT-VALUE}).")
     private double temperature;
 
     @Option(
@@ -73,7 +74,8 @@ final class GenerateCommand implements Callable<Integer> {
             names = "--top-p",
             paramLabel = "P",
             defaultValue = "0.95",
-            description = "Draw from the fewest tokens that hold this probability; 1: from all (default: ${DEFAULT-VALUE}).")
+            description =
+                    "Draw from the fewest tokens that hold this probability; 1: from all (default: ${DEFAULT-VALUE}).")
     private double topP;
 
     @Option(
@@ -137,9 +139,10 @@ final class GenerateCommand implements Callable<Integer> {
             error.println(Quantities.format(
                     "%d tokens, %.0f tokens/s, seed %d",
                     generation.tokens().size(), generation.tokensPerSecond(), usedSeed));
-            if (generation.finishReason() == FinishReason.LENGTH && generation.tokens().size() < maxNewTokens) {
-                error.println("It ends here because the model's context of " + gpt.config().contextLength()
-                        + " tokens is full.");
+            if (generation.finishReason() == FinishReason.LENGTH
+                    && generation.tokens().size() < maxNewTokens) {
+                error.println("It ends here because the model's context of "
+                        + gpt.config().contextLength() + " tokens is full.");
             }
         }
         return 0;

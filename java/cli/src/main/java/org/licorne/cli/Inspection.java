@@ -26,7 +26,13 @@ record Inspection(String text, double meanLoss, double bitsPerByte, List<Positio
      */
     @JsonPropertyOrder({"index", "token", "label", "probability", "loss", "rank", "candidates"})
     record Position(
-            int index, int token, String label, double probability, double loss, int rank, List<Candidate> candidates) {}
+            int index,
+            int token,
+            String label,
+            double probability,
+            double loss,
+            int rank,
+            List<Candidate> candidates) {}
 
     /** A possible next token. */
     @JsonPropertyOrder({"token", "label", "probability"})

@@ -25,10 +25,7 @@ final class InspectionPage {
         }
         String summary = Quantities.format(
                 "Model %s: mean loss %.3f nats per token over %d tokens, %.3f bits per byte.",
-                escape(modelName),
-                inspection.meanLoss(),
-                inspection.positions().size(),
-                inspection.bitsPerByte());
+                escape(modelName), inspection.meanLoss(), inspection.positions().size(), inspection.bitsPerByte());
         return template()
                 .replace("{{title}}", "What the model expected")
                 .replace("{{summary}}", summary)

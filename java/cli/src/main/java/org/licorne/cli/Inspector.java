@@ -66,11 +66,9 @@ final class Inspector {
         List<Inspection.Candidate> candidates = new ArrayList<>();
         while (!best.isEmpty()) {
             int v = best.poll();
-            candidates.add(
-                    0, new Inspection.Candidate(v, tokenizer.label(v), Math.exp(logits[offset + v] - logSum)));
+            candidates.add(0, new Inspection.Candidate(v, tokenizer.label(v), Math.exp(logits[offset + v] - logSum)));
         }
         double loss = logSum - logits[offset + token];
-        return new Inspection.Position(
-                index, token, tokenizer.label(token), Math.exp(-loss), loss, rank, candidates);
+        return new Inspection.Position(index, token, tokenizer.label(token), Math.exp(-loss), loss, rank, candidates);
     }
 }

@@ -62,7 +62,8 @@ public final class Licorne implements Runnable {
         PrintStream error = new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8);
         System.setOut(output);
         System.setErr(error);
-        int status = commandLine(new PrintWriter(output, true), new PrintWriter(error, true)).execute(arguments);
+        int status = commandLine(new PrintWriter(output, true), new PrintWriter(error, true))
+                .execute(arguments);
         output.flush();
         System.exit(status);
     }
@@ -113,7 +114,8 @@ public final class Licorne implements Runnable {
         error.println(Terminal.errorColours().string("@|bold,red error:|@ ") + message);
         Matcher unknown = UNKNOWN_OPTION.matcher(message);
         boolean amongNames = unknown.find()
-                && !(misuse instanceof UnmatchedArgumentException known && !known.getUnmatched().isEmpty());
+                && !(misuse instanceof UnmatchedArgumentException known
+                        && !known.getUnmatched().isEmpty());
         UnmatchedArgumentException.printSuggestions(
                 amongNames ? new UnmatchedArgumentException(command, List.of(unknown.group(1))) : misuse, error);
         error.println("'" + command.getCommandSpec().qualifiedName() + " --help' shows what it takes.");

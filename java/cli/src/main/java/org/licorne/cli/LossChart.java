@@ -76,8 +76,11 @@ final class LossChart {
             BitmapEncoder.saveBitmap(draw(), file.toString(), BitmapFormat.PNG);
             return true;
         } catch (RuntimeException | LinkageError | InternalError e) {
-            LOG.warn("no loss curve in {}: {} (Java draws with the system's fonts; on Debian they are in the packages "
-                    + "fontconfig and fonts-dejavu-core)", file, e.toString());
+            LOG.warn(
+                    "no loss curve in {}: {} (Java draws with the system's fonts; on Debian they are in the packages "
+                            + "fontconfig and fonts-dejavu-core)",
+                    file,
+                    e.toString());
             return false;
         }
     }

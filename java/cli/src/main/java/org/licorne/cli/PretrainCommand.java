@@ -15,7 +15,6 @@ import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
 import org.licorne.model.MemoryNeeds;
 import org.licorne.tokenize.Tokenizer;
-import org.licorne.train.Trainer;
 import org.licorne.train.TrainerConfig;
 import org.licorne.train.TrainingMemory;
 import org.licorne.train.TrainingResult;
@@ -49,12 +48,17 @@ final class PretrainCommand implements Callable<Integer> {
     @Mixin
     private PretrainOptions options;
 
-    @Option(names = "--output", required = true, paramLabel = "DIR", description = "Where the model directory is written.")
+    @Option(
+            names = "--output",
+            required = true,
+            paramLabel = "DIR",
+            description = "Where the model directory is written.")
     private Path output;
 
     @Option(
             names = "--resume",
-            description = "Go on from the newest checkpoint in --output, with the flags of then; flags given now replace them.")
+            description =
+                    "Go on from the newest checkpoint in --output with the flags of then; those given now replace them.")
     private boolean resume;
 
     @Mixin
@@ -89,7 +93,7 @@ final class PretrainCommand implements Callable<Integer> {
         options.requireSensible(output);
         TrainerConfig config = options.trainerConfig(output).withPrecision(backendOptions.askedPrecision());
         try (Backend backend = backendOptions.open()) {
-            if (!resume) { // before anything is written: what does not fit with the least vocabulary will not with another
+            if (!resume) { // what does not fit with the least vocabulary will not with another: say so before reading
                 TrainingMemory.require(backend, options.modelConfig(1), config);
             }
             Path made = Directories.topmostMissing(output.resolve(TOKENS));
@@ -142,7 +146,8 @@ final class PretrainCommand implements Callable<Integer> {
             if (!resume) {
                 ModelDirectory.save(gpt, text.tokenizer(), output); // a resumed run finds its shape and tokenizer here
             }
-            TrainingRun run = new TrainingRun(gpt, text, config, out, spec.commandLine().getErr());
+            TrainingRun run =
+                    new TrainingRun(gpt, text, config, out, spec.commandLine().getErr());
             TrainingResult result = run.run(resume, "", "; --resume goes on from there", changedSettings);
             out.println();
             boolean idle = result.tokensPerSecond() == 0 && result.reason() != EndReason.STOPPED; // resumed at its end
@@ -173,7 +178,9 @@ final class PretrainCommand implements Callable<Integer> {
     /** What products are computed in, for the table of settings. */
     private String precision(Backend backend) {
         boolean kept = resume && backendOptions.askedPrecision() == null;
-        return kept ? "as before" : BackendOptions.name(backendOptions.precision(backend)) + " products, fp32 sums and weights";
+        return kept
+                ? "as before"
+                : BackendOptions.name(backendOptions.precision(backend)) + " products, fp32 sums and weights";
     }
 
     static String reason(EndReason reason) {
@@ -188,30 +195,41 @@ final class PretrainCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         int T = shape.contextLength();
         TextTable table = new TextTable("setting", "value");
-        table.row("model", Quantities.format(
-                "%s: %s parameters, %d layers, %d channels, %d heads",
-                options.size,
-                Quantities.count(shape.parameters()),
-                shape.layers(),
-                shape.channels(),
-                shape.heads()));
-        table.row("data", Quantities.format(
-                "%s tokens to learn from, %s held out, vocabulary %d",
-                Quantities.count(text.training().tokens()),
-                Quantities.count(text.heldOut().tokens()),
-                shape.vocabularySize()));
-        table.row("batch", Quantities.format(
-                "%d × %d tokens × %d passes = %d tokens per step",
-                config.batchSize(), T, config.accumulation(), (long) config.batchSize() * T * config.accumulation()));
+        table.row(
+                "model",
+                Quantities.format(
+                        "%s: %s parameters, %d layers, %d channels, %d heads",
+                        options.size,
+                        Quantities.count(shape.parameters()),
+                        shape.layers(),
+                        shape.channels(),
+                        shape.heads()));
+        table.row(
+                "data",
+                Quantities.format(
+                        "%s tokens to learn from, %s held out, vocabulary %d",
+                        Quantities.count(text.training().tokens()),
+                        Quantities.count(text.heldOut().tokens()),
+                        shape.vocabularySize()));
+        table.row(
+                "batch",
+                Quantities.format(
+                        "%d × %d tokens × %d passes = %d tokens per step",
+                        config.batchSize(),
+                        T,
+                        config.accumulation(),
+                        (long) config.batchSize() * T * config.accumulation()));
         table.row("ends after", config.steps() > 0 ? config.steps() + " steps" : config.seconds() + " s of training");
         if (config.steps() > 0 && config.seconds() > 0) {
             table.row("or after", config.seconds() + " s of training");
         }
-        table.row("learning rate", Quantities.format(
-                "%.2g, %s, warm-up %.0f %% of the run",
-                config.learningRate(),
-                config.shape().name().toLowerCase(java.util.Locale.ROOT),
-                100 * config.warmup()));
+        table.row(
+                "learning rate",
+                Quantities.format(
+                        "%.2g, %s, warm-up %.0f %% of the run",
+                        config.learningRate(),
+                        config.shape().name().toLowerCase(java.util.Locale.ROOT),
+                        100 * config.warmup()));
         table.row("weight decay, clip", config.weightDecay() + ", " + config.clipNorm());
         table.row("label smoothing, z-loss", config.labelSmoothing() + ", " + config.zLoss());
         table.row("recomputed", config.recomputation().name().toLowerCase(java.util.Locale.ROOT));
@@ -219,14 +237,16 @@ final class PretrainCommand implements Callable<Integer> {
         table.row("seed", config.seed());
         table.row("backend", backend.name() + ", " + backend.device());
         table.row("precision", precision(backend));
-        table.row("memory", Quantities.bytes(MemoryNeeds.toTrain(
-                        shape,
-                        backend.kernels(backendOptions.precision(backend)),
-                        config.batchSize(),
-                        T,
-                        config.logitsBytes(),
-                        config.recomputation())
-                .total()));
+        table.row(
+                "memory",
+                Quantities.bytes(MemoryNeeds.toTrain(
+                                shape,
+                                backend.kernels(backendOptions.precision(backend)),
+                                config.batchSize(),
+                                T,
+                                config.logitsBytes(),
+                                config.recomputation())
+                        .total()));
         table.row("output", output);
         table.print(out);
         out.println();

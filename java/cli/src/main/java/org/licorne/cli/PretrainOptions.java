@@ -21,7 +21,15 @@ import picocli.CommandLine.ParseResult;
 final class PretrainOptions {
     private static final long DEFAULT_STEPS = 1000;
     private static final List<String> FIXED = List.of(
-            "--data", "--tokenizer", "--documents", "--held-out", "--size", "--layers", "--channels", "--heads", "--context");
+            "--data",
+            "--tokenizer",
+            "--documents",
+            "--held-out",
+            "--size",
+            "--layers",
+            "--channels",
+            "--heads",
+            "--context");
 
     @Option(
             names = "--data",
@@ -43,15 +51,19 @@ final class PretrainOptions {
     @Option(names = "--channels", paramLabel = "N", description = "Width of the model (default: the size's).")
     Integer channels;
 
-    @Option(names = "--heads", paramLabel = "N", description = "Attention heads; they divide the width (default: the size's).")
+    @Option(
+            names = "--heads",
+            paramLabel = "N",
+            description = "Attention heads; they divide the width (default: the size's).")
     Integer heads;
 
     @Option(
             names = "--tokenizer",
             paramLabel = "SPEC",
             defaultValue = "train:4096",
-            description = "gpt2, chars (single characters), train:N (learn N tokens from the data), or a directory with a"
-                    + " tokenizer (default: ${DEFAULT-VALUE}; a tokenized directory brings its own).")
+            description =
+                    "gpt2, chars (single characters), train:N (learn N tokens from the data), or a directory with a"
+                            + " tokenizer (default: ${DEFAULT-VALUE}; a tokenized directory brings its own).")
     String tokenizer;
 
     @Option(
@@ -68,10 +80,16 @@ final class PretrainOptions {
             description = "Share of the data kept for validation (default: ${DEFAULT-VALUE}).")
     double heldOut;
 
-    @Option(names = "--steps", paramLabel = "N", description = "End after N steps (default: 1000, none with --seconds).")
+    @Option(
+            names = "--steps",
+            paramLabel = "N",
+            description = "End after N steps (default: 1000, none with --seconds).")
     Long steps;
 
-    @Option(names = "--seconds", paramLabel = "S", description = "End after S seconds of training, resumed runs included.")
+    @Option(
+            names = "--seconds",
+            paramLabel = "S",
+            description = "End after S seconds of training, resumed runs included.")
     Double seconds;
 
     @Option(
@@ -126,7 +144,8 @@ final class PretrainOptions {
             names = "--label-smoothing",
             paramLabel = "SHARE",
             defaultValue = "0",
-            description = "Share of the true token's probability spread over the vocabulary (default: ${DEFAULT-VALUE}).")
+            description =
+                    "Share of the true token's probability spread over the vocabulary (default: ${DEFAULT-VALUE}).")
     double labelSmoothing;
 
     @Option(
@@ -140,8 +159,10 @@ final class PretrainOptions {
             names = "--recompute",
             paramLabel = "WHAT",
             defaultValue = "gelu",
-            description = "What is computed twice to save memory: none, gelu (a quarter of the activations, almost free),"
-                    + " block (most of them, a third more time). The model comes out the same (default: ${DEFAULT-VALUE}).")
+            description =
+                    "What is computed twice to save memory: none, gelu (a quarter of the activations, almost free),"
+                            + " block (most of them, a third more time). The model comes out the same"
+                            + " (default: ${DEFAULT-VALUE}).")
     Recomputation recompute;
 
     @Option(
@@ -182,7 +203,8 @@ final class PretrainOptions {
     /** The options of this class that were typed, with their values as typed. */
     Map<String, List<String>> given(ParseResult parsed) {
         Map<String, List<String>> given = new TreeMap<>();
-        for (OptionSpec option : new CommandLine(new PretrainOptions()).getCommandSpec().options()) {
+        for (OptionSpec option :
+                new CommandLine(new PretrainOptions()).getCommandSpec().options()) {
             if (parsed.hasMatchedOption(option.longestName())) {
                 given.put(
                         option.longestName(),
@@ -196,11 +218,12 @@ final class PretrainOptions {
     void requireSensible(Path output) {
         modelConfig(1);
         if (endsAfterSteps() == 0 && (seconds == null || seconds == 0)) {
-            throw new IllegalArgumentException("--steps 0 sets no limit, and without --seconds the run would never end");
+            throw new IllegalArgumentException(
+                    "--steps 0 sets no limit, and without --seconds the run would never end");
         }
         if (warmup >= 1 && endsAfterSteps() == 0) {
-            throw new IllegalArgumentException("--warmup " + Math.round(warmup) + " counts steps, which needs --steps; for"
-                    + " --seconds alone give a share of the run, below 1");
+            throw new IllegalArgumentException("--warmup " + Math.round(warmup)
+                    + " counts steps, which needs --steps; for" + " --seconds alone give a share of the run, below 1");
         }
         if (!(heldOut >= 0 && heldOut < 1)) {
             throw new IllegalArgumentException("--held-out must be 0 or more and less than 1, not " + heldOut);
@@ -219,7 +242,8 @@ final class PretrainOptions {
      * @param given what is asked for now
      */
     static void requireResumable(Path output, Map<String, List<String>> settings, Map<String, List<String>> given) {
-        Map<String, OptionSpec> known = new CommandLine(new PretrainOptions()).getCommandSpec().optionsMap();
+        Map<String, OptionSpec> known =
+                new CommandLine(new PretrainOptions()).getCommandSpec().optionsMap();
         if (!known.keySet().containsAll(settings.keySet())) {
             throw new IllegalArgumentException(output + " was not made by pretrain and cannot be resumed");
         }
@@ -227,10 +251,10 @@ final class PretrainOptions {
             String standard = known.get(name).defaultValue();
             List<String> before = settings.getOrDefault(name, standard == null ? List.of() : List.of(standard));
             if (given.containsKey(name) && !comparable(name, given.get(name)).equals(comparable(name, before))) {
-                throw new IllegalArgumentException(
-                        "the run in " + output + " was started " + (before.isEmpty() ? "without " + name : "with " + name
-                                + " " + String.join(" ", before)) + ", which cannot change when it is resumed; leave the"
-                                + " flag out, or start in another directory");
+                throw new IllegalArgumentException("the run in " + output + " was started "
+                        + (before.isEmpty() ? "without " + name : "with " + name + " " + String.join(" ", before))
+                        + ", which cannot change when it is resumed; leave the"
+                        + " flag out, or start in another directory");
             }
         }
     }
@@ -239,7 +263,8 @@ final class PretrainOptions {
     private static List<String> comparable(String name, List<String> values) {
         return name.equals("--data")
                 ? values.stream()
-                        .map(value -> Path.of(value).toAbsolutePath().normalize().toString())
+                        .map(value ->
+                                Path.of(value).toAbsolutePath().normalize().toString())
                         .toList()
                 : values;
     }
@@ -249,9 +274,7 @@ final class PretrainOptions {
         List<String> arguments = new ArrayList<>();
         given.forEach((name, values) -> values.forEach(value -> arguments.add(name + "=" + value)));
         PretrainOptions options = new PretrainOptions();
-        new CommandLine(options)
-                .setCaseInsensitiveEnumValuesAllowed(true)
-                .parseArgs(arguments.toArray(String[]::new));
+        new CommandLine(options).setCaseInsensitiveEnumValuesAllowed(true).parseArgs(arguments.toArray(String[]::new));
         return options;
     }
 

@@ -31,7 +31,8 @@ final class RunFile {
 
     /** Whether the run in a directory was started with that option. */
     static boolean contains(Path directory, String name) throws IOException {
-        return exists(directory) && JsonFile.readObject(directory.resolve(FILE_NAME)).has(name);
+        return exists(directory)
+                && JsonFile.readObject(directory.resolve(FILE_NAME)).has(name);
     }
 
     /** What a run was started with. */

@@ -60,7 +60,8 @@ final class SizesCommand implements Runnable {
         PrintWriter out = spec.commandLine().getOut();
         table.print(out);
         out.println();
-        out.println("FLOPs/token: forward and backward, at full context. To train: weights, gradients, AdamW's moments and");
-        out.println("the activations of one sequence, in fp32. To run: weights and the cache of one full context.");
+        out.println(
+                "FLOPs/token: forward and backward, at full context. To train: weights, gradients, AdamW's moments");
+        out.println("and the activations of one sequence, in fp32. To run: weights and the cache of one full context.");
     }
 }

@@ -17,7 +17,10 @@ final class StandardInput {
         byte[] bytes = System.in.readAllBytes();
         String read;
         try {
-            read = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+            read = StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(ByteBuffer.wrap(bytes))
+                    .toString();
         } catch (CharacterCodingException e) {
             throw new IllegalArgumentException("standard input is not UTF-8", e);
         }

@@ -38,7 +38,8 @@ final class TextTable {
             StringBuilder line = new StringBuilder();
             for (int i = 0; i < columns; i++) {
                 String padding = " ".repeat(widths[i] - width(row[i]));
-                line.append(rightAligned.contains(i) ? padding + row[i] : row[i] + padding).append("  ");
+                line.append(rightAligned.contains(i) ? padding + row[i] : row[i] + padding)
+                        .append("  ");
             }
             String text = line.toString().stripTrailing();
             out.println(heading ? Terminal.outputColours().string("@|bold " + text + "|@") : text);

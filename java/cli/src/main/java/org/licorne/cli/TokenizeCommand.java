@@ -37,8 +37,9 @@ final class TokenizeCommand implements Callable<Integer> {
             names = "--tokenizer",
             paramLabel = "SPEC",
             defaultValue = "train:4096",
-            description = "gpt2, chars (single characters), train:N (learn N tokens from the data), or a directory with a"
-                    + " tokenizer (default: ${DEFAULT-VALUE}).")
+            description =
+                    "gpt2, chars (single characters), train:N (learn N tokens from the data), or a directory with a"
+                            + " tokenizer (default: ${DEFAULT-VALUE}).")
     private String tokenizer;
 
     @Option(
@@ -48,7 +49,11 @@ final class TokenizeCommand implements Callable<Integer> {
             description = "Where a document ends: file, or blank_line within files too (default: ${DEFAULT-VALUE}).")
     private TextFiles.Split documents;
 
-    @Option(names = "--output", required = true, paramLabel = "DIR", description = "Where tokens and tokenizer are written.")
+    @Option(
+            names = "--output",
+            required = true,
+            paramLabel = "DIR",
+            description = "Where tokens and tokenizer are written.")
     private Path output;
 
     @Spec

@@ -43,8 +43,7 @@ record TokenizedText(TokenStore training, TokenStore heldOut, Tokenizer tokenize
      *
      * @param specification what {@code --tokenizer} was given
      */
-    static void write(
-            List<Path> data, TextFiles.Split documents, String specification, Path directory, PrintWriter out)
+    static void write(List<Path> data, TextFiles.Split documents, String specification, Path directory, PrintWriter out)
             throws IOException {
         TextFiles files = TextFiles.of(data, documents);
         out.println(Quantities.format(

@@ -48,7 +48,9 @@ final class TrainingProgress implements AutoCloseable {
             double done, long step, double loss, double tokensPerSecond, OptionalDouble shareOfPeak, Duration left) {
         fraction = Math.min(1, Math.max(0, done));
         figures = Quantities.format("step %d  loss %.3f  %.0f tokens/s", step, loss, tokensPerSecond)
-                + (shareOfPeak.isPresent() ? Quantities.format("  %.0f %% of peak", 100 * shareOfPeak.getAsDouble()) : "")
+                + (shareOfPeak.isPresent()
+                        ? Quantities.format("  %.0f %% of peak", 100 * shareOfPeak.getAsDouble())
+                        : "")
                 + "  " + Quantities.duration(left) + " left";
         if (bar != null) {
             bar.stepTo(Math.round(fraction * BAR_PARTS));
@@ -71,7 +73,8 @@ final class TrainingProgress implements AutoCloseable {
     private String draw(int length) {
         int width = Math.max(5, Math.min(30, length - figures.length() - 8));
         int full = (int) Math.round(fraction * width);
-        String line = "█".repeat(full) + "░".repeat(width - full)
+        String line = "█".repeat(full)
+                + "░".repeat(width - full)
                 + Quantities.format(" %3.0f %%  %s", 100 * fraction, figures);
         return line.length() > length ? line.substring(0, length) : line;
     }

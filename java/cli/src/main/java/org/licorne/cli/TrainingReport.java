@@ -66,7 +66,8 @@ final class TrainingReport implements TrainingListener, AutoCloseable {
         }
         if (config.steps() > 0) {
             seconds = Math.min(
-                    seconds, (config.steps() - metrics.step()) * metrics.elapsedSeconds() / Math.max(1, metrics.step()));
+                    seconds,
+                    (config.steps() - metrics.step()) * metrics.elapsedSeconds() / Math.max(1, metrics.step()));
         }
         return Duration.ofMillis(Math.round(1000 * Math.max(0, seconds)));
     }

@@ -57,12 +57,10 @@ final class TrainingRun {
      * @param whenStopped what someone who stops the run is told besides where it was saved
      * @param settings kept as the run's own once nothing about it is refused any more; null: those it has stay
      */
-    TrainingResult run(
-            boolean resume, String samplePrompt, String whenStopped, Map<String, List<String>> settings)
+    TrainingResult run(boolean resume, String samplePrompt, String whenStopped, Map<String, List<String>> settings)
             throws IOException {
         PackedDocuments training = PackedDocuments.training(text.training(), config.seed());
-        PackedDocuments validation =
-                text.heldOut().tokens() == 0 ? null : PackedDocuments.validation(text.heldOut());
+        PackedDocuments validation = text.heldOut().tokens() == 0 ? null : PackedDocuments.validation(text.heldOut());
         try (Trainer trainer = new Trainer(gpt, training, validation, config)) {
             if (resume && trainer.resume()) {
                 out.println("Going on from step " + trainer.step() + " in "

@@ -42,8 +42,11 @@ class LauncherTest {
         script("cmake", "echo cmake version 3.25.1");
         script("ninja", "");
         script("c++", "cat >/dev/null");
-        script("mvn", "case $* in *-v*) echo Apache Maven 3.8.7; exit;; esac", "echo built >>\"" + tools
-                + "/builds\"", "mkdir -p \"" + tree + "/java/cli/target/lib\"");
+        script(
+                "mvn",
+                "case $* in *-v*) echo Apache Maven 3.8.7; exit;; esac",
+                "echo built >>\"" + tools + "/builds\"",
+                "mkdir -p \"" + tree + "/java/cli/target/lib\"");
     }
 
     @Test
@@ -84,10 +87,17 @@ class LauncherTest {
 
     @Test
     void aFailedBuildShowsTheErrorsAndTheLog() throws Exception {
-        script("mvn", "case $* in *-v*) echo Apache Maven 3.8.7; exit;; esac", "echo '[ERROR] One.java:1 is wrong'", "exit 1");
+        script(
+                "mvn",
+                "case $* in *-v*) echo Apache Maven 3.8.7; exit;; esac",
+                "echo '[ERROR] One.java:1 is wrong'",
+                "exit 1");
         Outcome outcome = launch("sizes");
         assertThat(outcome.status()).isEqualTo(1);
-        assertThat(outcome.output()).contains("One.java:1 is wrong").contains("build.log").doesNotContain("java: ");
+        assertThat(outcome.output())
+                .contains("One.java:1 is wrong")
+                .contains("build.log")
+                .doesNotContain("java: ");
     }
 
     @Test
@@ -97,11 +107,15 @@ class LauncherTest {
                 "mvn",
                 "case $* in *-v*) echo Apache Maven 3.8.7; exit;; esac",
                 "mkdir -p '" + reports + "' '" + tree + "/java/cli/target/lib'",
-                "echo '<testsuite xmlns:x=\"y\" name=\"A\" time=\"1.2\" tests=\"5\" errors=\"0\" skipped=\"2\" failures=\"0\">' >'"
-                        + reports + "/TEST-A.xml'",
+                "echo '<testsuite xmlns:x=\"y\" name=\"A\" time=\"1.2\" tests=\"5\" errors=\"0\" skipped=\"2\""
+                        + " failures=\"0\">' >'" + reports + "/TEST-A.xml'",
                 "echo '100% tests passed, 0 tests failed out of 7'");
         Outcome outcome = launch("test");
-        assertThat(outcome.output().strip().lines().reduce((first, second) -> second).orElseThrow())
+        assertThat(outcome.output()
+                        .strip()
+                        .lines()
+                        .reduce((first, second) -> second)
+                        .orElseThrow())
                 .isEqualTo("10 passed, 0 failed, 2 skipped");
         assertThat(outcome.status()).isZero();
     }
@@ -113,7 +127,8 @@ class LauncherTest {
                 "mvn",
                 "case $* in *-v*) echo Apache Maven 3.8.7; exit;; esac",
                 "mkdir -p '" + reports + "'",
-                "echo '<testsuite name=\"A\" tests=\"5\" errors=\"1\" skipped=\"0\" failures=\"1\">' >'" + reports + "/TEST-A.xml'",
+                "echo '<testsuite name=\"A\" tests=\"5\" errors=\"1\" skipped=\"0\" failures=\"1\">' >'" + reports
+                        + "/TEST-A.xml'",
                 "exit 1");
         Outcome outcome = launch("test");
         assertThat(outcome.output()).endsWith("3 passed, 2 failed, 0 skipped\n");
@@ -154,10 +169,14 @@ class LauncherTest {
         script("cmake", "echo cmake version 3.18.4");
         script("id", "echo 1000");
         script("sudo", "\"$@\"");
-        script("apt-get", "case $* in *install*) echo '#!/bin/sh\necho cmake version 4.0.1' >'" + tools + "/cmake';; esac");
+        script(
+                "apt-get",
+                "case $* in *install*) echo '#!/bin/sh\necho cmake version 4.0.1' >'" + tools + "/cmake';; esac");
         Outcome refused = launch("sizes");
         assertThat(refused.status()).isEqualTo(1);
-        assertThat(refused.output()).contains("CMake, version 3.20 or later", "--yes installs them").doesNotContain("java: ");
+        assertThat(refused.output())
+                .contains("CMake, version 3.20 or later", "--yes installs them")
+                .doesNotContain("java: ");
         assertThat(launch("sizes", "--yes").output()).endsWith("org.licorne.cli.Licorne sizes\n");
     }
 
@@ -172,9 +191,9 @@ class LauncherTest {
 
     /** Leaves the launcher no program but the shell's everyday ones and those of this test. */
     private void onlyTheseTools() throws IOException {
-        for (String name : List.of(
-                "bash", "sh", "sed", "head", "tail", "find", "dirname", "readlink", "sort", "cksum", "awk", "cat", "mkdir",
-                "mv", "rm", "tee", "grep", "env", "sleep", "chmod")) {
+        String everyday =
+                "bash sh sed head tail find dirname readlink sort cksum awk cat mkdir mv rm tee grep env sleep chmod";
+        for (String name : everyday.split(" ")) {
             Path program = Path.of("/usr/bin", name);
             script(name, "exec " + (Files.exists(program) ? program : Path.of("/bin", name)) + " \"$@\"");
         }

@@ -27,7 +27,8 @@ class ReadmeTest {
     }
 
     private static List<String> blocks(String language) throws IOException {
-        Matcher matcher = Pattern.compile("```" + language + "\n(.*?)```", Pattern.DOTALL).matcher(readme());
+        Matcher matcher =
+                Pattern.compile("```" + language + "\n(.*?)```", Pattern.DOTALL).matcher(readme());
         List<String> blocks = new ArrayList<>();
         while (matcher.find()) {
             blocks.add(matcher.group(1));
@@ -37,7 +38,10 @@ class ReadmeTest {
 
     @Test
     void everyCommandParses() throws IOException {
-        List<String> commands = blocks("sh").stream().flatMap(String::lines).filter(line -> !line.isBlank()).toList();
+        List<String> commands = blocks("sh").stream()
+                .flatMap(String::lines)
+                .filter(line -> !line.isBlank())
+                .toList();
         assertThat(commands).hasSizeGreaterThan(8).allSatisfy(command -> {
             assertThat(command).startsWith("./licorne");
             HelpTest.assertParses(command);
@@ -66,14 +70,19 @@ class ReadmeTest {
         assertThat(output.strip()).endsWith("台灣大學");
         assertThat(process.exitValue()).isZero();
 
-        Outcome inspected = CommandRunner.run(
-                "inspect", "--model", temporary.resolve("runs/taiwan"), "--text", "台灣大學", "--top", 1);
+        Outcome inspected =
+                CommandRunner.run("inspect", "--model", temporary.resolve("runs/taiwan"), "--text", "台灣大學", "--top", 1);
         assertThat(inspected.error()).isEmpty();
-        List<String[]> rows = inspected.out().lines()
+        List<String[]> rows = inspected
+                .out()
+                .lines()
                 .filter(line -> line.matches(" *\\d+  .*"))
                 .map(line -> line.strip().split(" {2,}"))
                 .toList();
-        assertThat(rows).hasSize(4).allSatisfy(row -> assertThat(row[4]).as("the most probable token").startsWith(row[1] + " "));
+        assertThat(rows)
+                .hasSize(4)
+                .allSatisfy(
+                        row -> assertThat(row[4]).as("the most probable token").startsWith(row[1] + " "));
     }
 
     @Test
@@ -87,6 +96,8 @@ class ReadmeTest {
         while (map.find()) {
             paths.add(map.group(1));
         }
-        assertThat(paths).hasSizeGreaterThan(8).allSatisfy(path -> assertThat(ROOT.resolve(path)).exists());
+        assertThat(paths)
+                .hasSizeGreaterThan(8)
+                .allSatisfy(path -> assertThat(ROOT.resolve(path)).exists());
     }
 }

@@ -2,12 +2,13 @@ package org.licorne.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.licorne.cli.CommandRunner.run;
+import static org.licorne.cli.CommandRunner.with;
+import static org.licorne.cli.CommandRunner.words;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -72,10 +73,9 @@ class RefusalsTest {
 
     @Test
     void aRunNeedsAnEnd() {
-        Object[] pretrain = {"pretrain", "--data", text, "--output", output};
+        Object[] pretrain = words("pretrain --data", text, "--output", output);
         assertRefused(run(with(pretrain, "--steps", 0)), "--steps 0", "--seconds");
-        assertRefused(
-                run(with(pretrain, "--seconds", 60, "--warmup", 100)), "--warmup 100 counts steps", "--seconds");
+        assertRefused(run(with(pretrain, "--seconds", 60, "--warmup", 100)), "--warmup 100 counts steps", "--seconds");
     }
 
     @Test
@@ -86,42 +86,82 @@ class RefusalsTest {
     }
 
     @Test
-    void textThatCannotBeReadLeavesNoDirectory() throws IOException {
-        Files.write(text, "caf\u00e9".getBytes(StandardCharsets.ISO_8859_1));
+    void textThatIsNotUtf8IsNamedWithItsPlaceAndLeavesNoDirectory() throws IOException {
+        Files.write(text, "line\ncaf\u00e9".getBytes(StandardCharsets.ISO_8859_1));
         for (String command : new String[] {"tokenize", "pretrain"}) {
             for (String tokenizer : new String[] {"chars", "gpt2"}) {
                 assertRefused(
-                        run(command, "--data", text, "--tokenizer", tokenizer, "--output", output), "text.txt is not UTF-8");
+                        run(command + " --tokenizer " + tokenizer + " --data", text, "--output", output),
+                        "text.txt is not UTF-8",
+                        "line 2");
             }
         }
         Files.createDirectories(output);
-        run("tokenize", "--data", text, "--tokenizer", "gpt2", "--output", output);
+        run("tokenize --tokenizer gpt2 --data", text, "--output", output);
         assertThat(output).as("what was there before").isEmptyDirectory();
+    }
+
+    @Test
+    void wrongSizesAndOutputsAreFoundBeforeTheTextIsRead() {
+        Object[][] wrongs = {
+            {"--heads", 3, "--output", output}, {"--held-out", 1.5, "--output", output}, {"--output", text}
+        };
+        for (Object[] wrong : wrongs) {
+            Outcome outcome = run(with(words("pretrain --backend reference --data", text), wrong));
+            assertRefused(outcome, "error");
+            assertThat(outcome.out()).isEmpty();
+        }
+    }
+
+    @Test
+    void missingAndEmptyDataAreNamed() throws IOException {
+        Path none = temporary.resolve("none.txt");
+        assertRefused(run("pretrain --data", none, "--output", output), "none.txt");
+        Path empty = Files.createFile(temporary.resolve("empty.txt"));
+        assertRefused(run("pretrain --data", empty, "--output", output), "empty.txt is empty");
+    }
+
+    @Test
+    void thereMustBeSomethingToResume() {
+        assertRefused(run("pretrain --resume --output", output), "nothing to resume");
+    }
+
+    @Test
+    void aMissingModelIsNamed() {
+        assertRefused(run("generate --prompt a --model", output), output.toString());
+    }
+
+    @Test
+    void aStackTraceIsShownOnlyWhenAskedFor() {
+        assertThat(run("generate --stacktrace --prompt a --model", output).error())
+                .contains("\tat ");
+    }
+
+    @Test
+    void whatDoesNotFitIsRefusedBeforeTheTextIsRead() {
+        Outcome outcome = run("pretrain --size gpt3-175b --tokenizer chars --data", text, "--output", output);
+        assertRefused(outcome, "MiB");
+        assertThat(outcome.out()).isEmpty();
     }
 
     /** What it takes is known only with the vocabulary, and so with the tokens. */
     @Test
     void aVocabularyThatDoesNotFitLeavesNoTokens() {
-        Object[] wide = {"--layers", 0, "--channels", 1 << 16, "--heads", 64, "--context", 8, "--batch", 1};
-        Object[] pretrain = {
-            "pretrain", "--backend", "reference", "--data", text, "--tokenizer", "gpt2", "--output", output
-        };
-        Outcome outcome = run(with(pretrain, wide));
+        Outcome outcome = run(
+                "pretrain --backend reference --tokenizer gpt2 --layers 0 --channels 65536 --heads 64 --context 8"
+                        + " --batch 1 --data",
+                text,
+                "--output",
+                output);
         assertRefused(outcome, "MiB");
         assertThat(outcome.out()).contains("vocabulary 50257");
     }
 
     @Test
     void aPageNeedsADirectory() {
-        Object[] inspect = {"inspect", "--model", temporary, "--text", "a", "--html"};
+        Object[] inspect = words("inspect --text a --model", temporary, "--html");
         assertRefused(run(with(inspect, output.resolve("page.html"))), "there is no directory " + output);
         assertRefused(run(with(inspect, temporary)), temporary + " is a directory");
-    }
-
-    private static Object[] with(Object[] arguments, Object... more) {
-        Object[] all = Arrays.copyOf(arguments, arguments.length + more.length);
-        System.arraycopy(more, 0, all, arguments.length, more.length);
-        return all;
     }
 
     @Test
@@ -138,11 +178,15 @@ class RefusalsTest {
     @Test
     void whatIsRefusedWhenARunIsResumedIsNotKept() throws IOException {
         Path run = temporary.resolve("run");
-        Outcome first = run("pretrain", "--backend", "reference", "--data", text, "--output", run, "--tokenizer", "chars",
-                "--steps", 1, "--layers", 1, "--channels", 16, "--heads", 2, "--context", 16, "--batch", 2);
+        Outcome first = run(
+                "pretrain --backend reference --tokenizer chars --steps 1 --layers 1 --channels 16 --heads 2"
+                        + " --context 16 --batch 2 --data",
+                text,
+                "--output",
+                run);
         assertThat(first.status()).as(first.error()).isZero();
         String settings = Files.readString(run.resolve("run.json"));
-        Object[] resume = {"pretrain", "--backend", "reference", "--output", run, "--resume", "--batch"};
+        Object[] resume = words("pretrain --backend reference --resume --output", run, "--batch");
         assertRefused(run(with(resume, -1)), "--batch must be at least 1");
         assertRefused(run(with(resume, 4)), "was made with --batch 2, not 4");
         assertThat(run.resolve("run.json")).hasContent(settings);

@@ -39,7 +39,10 @@ class ShowingTest {
     @Test
     void aTableKeepsItsColumnsStraightWithWideCharacters() {
         StringWriter text = new StringWriter();
-        new TextTable(Set.of(1), "token", "loss").row("台灣", "0.5").row("a", "10.25").print(new PrintWriter(text, true));
+        new TextTable(Set.of(1), "token", "loss")
+                .row("台灣", "0.5")
+                .row("a", "10.25")
+                .print(new PrintWriter(text, true));
         assertThat(text.toString().lines()).containsExactly("token   loss", "台灣     0.5", "a      10.25");
     }
 
@@ -52,7 +55,8 @@ class ShowingTest {
                 .isEqualTo("a.txt: not UTF-8 at byte 3");
         assertThat(ErrorMessage.of(new IllegalStateException())).isEqualTo("IllegalStateException");
         assertThat(ErrorMessage.isUnexpected(new NullPointerException())).isTrue();
-        assertThat(ErrorMessage.isUnexpected(new IllegalArgumentException("wrong"))).isFalse();
+        assertThat(ErrorMessage.isUnexpected(new IllegalArgumentException("wrong")))
+                .isFalse();
     }
 
     @Test
@@ -91,7 +95,10 @@ class ShowingTest {
         assertThat(chart.save(file)).isTrue();
         var image = ImageIO.read(file.toFile());
         assertThat(image.getWidth()).isEqualTo(960);
-        assertThat(Arrays.stream(image.getRGB(0, 0, 960, 540, null, 0, 960)).distinct().count()).isGreaterThan(10);
+        assertThat(Arrays.stream(image.getRGB(0, 0, 960, 540, null, 0, 960))
+                        .distinct()
+                        .count())
+                .isGreaterThan(10);
     }
 
     @Test
@@ -106,9 +113,17 @@ class ShowingTest {
                 2,
                 3,
                 List.of(new Inspection.Position(
-                        0, 5, "<b>{{rows}}\u0007", 0.25, 1.386, 2, List.of(new Inspection.Candidate(5, "\"&台", 0.25)))));
+                        0,
+                        5,
+                        "<b>{{rows}}\u0007",
+                        0.25,
+                        1.386,
+                        2,
+                        List.of(new Inspection.Candidate(5, "\"&台", 0.25)))));
         String page = InspectionPage.of(inspection, "runs/<demo>");
-        assertThat(page).doesNotContain("<b>", "{{", "\u0007").contains("&lt;b&gt;", "&quot;&amp;台", "runs/&lt;demo&gt;");
+        assertThat(page)
+                .doesNotContain("<b>", "{{", "\u0007")
+                .contains("&lt;b&gt;", "&quot;&amp;台", "runs/&lt;demo&gt;");
         assertThat(page).doesNotContain("http", "<script");
         String asXml = page.replace("<!DOCTYPE html>", "").replaceAll("<meta [^>]*>", "");
         assertThat(DocumentBuilderFactory.newInstance()
