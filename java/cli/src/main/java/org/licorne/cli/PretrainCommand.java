@@ -58,7 +58,7 @@ final class PretrainCommand implements Callable<Integer> {
     @Option(
             names = "--resume",
             description =
-                    "Go on from the newest checkpoint in --output with the flags of then; those given now replace them.")
+                    "Go on from the newest checkpoint in --output with its flags; those given now replace them.")
     private boolean resume;
 
     @Mixin

@@ -33,7 +33,9 @@ public final class AdamW {
         firstMoment = parameters.allocateFlat(scope, "adamw.m");
         secondMoment = parameters.allocateFlat(scope, "adamw.v");
         norm = scope.tensor("gradient_norm", DType.F32, 1);
-        long bytes = gpt.backend().kernels().globalNormWorkspaceBytes(parameters.gradients().all().elements());
+        long bytes = gpt.backend()
+                .kernels()
+                .globalNormWorkspaceBytes(parameters.gradients().all().elements());
         workspace = bytes == 0 ? null : scope.tensor("gradient_norm_workspace", DType.U8, bytes);
     }
 
@@ -44,7 +46,11 @@ public final class AdamW {
         return hostNorm[0];
     }
 
-    /** The same, but it does not wait for the norm where the backend's ops need not be. @param result takes one float */
+    /**
+     * The same, but it does not wait for the norm where the backend's ops need not be.
+     *
+     * @param result takes one float
+     */
     public void gradientNorm(Readback result) {
         measure();
         result.add(norm);

@@ -15,8 +15,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Writes {@code metrics.jsonl}: one JSON object per start, step, evaluation, skipped update and checkpoint. A resumed run cuts
- * off what was written after the checkpoint it goes on from. Whoever opens it closes it. Not thread-safe.
+ * Writes {@code metrics.jsonl}: one JSON object per start, step, evaluation, skipped update and checkpoint. A resumed
+ * run cuts off what was written after the checkpoint it goes on from. Whoever opens it closes it. Not thread-safe.
  */
 public final class MetricsFile implements TrainingListener, AutoCloseable {
     /** Its name in the model's directory. */

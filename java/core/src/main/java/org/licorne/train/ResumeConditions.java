@@ -23,8 +23,9 @@ final class ResumeConditions {
         for (String key : List.of("batchSize", "sequenceLength", "accumulation", "seed")) {
             String before = state.configuration().get(key);
             if (!now.get(key).equals(before)) {
-                throw new IllegalArgumentException("the checkpoint " + checkpoint + " was made with " + key + " "
-                        + before + ", not " + now.get(key) + "; resume with the same value, or start in another directory");
+                throw new IllegalArgumentException(
+                        "the checkpoint " + checkpoint + " was made with " + key + " " + before + ", not "
+                                + now.get(key) + "; resume with the same value, or start in another directory");
             }
         }
     }
@@ -37,12 +38,12 @@ final class ResumeConditions {
      */
     static Precision precision(
             TrainingCheckpoint checkpoint, TrainingState state, TrainerConfig config, Backend backend) {
-        Precision precision =
-                Precision.valueOf(state.configuration().getOrDefault("precision", Precision.F32.name()));
+        Precision precision = Precision.valueOf(state.configuration().getOrDefault("precision", Precision.F32.name()));
         if (precision != config.precision() && !backend.supports(precision)) {
-            throw new BackendUnavailableException("the checkpoint " + checkpoint + " was made with products in " + precision
-                    + ", which " + backend.device() + " lacks; ask for the precision " + config.precision()
-                    + " to go on in that");
+            throw new BackendUnavailableException(
+                    "the checkpoint " + checkpoint + " was made with products in " + precision
+                            + ", which " + backend.device() + " lacks; ask for the precision " + config.precision()
+                            + " to go on in that");
         }
         return precision;
     }

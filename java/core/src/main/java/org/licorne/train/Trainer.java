@@ -1,24 +1,20 @@
 package org.licorne.train;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.licorne.backend.BackendUnavailableException;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.backend.Precision;
-import org.licorne.checkpoint.CheckpointStore;
 import org.licorne.checkpoint.TrainingCheckpoint;
 import org.licorne.checkpoint.TrainingState;
 import org.licorne.model.Gpt;
 import org.licorne.model.TrainingPass;
-import org.licorne.nn.Parameter;
 import org.licorne.tensor.MemoryScope;
-import org.licorne.tensor.Tensor;
 import org.licorne.train.TrainingListener.Evaluation;
 import org.licorne.train.TrainingListener.SkippedUpdate;
 import org.licorne.train.TrainingListener.StepMetrics;
@@ -28,8 +24,16 @@ import org.licorne.train.TrainingResult.EndReason;
  * Trains a {@link Gpt}: AdamW, schedule, accumulation, clipping, evaluation, checkpoints.
  *
  * <p>With an output directory it may be killed at any moment: {@link #resume} goes on from the newest checkpoint. Where
- * steps limit the run, a resumed one gives bit for bit the weights of an uninterrupted one; where time sets the learning
- * rate, it goes on from the time used so far, but steps need not fall on the same moments.
+ * steps limit the run, a resumed one gives bit for bit the weights of an uninterrupted one; where time sets the
+ * learning rate, it goes on from the time used so far, but steps need not fall on the same moments.
+ *
+ * <p>A step whose gradient has a norm that is infinite or NaN changes neither weights nor moments, and the run goes on
+ * with the next batch ({@link TrainingListener#skipped} tells of it); so does one beyond
+ * {@link TrainerConfig#outlierFactor}. Such a step still counts: towards the run's steps and the learning rate, and in
+ * AdamW's bias correction, which then takes the moments for a step older than they are; that changes the size of the
+ * next updates while {@code beta2^step} is not near 0, and nothing later. An infinite loss alone refuses no step: where
+ * the gradient's norm is finite, the update is applied, as it lowers that loss. Twenty steps on end whose loss or norm
+ * is not finite end the run with {@link TrainingDivergedException}.
  *
  * <p>Whoever makes it closes it, before the model, which stays the caller's. One thread trains; {@link #requestStop}
  * and {@link #awaitEnd} may come from others, e.g. a shutdown hook.
@@ -45,7 +49,7 @@ public final class Trainer implements AutoCloseable {
     private final MemoryScope scope;
     private TrainingPass pass;
     private final AdamW optimiser;
-    private final CheckpointStore store;
+    private final RunCheckpoints checkpoints; // null without an output directory
     private final LearningRateSchedule schedule;
     private final UpdateGate gate;
     private final RunProgress progress = new RunProgress();
@@ -65,7 +69,8 @@ public final class Trainer implements AutoCloseable {
     private double lastCheckpointSeconds;
 
     /**
-     * Takes the memory it will need, and no more later. From now on the model computes in the configuration's precision.
+     * Takes the memory it will need, and no more later. From now on the model computes in the configuration's
+     * precision.
      *
      * @param training what to learn from
      * @param validation held-out data, or null: no evaluation
@@ -78,7 +83,8 @@ public final class Trainer implements AutoCloseable {
         this.training = training;
         this.validation = validation;
         this.precisionAsked = config.precision() != null;
-        this.config = precisionAsked ? config : config.withPrecision(gpt.backend().preferredPrecision());
+        this.config =
+                precisionAsked ? config : config.withPrecision(gpt.backend().preferredPrecision());
         this.T = config.sequenceLength() == 0 ? gpt.config().contextLength() : config.sequenceLength();
         if (T > gpt.config().contextLength()) {
             throw new IllegalArgumentException("sequences of " + T + " tokens are longer than the model's context of "
@@ -100,10 +106,7 @@ public final class Trainer implements AutoCloseable {
             for (int i = 0; i < steps.length; i++) {
                 steps[i] = new IssuedStep(gpt.backend(), pass, batches.count());
             }
-            store = config.output() == null
-                    ? null
-                    : CheckpointStore.open(
-                            config.output().resolve(CheckpointStore.DIRECTORY_NAME), config.keepCheckpoints());
+            checkpoints = config.output() == null ? null : new RunCheckpoints(config, gpt, optimiser);
         } catch (RuntimeException e) {
             closeMemory();
             throw e;
@@ -152,7 +155,7 @@ public final class Trainer implements AutoCloseable {
      * @throws BackendUnavailableException if its precision is not to be had here
      */
     public boolean resume() {
-        Optional<TrainingCheckpoint> latest = requireStore("resume").latest();
+        Optional<TrainingCheckpoint> latest = requireCheckpoints("resume").latest();
         if (latest.isEmpty()) {
             return false;
         }
@@ -161,8 +164,7 @@ public final class Trainer implements AutoCloseable {
         if (!precisionAsked) {
             adopt(ResumeConditions.precision(latest.get(), state, config, gpt.backend()));
         }
-        latest.get().restore(tensors());
-        gpt.weightsChanged();
+        checkpoints.restore(latest.get());
         progress.restore(state);
         gate.restore(state.counters());
         lastCheckpointStep = progress.step;
@@ -180,34 +182,19 @@ public final class Trainer implements AutoCloseable {
 
     /** Removes the checkpoints of an earlier run from the output directory. */
     public void startOver() {
-        requireStore("start over").clear();
+        requireCheckpoints("start over").clear();
     }
 
     /** Puts the weights with the lowest validation loss into the model; the run is not continued from them. */
     public boolean restoreBest() {
-        Optional<TrainingCheckpoint> best =
-                TrainingCheckpoint.best(requireStore("go back to the best weights").directory());
-        best.ifPresent(checkpoint -> {
-            checkpoint.restore(tensors());
-            gpt.weightsChanged();
-        });
-        return best.isPresent();
+        return requireCheckpoints("go back to the best weights").restoreBest();
     }
 
-    private CheckpointStore requireStore(String purpose) {
-        if (store == null) {
+    private RunCheckpoints requireCheckpoints(String purpose) {
+        if (checkpoints == null) {
             throw new IllegalStateException("to " + purpose + " needs an output directory in the configuration");
         }
-        return store;
-    }
-
-    private Map<String, Tensor> tensors() {
-        Map<String, Tensor> tensors = new LinkedHashMap<>();
-        for (Parameter parameter : gpt.parameters()) {
-            tensors.put(parameter.name(), parameter.tensor());
-        }
-        tensors.putAll(optimiser.moments());
-        return tensors;
+        return checkpoints;
     }
 
     /**
@@ -215,18 +202,18 @@ public final class Trainer implements AutoCloseable {
      * evaluation (not where a stop was requested) and a checkpoint.
      *
      * @throws TrainingDivergedException if loss or gradients stay non-finite
+     * @throws IllegalArgumentException that names the step, if its batch holds what is no token of the model
      * @throws IllegalStateException if it ran before, or the output directory holds another run's checkpoints
      */
     public TrainingResult run() {
         if (ran) {
             throw new IllegalStateException("a trainer runs once; make another one to go on");
         }
-        if (store != null && progress.step == 0 && store.latest().isPresent() && lastCheckpointStep < 0) {
-            throw new IllegalStateException(store.directory() + " holds checkpoints of an earlier run (step "
-                    + store.latest().get().step() + "); resume it, or start in another directory");
+        if (checkpoints != null && progress.step == 0 && lastCheckpointStep < 0) {
+            checkpoints.requireNone();
         }
         ran = true;
-        try (MetricsFile metrics = store == null ? null : new MetricsFile(config.output())) {
+        try (MetricsFile metrics = checkpoints == null ? null : new MetricsFile(config.output())) {
             if (metrics != null) {
                 listeners.add(0, metrics);
             }
@@ -267,7 +254,7 @@ public final class Trainer implements AutoCloseable {
         if (evaluates && Double.isNaN(progress.validationLoss) && progress.step > 0) {
             checkpointDue |= evaluateAndTell(); // the best must be on the disk, with its loss
         }
-        if (store != null && checkpointDue) {
+        if (checkpoints != null && checkpointDue) {
             checkpoint();
         }
         TrainingResult result = new TrainingResult(
@@ -297,6 +284,9 @@ public final class Trainer implements AutoCloseable {
         IssuedStep next = steps[(int) (progress.step & 1)];
         try {
             issue(next);
+        } catch (IllegalArgumentException e) {
+            settleDespite(e);
+            throw inStep(Long.toString(progress.step + 1), e);
         } catch (RuntimeException e) {
             settleDespite(e);
             throw e;
@@ -355,7 +345,11 @@ public final class Trainer implements AutoCloseable {
             return;
         }
         outstanding = null;
-        done.take(pass);
+        try {
+            done.take(pass);
+        } catch (IllegalArgumentException e) { // what a device found out, maybe about the step that it does by now
+            throw inStep(progress.step > done.step ? done.step + " or " + progress.step : "" + done.step, e);
+        }
         String refused = done.targets == 0
                 ? "no position of the batch has a target"
                 : gate.judge(done.step, done.loss(), done.gradientNorm());
@@ -370,10 +364,18 @@ public final class Trainer implements AutoCloseable {
             listeners.forEach(listener -> listener.skipped(skipped));
         }
         StepMetrics metrics = done.metrics(
-                share(done.step, 0), lastStepSeconds, progress.elapsedSeconds(), gpt.config().trainingFlopsPerToken(T));
+                share(done.step, 0),
+                lastStepSeconds,
+                progress.elapsedSeconds(),
+                gpt.config().trainingFlopsPerToken(T));
         for (int i = 0; i < listeners.size(); i++) {
             listeners.get(i).step(metrics);
         }
+    }
+
+    /** Says which step's data or ops were refused; whoever orders the data finds the batch by it. */
+    private static IllegalArgumentException inStep(String step, IllegalArgumentException refused) {
+        return new IllegalArgumentException("step " + step + ": " + refused.getMessage(), refused);
     }
 
     /** Tells of the step before the one that failed. */
@@ -388,22 +390,21 @@ public final class Trainer implements AutoCloseable {
     /** Share of the run that is done after so many steps, so many seconds from now. */
     private double share(long stepsDone, double moreSeconds) {
         double bySteps = config.steps() == 0 ? 0 : (double) stepsDone / config.steps();
-        double byTime =
-                config.seconds() == 0 ? 0 : (progress.elapsedSeconds() + moreSeconds) / config.seconds();
+        double byTime = config.seconds() == 0 ? 0 : (progress.elapsedSeconds() + moreSeconds) / config.seconds();
         return Math.min(1, Math.max(bySteps, byTime));
     }
 
     private void afterStep() {
         boolean checkpointDue = due(config.checkpointEvery(), config.checkpointEverySeconds(), lastCheckpointSeconds);
-        boolean evaluationDue = validation != null
-                && due(config.evaluateEvery(), config.evaluateEverySeconds(), lastEvaluationSeconds);
+        boolean evaluationDue =
+                validation != null && due(config.evaluateEvery(), config.evaluateEverySeconds(), lastEvaluationSeconds);
         if (evaluationDue || checkpointDue) {
             settle();
         }
         if (evaluationDue) {
             checkpointDue |= evaluateAndTell();
         }
-        if (store != null && checkpointDue) {
+        if (checkpoints != null && checkpointDue) {
             checkpoint();
         }
     }
@@ -461,11 +462,11 @@ public final class Trainer implements AutoCloseable {
     private void checkpoint() {
         countTime();
         TrainingState state = progress.state(config, training.fingerprint(), gate);
-        TrainingCheckpoint written = store.save(state, tensors());
+        Path written = checkpoints.save(state);
         lastCheckpointStep = progress.step;
         countTime();
         lastCheckpointSeconds = progress.elapsedSeconds();
-        listeners.forEach(listener -> listener.checkpointed(progress.step, written.directory()));
+        listeners.forEach(listener -> listener.checkpointed(progress.step, written));
     }
 
     private void countTime() {
@@ -478,8 +479,8 @@ public final class Trainer implements AutoCloseable {
     @Override
     public void close() {
         try {
-            if (store != null) {
-                store.close();
+            if (checkpoints != null) {
+                checkpoints.close();
             }
         } finally {
             closeMemory();

@@ -8,12 +8,13 @@ import org.licorne.model.TrainingPass;
 import org.licorne.nn.Recomputation;
 
 /**
- * How to train. Immutable; made by {@link #builder}.
+ * How to train. Immutable; made by {@link #builder}. What becomes of a step whose gradient or loss is not finite is
+ * said at {@link Trainer}.
  *
  * @param batchSize sequences per forward pass
  * @param sequenceLength tokens per sequence; 0: the model's context length
  * @param accumulation forward passes per step; their gradients are added up
- * @param steps the run ends after so many steps; 0: no limit
+ * @param steps the run ends after so many steps, those whose update was skipped included; 0: no limit
  * @param seconds the run ends after so much time, pauses between resumed runs not counted; 0: no limit
  * @param shape what the learning rate does after the warm-up
  * @param learningRate its peak
@@ -27,7 +28,8 @@ import org.licorne.nn.Recomputation;
  * @param labelSmoothing share of the target's probability that is spread over the vocabulary; 0: none
  * @param zLoss weight of the squared log of the softmax's denominator in the training loss, e.g. 1e-4; 0: none
  * @param recomputation what the backward pass computes once more instead of keeping it; changes no result
- * @param outlierFactor a step whose gradient norm is so many times the running mean is not taken; 0: all are taken
+ * @param outlierFactor the update of a step whose gradient norm is so many times the running mean is skipped; 0: only
+ *     one whose norm is infinite or NaN is
  * @param seed for whoever initialises the model and orders the data; kept with the checkpoints
  * @param evaluateEvery steps between evaluations; 0: only at the end
  * @param evaluateEverySeconds time between evaluations; 0: by steps only
@@ -160,40 +162,46 @@ public record TrainerConfig(
 
     /** The same with that precision. */
     public TrainerConfig withPrecision(Precision chosen) {
-        return new TrainerConfig(
-                batchSize,
-                sequenceLength,
-                accumulation,
-                steps,
-                seconds,
-                shape,
-                learningRate,
-                lastLearningRate,
-                warmup,
-                beta1,
-                beta2,
-                epsilon,
-                weightDecay,
-                clipNorm,
-                labelSmoothing,
-                zLoss,
-                recomputation,
-                outlierFactor,
-                seed,
-                evaluateEvery,
-                evaluateEverySeconds,
-                evaluationBatches,
-                patience,
-                checkpointEvery,
-                checkpointEverySeconds,
-                keepCheckpoints,
-                output,
-                logitsBytes,
-                chosen);
+        return toBuilder().precision(chosen).build();
     }
 
     public static Builder builder() {
         return new Builder();
+    }
+
+    /** Starts from these values. */
+    public Builder toBuilder() {
+        Builder builder = new Builder();
+        builder.batchSize = batchSize;
+        builder.sequenceLength = sequenceLength;
+        builder.accumulation = accumulation;
+        builder.steps = steps;
+        builder.seconds = seconds;
+        builder.shape = shape;
+        builder.learningRate = learningRate;
+        builder.lastLearningRate = lastLearningRate;
+        builder.warmup = warmup;
+        builder.beta1 = beta1;
+        builder.beta2 = beta2;
+        builder.epsilon = epsilon;
+        builder.weightDecay = weightDecay;
+        builder.clipNorm = clipNorm;
+        builder.labelSmoothing = labelSmoothing;
+        builder.zLoss = zLoss;
+        builder.recomputation = recomputation;
+        builder.outlierFactor = outlierFactor;
+        builder.seed = seed;
+        builder.evaluateEvery = evaluateEvery;
+        builder.evaluateEverySeconds = evaluateEverySeconds;
+        builder.evaluationBatches = evaluationBatches;
+        builder.patience = patience;
+        builder.checkpointEvery = checkpointEvery;
+        builder.checkpointEverySeconds = checkpointEverySeconds;
+        builder.keepCheckpoints = keepCheckpoints;
+        builder.output = output;
+        builder.logitsBytes = logitsBytes;
+        builder.precision = precision;
+        return builder;
     }
 
     /** Defaults are those of GPT-3's training where it says something. Not thread-safe. */

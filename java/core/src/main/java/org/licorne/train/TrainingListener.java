@@ -16,7 +16,10 @@ public interface TrainingListener {
     /** After each evaluation; the model may be used to write samples. */
     default void evaluated(Evaluation evaluation) {}
 
-    /** A step's update was not applied; {@link #step} follows for the same step. The run goes on with the next batch. */
+    /**
+     * A step's update was not applied, as {@link Trainer} says when; {@link #step} follows for the same step. The run
+     * goes on with the next batch.
+     */
     default void skipped(SkippedUpdate skipped) {}
 
     /** A checkpoint is on the disk. */

@@ -5,10 +5,10 @@ import java.util.Map;
 
 /**
  * Says beforehand how large a step's gradient may be for its update to be applied, and afterwards what became of it:
- * nothing is applied if the gradient is not finite, and, if asked for, nothing if it is far larger than usual. The device
- * holds the norm against the limit, so no step waits for its own norm, nor for that of the step before: what is usual
- * comes from the steps up to the last but one, whether or not the numbers of the last one are here already. The running
- * mean is part of the checkpoint, so a resumed run decides alike. Not thread-safe.
+ * nothing is applied if the gradient is not finite, and, if asked for, nothing if it is far larger than usual. The
+ * device holds the norm against the limit, so no step waits for its own norm, nor for that of the step before: what is
+ * usual comes from the steps up to the last but one, whether or not the numbers of the last one are here already. The
+ * running mean is part of the checkpoint, so a resumed run decides alike. Not thread-safe.
  */
 final class UpdateGate {
     /** Steps before the mean means something. */
@@ -93,7 +93,9 @@ final class UpdateGate {
         meanNorm = Double.longBitsToDouble(counters.getOrDefault("gateMeanNormBits", 0L));
         badInARow = counters.getOrDefault("gateBadInARow", 0L);
         long now = Float.floatToRawIntBits(limit()); // older checkpoints have no other
-        limits[0] = Float.intBitsToFloat(counters.getOrDefault("gateEvenLimitBits", now).intValue());
-        limits[1] = Float.intBitsToFloat(counters.getOrDefault("gateOddLimitBits", now).intValue());
+        limits[0] = Float.intBitsToFloat(
+                counters.getOrDefault("gateEvenLimitBits", now).intValue());
+        limits[1] = Float.intBitsToFloat(
+                counters.getOrDefault("gateOddLimitBits", now).intValue());
     }
 }

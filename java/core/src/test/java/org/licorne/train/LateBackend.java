@@ -6,14 +6,15 @@ import org.licorne.backend.Readback;
 import org.licorne.tensor.Tensor;
 
 /**
- * A backend whose numbers are never there when they are asked for, only when they are waited for, as on a device that has
- * much to do. Counts who waits.
+ * A backend whose numbers are never there when they are asked for, only when they are waited for, as on a device that
+ * has much to do. Counts who waits.
  */
 final class LateBackend extends ForwardingBackend {
     private LateReadback latest;
     private int synchronizations;
     private int waits;
     private int openReadbacks;
+    private String fault;
 
     /** Takes the backend over. */
     LateBackend(Backend backend) {
@@ -27,6 +28,11 @@ final class LateBackend extends ForwardingBackend {
     /** How often somebody waited for what was asked for last, when the device had nothing more to do. */
     int waits() {
         return waits;
+    }
+
+    /** Lets the device have met something that it tells of when its numbers are waited for. */
+    void fail(String message) {
+        fault = message;
     }
 
     int openReadbacks() {
@@ -71,6 +77,11 @@ final class LateBackend extends ForwardingBackend {
 
         @Override
         protected void await() {
+            if (fault != null) {
+                String message = fault;
+                fault = null;
+                throw new IllegalArgumentException(message);
+            }
             waits += latest == this ? 1 : 0;
             arrived.clear().put(underWay);
         }

@@ -1,6 +1,7 @@
 package org.licorne.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -28,9 +29,30 @@ class LateTrainerTest extends TrainerTest {
     }
 
     @Test
+    void whatTheDeviceRefusesIsToldWithItsStep() {
+        TrainingListener failing = new TrainingListener() {
+            @Override
+            public void step(StepMetrics metrics) {
+                if (metrics.step() == 3) {
+                    late.fail("embedding: tokens[5] = 12 is outside 0 to 10");
+                }
+            }
+        };
+        for (long steps : new long[] {4, 5}) { // the third is told of when the fourth was handed over
+            try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
+                    Trainer trainer = new Trainer(
+                            gpt, Batches.noise(11), null, config().steps(steps).build())) {
+                assertThatThrownBy(trainer.addListener(failing)::run)
+                        .isInstanceOf(IllegalArgumentException.class)
+                        .hasMessage("step " + (steps == 4 ? "4" : "4 or 5")
+                                + ": embedding: tokens[5] = 12 is outside 0 to 10");
+            }
+        }
+    }
+
+    @Test
     void theMetricsAreThoseOfABackendThatIsNeverLate() {
-        TrainerConfig config = config()
-                .steps(70)
+        TrainerConfig config = config().steps(70)
                 .accumulation(2)
                 .clipNorm(0.5)
                 .outlierFactor(1.02) // refuses steps
@@ -54,9 +76,14 @@ class LateTrainerTest extends TrainerTest {
     private static List<List<Object>> numbers(Ear ear) {
         List<List<Object>> numbers = new ArrayList<>();
         ear.steps.forEach(step -> numbers.add(List.of(
-                step.step(), step.progress(), step.loss(), step.learningRate(), step.gradientNorm(), step.tokensSeen())));
-        ear.evaluations.forEach(evaluation -> numbers.add(List.of(
-                evaluation.step(), evaluation.loss(), evaluation.best(), evaluation.tokensSeen())));
+                step.step(),
+                step.progress(),
+                step.loss(),
+                step.learningRate(),
+                step.gradientNorm(),
+                step.tokensSeen())));
+        ear.evaluations.forEach(evaluation ->
+                numbers.add(List.of(evaluation.step(), evaluation.loss(), evaluation.best(), evaluation.tokensSeen())));
         return numbers;
     }
 }

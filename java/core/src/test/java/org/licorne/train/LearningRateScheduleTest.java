@@ -51,8 +51,11 @@ class LearningRateScheduleTest {
 
     @Test
     void refusesNonsense() {
-        assertThatThrownBy(() -> new LearningRateSchedule(Shape.COSINE, Double.NaN, 0, 0)).hasMessageContaining("NaN");
-        assertThatThrownBy(() -> new LearningRateSchedule(Shape.COSINE, 1, 2, 0)).hasMessageContaining("2.0");
-        assertThatThrownBy(() -> new LearningRateSchedule(Shape.COSINE, 1, 0, 1.5)).hasMessageContaining("1.5");
+        assertThatThrownBy(() -> new LearningRateSchedule(Shape.COSINE, Double.NaN, 0, 0))
+                .hasMessageContaining("NaN");
+        assertThatThrownBy(() -> new LearningRateSchedule(Shape.COSINE, 1, 2, 0))
+                .hasMessageContaining("2.0");
+        assertThatThrownBy(() -> new LearningRateSchedule(Shape.COSINE, 1, 0, 1.5))
+                .hasMessageContaining("1.5");
     }
 }

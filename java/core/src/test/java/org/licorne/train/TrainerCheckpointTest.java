@@ -21,8 +21,7 @@ import org.licorne.train.TrainingResult.EndReason;
 class TrainerCheckpointTest extends TrainerFixture {
     @Test
     void aResumedRunIsTheSameBitForBit() {
-        TrainerConfig.Builder builder = config()
-                .accumulation(2)
+        TrainerConfig.Builder builder = config().accumulation(2)
                 .outlierFactor(1.05)
                 .evaluateEvery(4)
                 .checkpointEvery(1)
@@ -70,7 +69,8 @@ class TrainerCheckpointTest extends TrainerFixture {
                     Trainer trainer = new Trainer(gpt, Batches.noise(11), Batches.noise(11), config)) {
                 assertThat(trainer.resume()).isEqualTo(part > 0);
                 long until = part == 0 ? 50 : trainer.step() + 1 + part % 3;
-                trainer.addListener(parts).addListener(new TrainingListener() {
+                trainer.addListener(parts)
+                        .addListener(new TrainingListener() {
                             @Override
                             public void step(StepMetrics metrics) {
                                 if (metrics.step() >= until) {
@@ -88,7 +88,8 @@ class TrainerCheckpointTest extends TrainerFixture {
 
     @Test
     void metricsAreCutBackToTheCheckpoint() throws IOException {
-        TrainerConfig config = config().steps(6).checkpointEvery(2).output(directory).build();
+        TrainerConfig config =
+                config().steps(6).checkpointEvery(2).output(directory).build();
         train(config, new Ear(), Batches.counting(11));
         Path file = directory.resolve(MetricsFile.FILE_NAME);
         Files.writeString(file, "{\"event\":\"step\",\"step\":7}\n{\"event\":\"st", StandardOpenOption.APPEND);
@@ -125,21 +126,20 @@ class TrainerCheckpointTest extends TrainerFixture {
                 .hasMessageContaining("counting");
         assertThatThrownBy(() -> resume(Batches.counting(11), config().batchSize(3)))
                 .hasMessageContaining("batchSize 2, not 3");
-        assertThatThrownBy(() -> resume(Batches.counting(11), config().seed(9)))
-                .hasMessageContaining("seed");
+        assertThatThrownBy(() -> resume(Batches.counting(11), config().seed(9))).hasMessageContaining("seed");
     }
 
     private void resume(BatchSource source, TrainerConfig.Builder builder) {
         try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
-                Trainer trainer = new Trainer(gpt, source, null, builder.output(directory).build())) {
+                Trainer trainer =
+                        new Trainer(gpt, source, null, builder.output(directory).build())) {
             trainer.resume();
         }
     }
 
     @Test
     void theBestWeightsComeBack() {
-        TrainerConfig config = config()
-                .steps(200)
+        TrainerConfig config = config().steps(200)
                 .learningRate(3e-2)
                 .evaluateEvery(5)
                 .patience(3)
@@ -158,7 +158,8 @@ class TrainerCheckpointTest extends TrainerFixture {
     /** The last evaluation may be the best, after the last checkpoint was written. */
     @Test
     void theBestIsKeptEvenIfTheEndFindsIt() {
-        TrainerConfig config = config().steps(30).checkpointEvery(30).output(directory).build();
+        TrainerConfig config =
+                config().steps(30).checkpointEvery(30).output(directory).build();
         try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
                 Trainer trainer = new Trainer(gpt, Batches.counting(11), Batches.counting(11), config)) {
             TrainingResult result = trainer.run();

@@ -67,7 +67,12 @@ class TrainerPrecisionTest {
     @Test
     void takesWhatTheBackendPrefersUnlessToldOtherwise() {
         assertThat(train(true, config(1).build())).isEqualTo(Precision.BF16);
-        assertThat(train(true, config(2).output(directory.resolve("other")).precision(Precision.F32).build()))
+        assertThat(train(
+                        true,
+                        config(2)
+                                .output(directory.resolve("other"))
+                                .precision(Precision.F32)
+                                .build()))
                 .isEqualTo(Precision.F32);
         assertThat(train(false, config(2).output(directory.resolve("third")).build()))
                 .isEqualTo(Precision.F32);
@@ -89,7 +94,8 @@ class TrainerPrecisionTest {
 
     @Test
     void whatIsImpossibleThrowsWithTheReason() {
-        assertThatThrownBy(() -> train(false, config(1).precision(Precision.BF16).build()))
+        assertThatThrownBy(
+                        () -> train(false, config(1).precision(Precision.BF16).build()))
                 .isInstanceOf(BackendUnavailableException.class)
                 .hasMessageContaining("no products in BF16");
         train(true, config(1).build());

@@ -101,13 +101,16 @@ class TrainerTest extends TrainerFixture {
         float[] expected = train(config().steps(3).batchSize(4).build(), large, uneven);
         float[] actual = train(config().steps(3).batchSize(1).accumulation(4).build(), accumulated, uneven);
         for (int i = 0; i < 3; i++) {
-            assertThat(accumulated.steps.get(i).loss()).isCloseTo(large.steps.get(i).loss(), within(1e-5));
+            assertThat(accumulated.steps.get(i).loss())
+                    .isCloseTo(large.steps.get(i).loss(), within(1e-5));
             assertThat(accumulated.steps.get(i).gradientNorm())
                     .isCloseTo(large.steps.get(i).gradientNorm(), within(1e-5));
         }
         // AdamW divides by the root of tiny second moments, which enlarges rounding: measured 8e-9.
         for (int i = 0; i < actual.length; i++) {
-            assertThat(Math.abs(actual[i] - expected[i]) <= 1e-7).as("weight %d", i).isTrue();
+            assertThat(Math.abs(actual[i] - expected[i]) <= 1e-7)
+                    .as("weight %d", i)
+                    .isTrue();
         }
     }
 
@@ -115,14 +118,20 @@ class TrainerTest extends TrainerFixture {
     void clippingBoundsTheFirstMoment() {
         try (Gpt gpt = Gpt.initialise(backend, TINY, 1);
                 Trainer trainer = new Trainer(
-                        gpt, Batches.noise(11), null, config().steps(1).clipNorm(0.01).build())) {
+                        gpt,
+                        Batches.noise(11),
+                        null,
+                        config().steps(1).clipNorm(0.01).build())) {
             Ear ear = new Ear();
             trainer.addListener(ear).run();
             double norm = ear.steps.get(0).gradientNorm();
             assertThat(norm).isGreaterThan(0.1);
             double squares = 0;
             for (Parameter parameter : gpt.parameters()) {
-                for (float m : trainer.optimiser().moments().get("adamw.m/" + parameter.name()).toFloats()) {
+                for (float m : trainer.optimiser()
+                        .moments()
+                        .get("adamw.m/" + parameter.name())
+                        .toFloats()) {
                     squares += (double) m * m;
                 }
             }
@@ -136,7 +145,8 @@ class TrainerTest extends TrainerFixture {
             for (Parameter parameter : gpt.parameters()) {
                 assertThat(parameter.decays())
                         .as(parameter.name())
-                        .isEqualTo(parameter.name().endsWith(".weight") && !parameter.name().contains("ln_"));
+                        .isEqualTo(parameter.name().endsWith(".weight")
+                                && !parameter.name().contains("ln_"));
             }
             gpt.allocateGradients();
             float[] before = weights(gpt);
@@ -158,7 +168,14 @@ class TrainerTest extends TrainerFixture {
     void stopsEarlyWithoutProgress() {
         Ear ear = new Ear();
         // Learning to count makes the model worse and worse at noise.
-        train(config().steps(1000).learningRate(3e-2).evaluateEvery(5).patience(3).build(), ear, Batches.counting(11));
+        train(
+                config().steps(1000)
+                        .learningRate(3e-2)
+                        .evaluateEvery(5)
+                        .patience(3)
+                        .build(),
+                ear,
+                Batches.counting(11));
         assertThat(ear.result.reason()).isEqualTo(EndReason.NO_PROGRESS);
         assertThat(ear.result.steps()).isLessThan(200);
         int last = ear.evaluations.size() - 1;
@@ -174,7 +191,10 @@ class TrainerTest extends TrainerFixture {
         assertThat(ear.result.elapsedSeconds()).isBetween(0.4, 5.0);
         assertThat(ear.steps.size()).isGreaterThan(3);
         assertThat(ear.steps.get(ear.steps.size() - 1).learningRate()).isLessThan(3e-3);
-        assertThat(ear.steps.stream().mapToDouble(StepMetrics::learningRate).max().orElseThrow())
+        assertThat(ear.steps.stream()
+                        .mapToDouble(StepMetrics::learningRate)
+                        .max()
+                        .orElseThrow())
                 .isGreaterThan(2e-3);
     }
 
@@ -209,7 +229,8 @@ class TrainerTest extends TrainerFixture {
             float good = gpt.parameter("ln_f.bias").tensor().toFloats()[0];
             BatchSource source = new Watched(gpt, weights, batch -> setBias(gpt, batch == 1 ? Float.NaN : good));
             Ear ear = new Ear();
-            try (Trainer trainer = new Trainer(gpt, source, null, config().steps(4).build())) {
+            try (Trainer trainer =
+                    new Trainer(gpt, source, null, config().steps(4).build())) {
                 trainer.addListener(ear).run();
             }
             assertThat(ear.skipped).hasSize(1);
@@ -238,7 +259,8 @@ class TrainerTest extends TrainerFixture {
                 }
             });
             Ear ear = new Ear();
-            try (Trainer trainer = new Trainer(gpt, source, null, config().steps(100).build())) {
+            try (Trainer trainer =
+                    new Trainer(gpt, source, null, config().steps(100).build())) {
                 trainer.addListener(ear);
                 assertThatThrownBy(trainer::run)
                         .isInstanceOf(TrainingDivergedException.class)
@@ -252,8 +274,7 @@ class TrainerTest extends TrainerFixture {
     @Test
     void everyStepIsToldOnceAndBeforeWhatComesAfterIt() {
         Ear ear = new Ear();
-        TrainerConfig config = config()
-                .steps(7)
+        TrainerConfig config = config().steps(7)
                 .evaluateEvery(3)
                 .checkpointEvery(2)
                 .keepCheckpoints(9)
@@ -283,7 +304,8 @@ class TrainerTest extends TrainerFixture {
                 }
             });
             Ear ear = new Ear();
-            try (Trainer trainer = new Trainer(gpt, source, null, config().steps(9).build())) {
+            try (Trainer trainer =
+                    new Trainer(gpt, source, null, config().steps(9).build())) {
                 trainer.addListener(ear);
                 assertThatThrownBy(trainer::run).hasMessage("the disk is gone");
             }
@@ -344,10 +366,10 @@ class TrainerTest extends TrainerFixture {
     void theMemoryForeseenIsTheMemoryTaken() {
         Narrow narrow = new Narrow(backend, Long.MAX_VALUE);
         try (Gpt gpt = Gpt.initialise(narrow, TINY, 1)) {
-            TrainerConfig config = config().batchSize(3).recomputation(Recomputation.BLOCK).build();
+            TrainerConfig config =
+                    config().batchSize(3).recomputation(Recomputation.BLOCK).build();
             new Trainer(gpt, Batches.noise(11), null, config).close();
-            long needed = MemoryNeeds.toTrain(
-                            TINY, backend.kernels(), 3, 8, config.logitsBytes(), Recomputation.BLOCK)
+            long needed = MemoryNeeds.toTrain(TINY, backend.kernels(), 3, 8, config.logitsBytes(), Recomputation.BLOCK)
                     .total();
             assertThat(narrow.allocated).isBetween(needed, needed + 4096); // plus the norm and its workspace
         }
@@ -357,16 +379,19 @@ class TrainerTest extends TrainerFixture {
     void tokensAndLengthsAreChecked() {
         try (Gpt gpt = Gpt.initialise(backend, TINY, 1)) {
             assertThatThrownBy(() -> new Trainer(
-                            gpt, Batches.noise(11), null, config().sequenceLength(9).build()))
+                            gpt,
+                            Batches.noise(11),
+                            null,
+                            config().sequenceLength(9).build()))
                     .hasMessageContaining("9 tokens")
                     .hasMessageContaining("8");
             try (Trainer trainer = new Trainer(gpt, Batches.noise(40), null, config().build())) {
                 assertThatThrownBy(trainer::run)
                         .isInstanceOf(IllegalArgumentException.class)
+                        .hasMessageStartingWith("step 1: ")
                         .hasMessageContaining("vocabulary of 11");
             }
-            assertThatThrownBy(() -> new Trainer(
-                            gpt, new Batches("none", 11, 0, false), null, config().build()))
+            assertThatThrownBy(() -> new Trainer(gpt, new Batches("none", 11, 0, false), null, config().build()))
                     .hasMessageContaining("nothing to train on");
         }
     }
