@@ -18,15 +18,31 @@ final class SampleReference {
 
     /** 2^r = 1 + r (c[0] + r (c[1] + …)) for |r| up to 1/2: minimax, relative error 7.7e-14. */
     private static final double[] POWER_OF_2 = {
-        0.6931471805585505, 0.24022650695813708, 0.055504108739712246, 0.009618129159172244, 0.0013333547331461978,
-        0.0001540345603665657, 1.5258493063907014e-05, 1.3255182784592006e-06, 9.16811938851594e-08
+        0.6931471805585505,
+        0.24022650695813708,
+        0.055504108739712246,
+        0.009618129159172244,
+        0.0013333547331461978,
+        0.0001540345603665657,
+        1.5258493063907014e-05,
+        1.3255182784592006e-06,
+        9.16811938851594e-08
     };
 
     private SampleReference() {}
 
     static void draw(
-            Ints tokens, Floats logits, Ints streams, Ints positions, int B, int V, int Vp, double temperature,
-            long topK, double topP, long seed) {
+            Ints tokens,
+            Floats logits,
+            Ints streams,
+            Ints positions,
+            int B,
+            int V,
+            int Vp,
+            double temperature,
+            long topK,
+            double topP,
+            long seed) {
         float[] row = new float[V];
         for (int b = 0; b < B; b++) {
             tokens.put(b, 0);

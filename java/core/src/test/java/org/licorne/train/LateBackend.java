@@ -2,6 +2,7 @@ package org.licorne.train;
 
 import java.nio.ByteBuffer;
 import org.licorne.backend.Backend;
+import org.licorne.backend.ForwardingBackend;
 import org.licorne.backend.Readback;
 import org.licorne.tensor.Tensor;
 

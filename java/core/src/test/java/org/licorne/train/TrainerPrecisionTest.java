@@ -11,6 +11,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.licorne.backend.Backend;
 import org.licorne.backend.BackendUnavailableException;
 import org.licorne.backend.Backends;
+import org.licorne.backend.ForwardingBackend;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Precision;
 import org.licorne.model.Gpt;

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.function.IntConsumer;
 import org.junit.jupiter.api.Test;
 import org.licorne.backend.Backend;
+import org.licorne.backend.ForwardingBackend;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;

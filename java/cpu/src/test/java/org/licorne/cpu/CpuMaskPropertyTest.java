@@ -3,9 +3,7 @@ package org.licorne.cpu;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.Random;
-import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
-import net.jqwik.api.Combinators;
 import net.jqwik.api.EdgeCasesMode;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -18,7 +16,7 @@ import org.licorne.backend.Precision;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
-import org.licorne.testkit.MaskSpec;
+import org.licorne.testkit.MaskSample;
 
 /**
  * Attention under any mask, over several tiles, in every precision, against the definition read off pair by pair. Scores
@@ -27,44 +25,9 @@ import org.licorne.testkit.MaskSpec;
 class CpuMaskPropertyTest {
     private static final int D = 8;
 
-    /** One mask with the sizes it is for. */
-    record Sample(int B, int T, int S, MaskSpec mask, long seed) {}
-
     @Provide
-    Arbitrary<Sample> samples() {
-        return Combinators.combine(
-                        Arbitraries.integers().between(1, 2),
-                        Arbitraries.integers().between(1, 150),
-                        Arbitraries.integers().between(1, 150),
-                        Arbitraries.of(Mask.Kind.class),
-                        Arbitraries.integers().between(0, 7),
-                        Arbitraries.longs())
-                .as(CpuMaskPropertyTest::sample);
-    }
-
-    /** The bits of {@code optional} say which tensors the mask has; half of the samples are squares, as in training. */
-    private static Sample sample(int B, int T, int keys, Mask.Kind kind, int optional, long seed) {
-        Random random = new Random(seed);
-        int S = random.nextBoolean() ? T : keys;
-        boolean window = kind == Mask.Kind.WINDOW;
-        int[] documents = new int[B * S];
-        int breaks = 1 + random.nextInt(60);
-        for (int i = 0; i < documents.length; i++) {
-            documents[i] = (i % S == 0 ? random.nextInt(3) : documents[i - 1]) + (random.nextInt(breaks) == 0 ? 1 : 0);
-        }
-        MaskSpec mask = new MaskSpec(
-                kind,
-                window ? random.nextInt(100) : 0,
-                window ? random.nextInt(20) : 0,
-                kind == Mask.Kind.PREFIX ? lengths(random, B, S + 3) : null,
-                (optional & 1) == 0 ? null : lengths(random, B, T),
-                (optional & 2) == 0 ? null : lengths(random, B, S),
-                (optional & 4) == 0 ? null : documents);
-        return new Sample(B, T, S, mask, seed);
-    }
-
-    private static int[] lengths(Random random, int count, int greatest) {
-        return random.ints(count, 0, greatest + 1).toArray();
+    Arbitrary<MaskSample> samples() {
+        return MaskSample.upTo(150);
     }
 
     /** One element of every vector of D is drawn from 1 to 7, the others are 0. */
@@ -77,7 +40,7 @@ class CpuMaskPropertyTest {
     }
 
     @Property(tries = 300, edgeCases = EdgeCasesMode.NONE)
-    void attentionIsTheDefinition(@ForAll("samples") Sample sample) {
+    void attentionIsTheDefinition(@ForAll("samples") MaskSample sample) {
         try (Backend backend = new CpuBackend(InstructionSet.best(), 2)) {
             for (Precision precision : Precision.values()) {
                 if (backend.supports(precision)) {
@@ -87,12 +50,12 @@ class CpuMaskPropertyTest {
         }
     }
 
-    private static void check(Sample sample, Backend backend, Kernels kernels) {
-        int B = sample.B;
-        int T = sample.T;
-        int S = sample.S;
+    private static void check(MaskSample sample, Backend backend, Kernels kernels) {
+        int B = sample.B();
+        int T = sample.T();
+        int S = sample.S();
         AttentionShape shape = AttentionShape.separate(B, T, S, 1, 1, D);
-        Random random = new Random(sample.seed);
+        Random random = new Random(sample.seed());
         try (MemoryScope scope = new MemoryScope(backend, "mask")) {
             // q and k share no element, so every score is 0; v and dout share one, so their products are integers
             float[] q = vectors(random, B * T, 0);
@@ -104,11 +67,13 @@ class CpuMaskPropertyTest {
             Tensor values = floats(scope, "v", v, B, S, 1, D);
             Tensor out = scope.tensor("out", DType.F32, B, T, 1, D);
             Tensor lse = scope.tensor("lse", DType.F32, B, 1, T);
-            Mask mask = mask(scope, sample);
+            Mask mask = sample.on(scope);
             Tensor workspace = scope.tensor(
                     "workspace",
                     DType.U8,
-                    Math.max(kernels.attentionForwardWorkspaceBytes(shape), kernels.attentionBackwardWorkspaceBytes(shape)));
+                    Math.max(
+                            kernels.attentionForwardWorkspaceBytes(shape),
+                            kernels.attentionBackwardWorkspaceBytes(shape)));
             kernels.attentionForward(out, lse, queries, keys, values, workspace, shape, mask, 0.5f);
             float[] means = out.toFloats();
             float[] logs = lse.toFloats();
@@ -120,8 +85,19 @@ class CpuMaskPropertyTest {
             Tensor dk = scope.tensor("dk", DType.F32, B, S, 1, D);
             Tensor dv = scope.tensor("dv", DType.F32, B, S, 1, D);
             kernels.attentionBackward(
-                    dq, dk, dv, floats(scope, "dout", dout, B, T, 1, D), out, lse, queries, keys, values, workspace,
-                    shape, mask, 0.5f);
+                    dq,
+                    dk,
+                    dv,
+                    floats(scope, "dout", dout, B, T, 1, D),
+                    out,
+                    lse,
+                    queries,
+                    keys,
+                    values,
+                    workspace,
+                    shape,
+                    mask,
+                    0.5f);
 
             float[] expectedDq = new float[q.length];
             float[] expectedDk = new float[k.length];
@@ -133,7 +109,7 @@ class CpuMaskPropertyTest {
                     double sum = 0;
                     for (int j = 0; j < S; j++) {
                         int key = b * S + j;
-                        if (!sample.mask.sees(b, i, j, T, S)) {
+                        if (!sample.sees(b, i, j)) {
                             continue;
                         }
                         seen++;
@@ -144,7 +120,9 @@ class CpuMaskPropertyTest {
                         expectedDv[key * D + 2] += dout[row * D + 2];
                     }
                     double mean = seen == 0 ? 0 : sum / seen;
-                    assertThat(Math.abs(means[row * D + 2] - mean) <= 2e-6 * mean).as("out %s", sample).isTrue();
+                    assertThat(Math.abs(means[row * D + 2] - mean) <= 2e-6 * mean)
+                            .as("out %s", sample)
+                            .isTrue();
                     assertThat(logs[row] == (float) Math.log(seen) || Math.abs(logs[row] - Math.log(seen)) <= 2e-6)
                             .as("lse of %d: %s", seen, logs[row])
                             .isTrue();
@@ -170,21 +148,5 @@ class CpuMaskPropertyTest {
         Tensor tensor = scope.tensor(name, DType.F32, shape);
         tensor.write(values);
         return tensor;
-    }
-
-    private static Tensor ints(MemoryScope scope, String name, int[] values, long... shape) {
-        if (values == null) {
-            return null;
-        }
-        Tensor tensor = scope.tensor(name, DType.I32, shape);
-        tensor.write(values);
-        return tensor;
-    }
-
-    private static Mask mask(MemoryScope scope, Sample sample) {
-        MaskSpec spec = sample.mask;
-        return new Mask(spec.kind(), spec.left(), spec.right(), ints(scope, "prefix", spec.prefixLengths(), sample.B),
-                ints(scope, "queries", spec.queryLengths(), sample.B), ints(scope, "keys", spec.keyLengths(), sample.B),
-                ints(scope, "documents", spec.documents(), sample.B, sample.S));
     }
 }

@@ -1,45 +1,12 @@
 package org.licorne.cpu;
 
-import java.util.Random;
-import net.jqwik.api.Arbitraries;
-import net.jqwik.api.Arbitrary;
-import net.jqwik.api.Combinators;
-import net.jqwik.api.ForAll;
-import net.jqwik.api.Property;
-import net.jqwik.api.Provide;
-import net.jqwik.api.constraints.IntRange;
+import java.util.List;
 import org.licorne.backend.Backend;
-import org.licorne.testkit.SampleContract;
-import org.licorne.testkit.SampleContract.Choice;
+import org.licorne.testkit.SampleProperty;
 
-/** Drawing a token against sorting everything, whatever the logits and the choice. */
-class CpuSamplePropertyTest {
-    @Provide
-    Arbitrary<Choice> choices() {
-        return Combinators.combine(
-                        Arbitraries.of(0.0, 1e-3, 0.5, 1.0, 2.0, 30.0),
-                        Arbitraries.longs().between(0, 60),
-                        Arbitraries.doubles().between(0.01, 1),
-                        Arbitraries.longs())
-                .as(Choice::new);
-    }
-
-    /** Few different ones, or many; of rows short and long. */
-    @Property(tries = 500)
-    void drawsWhatSortingDraws(
-            @ForAll("choices") Choice choice,
-            @ForAll @IntRange(min = 1, max = 700) int V,
-            @ForAll @IntRange(min = 1, max = 24) int steps,
-            @ForAll Random random) {
-        float[] logits = new float[3 * V];
-        for (int i = 0; i < logits.length; i++) {
-            float logit = (float) (3 * random.nextGaussian());
-            logits[i] = steps > 12 ? logit : Math.round(logit * steps) / (float) steps;
-        }
-        for (InstructionSet set : new InstructionSet[] {InstructionSet.best(), InstructionSet.SCALAR}) {
-            try (Backend backend = new CpuBackend(set, 2)) {
-                SampleContract.check(backend, backend.kernels(), V, logits, choice);
-            }
-        }
+class CpuSamplePropertyTest extends SampleProperty {
+    @Override
+    protected List<Backend> open() {
+        return List.of(new CpuBackend(InstructionSet.best(), 2), new CpuBackend(InstructionSet.SCALAR, 2));
     }
 }

@@ -1,17 +1,13 @@
 package org.licorne.testkit;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.licorne.backend.Backend;
 import org.licorne.backend.Readback;
 import org.licorne.model.DecodingPass;
 import org.licorne.model.Gpt;
@@ -21,7 +17,6 @@ import org.licorne.model.TrainingPass;
 import org.licorne.nn.Parameter;
 import org.licorne.nn.Recomputation;
 import org.licorne.random.Philox;
-import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.train.AdamW;
 import org.licorne.train.BatchSource;
@@ -31,71 +26,7 @@ import org.licorne.train.TrainerConfig;
 import org.licorne.train.TrainingListener;
 
 /** What a whole model must do on any backend. A backend's tests extend it. */
-public abstract class GptContract {
-    /** Sizes that divide nothing evenly but what must. */
-    private static final GptConfig TINY = new GptConfig(13, 11, 12, 2, 3);
-
-    /**
-     * Rounding between two ways to compute the same thing in single precision, relative to the largest value: measured
-     * 4e-7 with AVX-512, below 1e-7 on the reference.
-     */
-    private static final double ROUNDING = 2e-6;
-
-    /** Difference over the largest logit with keys and values cached in BF16: 5e-3 measured, on every backend. */
-    private static final double BF16_CACHE = 0.01;
-
-    private Backend backend;
-
-    /** A fresh backend; the contract closes it. */
-    protected abstract Backend open();
-
-    @BeforeEach
-    void openBackend() {
-        backend = open();
-    }
-
-    @AfterEach
-    void closeBackend() {
-        backend.close();
-    }
-
-    private static int[] tokens(int count, int vocabulary, long seed) {
-        int[] ids = new int[count];
-        for (int i = 0; i < count; i++) {
-            ids[i] = (int) (Philox.uniform(seed, 0, i) * vocabulary);
-        }
-        return ids;
-    }
-
-    /** A model with large weights, so that no gradient drowns in rounding. */
-    private Gpt lively(GptConfig config, long seed) {
-        Gpt gpt = Gpt.initialise(backend, config, seed);
-        int stream = 100;
-        for (Parameter parameter : gpt.parameters()) {
-            float[] values = parameter.tensor().toFloats();
-            for (int i = 0; i < values.length; i++) {
-                values[i] += 0.3f * (float) Philox.normal(seed, stream, i);
-            }
-            parameter.tensor().write(values);
-            stream++;
-        }
-        return gpt;
-    }
-
-    private static void assertClose(float[] actual, float[] expected, double tolerance) {
-        assertThat(actual).hasSameSizeAs(expected);
-        double largest = 1e-30;
-        for (float value : expected) {
-            largest = Math.max(largest, Math.abs(value));
-        }
-        for (int i = 0; i < actual.length; i++) {
-            double difference = Math.abs((double) actual[i] - expected[i]) / largest;
-            assertThat(difference <= tolerance)
-                    .as("element %d: %s instead of %s, largest %s", i, actual[i], expected[i], largest)
-                    .isTrue();
-        }
-    }
-
+public abstract class GptContract extends GptFixture {
     @Test
     void gradientsAgreeWithFiniteDifferences() {
         int B = 2;
@@ -157,7 +88,8 @@ public abstract class GptContract {
                 TrainingPass training = gpt.trainingPass(3, 5);
                 TrainingPass evaluation = gpt.evaluationPass(3, 5)) {
             double loss = training.lossAndGradients(inputs, targets, 1);
-            assertClose(new float[] {(float) evaluation.evaluate(inputs, targets)}, new float[] {(float) loss}, ROUNDING);
+            assertClose(
+                    new float[] {(float) evaluation.evaluate(inputs, targets)}, new float[] {(float) loss}, ROUNDING);
             float[] losses = evaluation.losses();
             float[] logits = gpt.logits(inputs, 3, 5);
             for (int n = 0; n < losses.length; n++) {
@@ -166,7 +98,9 @@ public abstract class GptContract {
                     sum += Math.exp(logits[n * TINY.vocabularySize() + v]);
                 }
                 double expected = Math.log(sum) - logits[n * TINY.vocabularySize() + targets[n]];
-                assertThat(Math.abs(losses[n] - expected) <= 1e-4).as("loss %d", n).isTrue();
+                assertThat(Math.abs(losses[n] - expected) <= 1e-4)
+                        .as("loss %d", n)
+                        .isTrue();
             }
         }
     }
@@ -208,8 +142,7 @@ public abstract class GptContract {
             float[][] expected = null;
             long bytes = Long.MAX_VALUE;
             for (Recomputation recomputation : Recomputation.values()) {
-                try (TrainingPass pass =
-                        gpt.trainingPass(3, 7, TrainingPass.DEFAULT_LOGITS_BYTES, recomputation)) {
+                try (TrainingPass pass = gpt.trainingPass(3, 7, TrainingPass.DEFAULT_LOGITS_BYTES, recomputation)) {
                     gpt.zeroGradients();
                     double[] losses = new double[3];
                     losses[0] = pass.lossAndGradients(inputs, targets, 0.1f);
@@ -328,132 +261,7 @@ public abstract class GptContract {
         }
     }
 
-    @Test
-    void theCacheGivesWhatTheWholeTextGives() {
-        GptConfig config = new GptConfig(29, 180, 8, 2, 2);
-        int B = 4;
-        int[] lengths = {170, 1, 130, 64}; // some prompts are longer than what goes through the model at once
-        int more = 6;
-        int[][] texts = new int[B][];
-        int[][] prompts = new int[B][];
-        for (int b = 0; b < B; b++) {
-            texts[b] = tokens(lengths[b] + more, config.vocabularySize(), b);
-            prompts[b] = Arrays.copyOf(texts[b], lengths[b]);
-        }
-        try (Gpt gpt = lively(config, 3);
-                DecodingPass pass = gpt.decodingPass(B, 180)) {
-            pass.feed(prompts);
-            for (int step = 0; step <= more; step++) {
-                for (int b = 0; b < B; b++) {
-                    assertThat(pass.length(b)).isEqualTo(lengths[b] + step);
-                    assertLastLogits(gpt, pass, b, Arrays.copyOf(texts[b], lengths[b] + step));
-                }
-                if (step < more) {
-                    int[] next = new int[B];
-                    for (int b = 0; b < B; b++) {
-                        next[b] = texts[b][lengths[b] + step];
-                    }
-                    pass.decode(next);
-                }
-            }
-        }
-    }
-
-    /**
-     * Keys and values are off by half a step of bfloat16, so attention's weights and sums are too. The prompt comes in two
-     * parts: the second reads the first from the cache.
-     */
-    @Test
-    void aCacheInBfloat16GivesNearlyWhatTheWholeTextGives() {
-        GptConfig config = new GptConfig(29, 180, 32, 2, 2);
-        int V = config.vocabularySize();
-        int[] text = tokens(176, V, 1);
-        try (Gpt gpt = lively(config, 3);
-                DecodingPass pass = gpt.decodingPass(2, 180, DType.BF16)) {
-            assertThat(pass.cacheType()).isEqualTo(DType.BF16);
-            pass.feed(new int[][] {Arrays.copyOf(text, 100), Arrays.copyOf(text, 3)});
-            pass.feed(new int[][] {Arrays.copyOfRange(text, 100, 170), new int[0]});
-            float[] whole = gpt.logits(text, 1, text.length);
-            float[] logits = new float[V];
-            for (int length = 170; length <= text.length; length++) {
-                pass.logits(0, logits);
-                double largest = 0;
-                double difference = 0;
-                for (int v = 0; v < V; v++) {
-                    float expected = whole[(length - 1) * V + v];
-                    largest = Math.max(largest, Math.abs(expected));
-                    difference = Math.max(difference, Math.abs((double) logits[v] - expected));
-                }
-                assertThat(difference > 0 && difference <= BF16_CACHE * largest)
-                        .as("%s of %s", difference, largest)
-                        .isTrue();
-                if (length < text.length) {
-                    pass.decode(new int[] {text[length], text[length]});
-                }
-            }
-        }
-        GptConfig large = new GptConfig(29, 1024, 32, 8, 2);
-        try (Gpt gpt = lively(large, 3);
-                DecodingPass half = gpt.decodingPass(8, 1024, DType.BF16);
-                DecodingPass full = gpt.decodingPass(8, 1024, DType.F32)) {
-            assertThat(half.bytes()).isLessThan(full.bytes() * 6 / 10);
-            assertThatThrownBy(() -> gpt.decodingPass(1, 4, DType.Q8)).hasMessageContaining("F32 or BF16");
-        }
-    }
-
-    @Test
-    void sequencesMayPauseAndTakeSeveralTokensAtOnce() {
-        int V = TINY.vocabularySize();
-        int[] first = tokens(8, V, 1);
-        int[] second = tokens(8, V, 2);
-        try (Gpt gpt = lively(TINY, 3);
-                DecodingPass pass = gpt.decodingPass(2, 8)) {
-            pass.feed(new int[][] {Arrays.copyOf(first, 2), Arrays.copyOf(second, 5)});
-            pass.decode(new int[] {first[2], -1});
-            pass.feed(new int[][] {Arrays.copyOfRange(first, 3, 6), new int[0]});
-            assertLastLogits(gpt, pass, 0, Arrays.copyOf(first, 6));
-            pass.decode(new int[] {first[6], second[5]});
-            assertLastLogits(gpt, pass, 0, Arrays.copyOf(first, 7));
-            assertLastLogits(gpt, pass, 1, Arrays.copyOf(second, 6));
-            pass.decode(new int[] {first[7], -1});
-            assertThatThrownBy(() -> pass.decode(new int[] {0, -1})).hasMessageContaining("sequence 0 is full");
-            assertThatThrownBy(() -> pass.feed(new int[][] {{}, {1, 2, 3}})).hasMessageContaining("sequence 1");
-            pass.reset();
-            pass.feed(new int[][] {second, first});
-            assertLastLogits(gpt, pass, 0, second);
-            assertLastLogits(gpt, pass, 1, first);
-        }
-    }
-
-    private static void assertLastLogits(Gpt gpt, DecodingPass pass, int b, int[] text) {
-        int V = gpt.config().vocabularySize();
-        float[] whole = gpt.logits(text, 1, text.length);
-        float[] cached = new float[V];
-        pass.logits(b, cached);
-        assertClose(cached, Arrays.copyOfRange(whole, whole.length - V, whole.length), ROUNDING);
-    }
-
     /** BOS to 台, BOS 台 to 灣, BOS 台 灣 to 大, BOS 台 灣 大 to 學. */
-    @Test
-    void stepsDrawWhatTheHostWouldDraw() {
-        DecodingContract.stepsAreWhatTheHostWouldDo(backend);
-    }
-
-    @Test
-    void stepsEndWhereTheMemoryEnds() {
-        DecodingContract.stepsEndWhereTheMemoryEnds(backend);
-    }
-
-    @Test
-    void sampledNonsenseIsAnError() {
-        DecodingContract.sampledNonsenseIsAnError(backend);
-    }
-
-    @Test
-    void aStepIsTheSameCallsEveryTime() {
-        DecodingContract.stepsAreTheSameCalls(backend);
-    }
-
     @Test
     void learnsThatTaiwanIsFollowedByUniversity() {
         String characters = "台灣大學北京清華";
@@ -475,7 +283,9 @@ public abstract class GptContract {
             for (int i = 0; i < 4; i++) {
                 Prediction prediction = predictions.get(i);
                 assertThat(prediction.token()).isEqualTo(text[i + 1]);
-                assertThat(prediction.candidates().get(0).token()).as("after %d tokens", i + 1).isEqualTo(text[i + 1]);
+                assertThat(prediction.candidates().get(0).token())
+                        .as("after %d tokens", i + 1)
+                        .isEqualTo(text[i + 1]);
                 assertThat(prediction.rank()).isEqualTo(1);
                 assertThat(prediction.probability()).isGreaterThan(0.9);
                 double sum = prediction.candidates().stream()

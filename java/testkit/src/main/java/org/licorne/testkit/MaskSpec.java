@@ -5,7 +5,12 @@ import org.licorne.backend.Mask;
 
 /** A mask as host data, for cases and properties; becomes a {@link Mask} on the tensors of {@link Operands}. */
 public record MaskSpec(
-        Mask.Kind kind, long left, long right, int[] prefixLengths, int[] queryLengths, int[] keyLengths,
+        Mask.Kind kind,
+        long left,
+        long right,
+        int[] prefixLengths,
+        int[] queryLengths,
+        int[] keyLengths,
         int[] documents) {
     public static MaskSpec of(Mask.Kind kind) {
         return new MaskSpec(kind, 0, 0, null, null, null, null);
@@ -47,7 +52,13 @@ public record MaskSpec(
     }
 
     Mask bind(Operands t) {
-        return new Mask(kind, left, right, t.find("prefixLengths"), t.find("queryLengths"), t.find("keyLengths"),
+        return new Mask(
+                kind,
+                left,
+                right,
+                t.find("prefixLengths"),
+                t.find("queryLengths"),
+                t.find("keyLengths"),
                 t.find("documents"));
     }
 
@@ -63,7 +74,7 @@ public record MaskSpec(
             case NONE -> true;
             case CAUSAL -> j <= p;
             case PREFIX -> j <= p || j < prefixLengths[b];
-            case WINDOW -> p - left <= j && j <= p + right;
+            case WINDOW -> p - left <= j && j - p <= right; // without a sum that an endless window would overflow
         };
         return rule && (documents == null || p >= 0 && documents[b * S + p] == documents[b * S + j]);
     }
@@ -83,7 +94,8 @@ public record MaskSpec(
 
     @Override
     public String toString() {
-        return kind + (kind == Mask.Kind.WINDOW ? "(" + left + "," + right + ")" : "")
+        return kind
+                + (kind == Mask.Kind.WINDOW ? "(" + left + "," + right + ")" : "")
                 + (queryLengths == null ? "" : " query lengths")
                 + (keyLengths == null ? "" : " key lengths")
                 + (documents == null ? "" : " documents");

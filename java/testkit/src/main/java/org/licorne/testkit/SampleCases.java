@@ -21,9 +21,18 @@ public final class SampleCases {
     public static List<OpCase> cases() {
         List<OpCase> cases = new ArrayList<>();
         List<Choice> choices = List.of(
-                new Choice(0, 0, 1), new Choice(1, 0, 1), new Choice(0.7, 1, 0.5), new Choice(0.8, 40, 1),
-                new Choice(1.3, 0, 0.9), new Choice(1, 5, 0.5), new Choice(2, 200, 0.99), new Choice(1e-3, 0, 0.3),
-                new Choice(50, 0, 0.999), new Choice(1e-320, 0, 1), new Choice(1e300, 3, 0.5), new Choice(1, 0, 1e-9));
+                new Choice(0, 0, 1),
+                new Choice(1, 0, 1),
+                new Choice(0.7, 1, 0.5),
+                new Choice(0.8, 40, 1),
+                new Choice(1.3, 0, 0.9),
+                new Choice(1, 5, 0.5),
+                new Choice(2, 200, 0.99),
+                new Choice(1e-3, 0, 0.3),
+                new Choice(50, 0, 0.999),
+                new Choice(1e-320, 0, 1),
+                new Choice(1e300, 3, 0.5),
+                new Choice(1, 0, 1e-9));
         // numbers that floats have few of come often: many logits are equal, and halves of weights, too
         Values steps = (random, count) -> {
             float[] values = Values.normal(2).generate(random, count);
@@ -40,8 +49,8 @@ public final class SampleCases {
             cases.add(sample(" all equal", Values.constant(-3), 3, 257, 320, choice, false));
             cases.add(sample(" outliers", Values.outliers(1e4), 2, 131, 192, choice, false));
             cases.add(sample(" half hidden", Values.normal(1).with(NOTHING, 19, 45, 64), 4, 64, 64, choice, false));
-            cases.add(sample(
-                    " NaN in padding", Values.normal(1).with(Float.NaN, 37, 27, 64), 4, 37, 64, choice, false));
+            cases.add(
+                    sample(" NaN in padding", Values.normal(1).with(Float.NaN, 37, 27, 64), 4, 37, 64, choice, false));
         }
         cases.add(sample("", Values.normal(3), 0, 5, 8, choices.get(1), false));
         cases.add(sample("", Values.normal(3), 2, 50257, 50304, new Choice(0.8, 0, 0.95), false));
@@ -79,8 +88,18 @@ public final class SampleCases {
                     Tensor places = t.get("positions");
                     Tensor workspace = t.workspace();
                     return () -> kernels.sample(
-                            tokens, rows, numbers, places, workspace, B, V, Vp, choice.temperature(), choice.topK(),
-                            choice.topP(), -5);
+                            tokens,
+                            rows,
+                            numbers,
+                            places,
+                            workspace,
+                            B,
+                            V,
+                            Vp,
+                            choice.temperature(),
+                            choice.topK(),
+                            choice.topP(),
+                            -5);
                 });
     }
 

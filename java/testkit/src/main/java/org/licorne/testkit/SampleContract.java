@@ -31,8 +31,8 @@ public final class SampleContract {
                 logits[i] = i == 6 ? broken : fine[i % 4];
             }
             for (double temperature : new double[] {0, 1}) {
-                assertThatThrownBy(() -> draw(backend, kernels, 4, logits, new int[] {0, 0, 0},
-                                new Choice(temperature, 0, 0.9, 1)))
+                assertThatThrownBy(() -> draw(
+                                backend, kernels, 4, logits, new int[] {0, 0, 0}, new Choice(temperature, 0, 0.9, 1)))
                         .isInstanceOf(ArithmeticException.class)
                         .hasMessageContaining("row 1")
                         .hasMessageContaining(Float.isNaN(broken) ? "logit 2 is NaN" : "largest is infinite");
@@ -43,8 +43,13 @@ public final class SampleContract {
         assertThatThrownBy(() -> draw(backend, kernels, 4, fine, new int[] {-2}, new Choice(1, 0, 1, 1)))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("positions[0] = -2");
-        for (Choice wrong : List.of(new Choice(-1, 0, 1, 1), new Choice(Double.NaN, 0, 1, 1), new Choice(1, -1, 1, 1),
-                new Choice(1, 0, 0, 1), new Choice(1, 0, 1.5, 1), new Choice(1, 0, Double.NaN, 1))) {
+        for (Choice wrong : List.of(
+                new Choice(-1, 0, 1, 1),
+                new Choice(Double.NaN, 0, 1, 1),
+                new Choice(1, -1, 1, 1),
+                new Choice(1, 0, 0, 1),
+                new Choice(1, 0, 1.5, 1),
+                new Choice(1, 0, Double.NaN, 1))) {
             assertThatThrownBy(() -> draw(backend, kernels, 4, fine, new int[] {0}, wrong))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("sample: t");
@@ -63,8 +68,7 @@ public final class SampleContract {
         }
     }
 
-    private static int[] draw(
-            Backend backend, Kernels kernels, int V, float[] logits, int[] positions, Choice choice) {
+    private static int[] draw(Backend backend, Kernels kernels, int V, float[] logits, int[] positions, Choice choice) {
         int B = positions.length;
         try (MemoryScope scope = new MemoryScope(backend, "sample")) {
             Tensor rows = scope.tensor("logits", kernels.activationType(), B, V);
@@ -75,8 +79,19 @@ public final class SampleContract {
             Tensor workspace = bytes == 0 ? null : scope.tensor("workspace", DType.U8, bytes);
             rows.write(Arrays.copyOf(logits, B * V));
             places.write(positions);
-            kernels.sample(tokens, rows, streams, places, workspace, B, V, V, choice.temperature(), choice.topK(),
-                    choice.topP(), choice.seed());
+            kernels.sample(
+                    tokens,
+                    rows,
+                    streams,
+                    places,
+                    workspace,
+                    B,
+                    V,
+                    V,
+                    choice.temperature(),
+                    choice.topK(),
+                    choice.topP(),
+                    choice.seed());
             backend.synchronize();
             return tokens.toInts();
         }

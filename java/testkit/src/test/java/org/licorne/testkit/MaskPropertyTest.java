@@ -4,9 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.Random;
-import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
-import net.jqwik.api.Combinators;
 import net.jqwik.api.EdgeCasesMode;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
@@ -25,85 +23,33 @@ import org.licorne.tensor.Tensor;
 class MaskPropertyTest {
     private static final int D = 4;
 
-    /** One mask with the sizes it is for. */
-    record Sample(int B, int T, int S, MaskSpec mask, long seed) {}
-
     @Provide
-    Arbitrary<Sample> samples() {
-        return Combinators.combine(
-                        Arbitraries.integers().between(1, 2),
-                        Arbitraries.integers().between(1, 9),
-                        Arbitraries.integers().between(1, 9),
-                        Arbitraries.of(Mask.Kind.class),
-                        Arbitraries.integers().between(0, 7),
-                        Arbitraries.longs())
-                .as(MaskPropertyTest::sample);
-    }
-
-    /** The bits of {@code optional} say which tensors the mask has. */
-    private static Sample sample(int B, int T, int S, Mask.Kind kind, int optional, long seed) {
-        Random random = new Random(seed);
-        boolean window = kind == Mask.Kind.WINDOW;
-        long huge = random.nextInt(8) == 0 ? Long.MAX_VALUE : random.nextInt(4);
-        int[] documents = new int[B * S];
-        for (int i = 0; i < documents.length; i++) {
-            documents[i] = (i % S == 0 ? random.nextInt(3) : documents[i - 1]) + (random.nextInt(3) == 0 ? 1 : 0);
-        }
-        MaskSpec mask = new MaskSpec(
-                kind,
-                window ? random.nextInt(5) : 0,
-                window ? huge : 0,
-                kind == Mask.Kind.PREFIX ? lengths(random, B, S + 3) : null,
-                (optional & 1) == 0 ? null : lengths(random, B, T),
-                (optional & 2) == 0 ? null : lengths(random, B, S),
-                (optional & 4) == 0 ? null : documents);
-        return new Sample(B, T, S, mask, seed);
-    }
-
-    private static int[] lengths(Random random, int count, int greatest) {
-        return random.ints(count, 0, greatest + 1).toArray();
+    Arbitrary<MaskSample> samples() {
+        return MaskSample.upTo(9);
     }
 
     private static Tensor ints(MemoryScope scope, String name, int[] values, long... shape) {
-        if (values == null) {
-            return null;
-        }
         Tensor tensor = scope.tensor(name, DType.I32, shape);
         tensor.write(values);
         return tensor;
     }
 
-    private static Mask mask(MemoryScope scope, Sample sample) {
-        MaskSpec spec = sample.mask;
-        return new Mask(spec.kind(), spec.left(), spec.right(), ints(scope, "prefix", spec.prefixLengths(), sample.B),
-                ints(scope, "queries", spec.queryLengths(), sample.B), ints(scope, "keys", spec.keyLengths(), sample.B),
-                ints(scope, "documents", spec.documents(), sample.B, sample.S));
-    }
-
-    private static boolean sees(Sample sample, int b, int i, int j) {
-        MaskSpec spec = sample.mask;
-        // a huge window would overflow in the definition, too
-        MaskSpec bounded = new MaskSpec(spec.kind(), spec.left(), Math.min(spec.right(), 1000), spec.prefixLengths(),
-                spec.queryLengths(), spec.keyLengths(), spec.documents());
-        return bounded.sees(b, i, j, sample.T, sample.S);
-    }
-
     @Property(tries = 2000, edgeCases = EdgeCasesMode.NONE)
-    void intervalsAreTheDefinition(@ForAll("samples") Sample sample) {
+    void intervalsAreTheDefinition(@ForAll("samples") MaskSample sample) {
         try (Backend backend = new ReferenceBackend("reference", 1);
                 MemoryScope scope = new MemoryScope(backend, "mask")) {
-            AttentionShape shape = AttentionShape.separate(sample.B, sample.T, sample.S, 1, 1, D);
-            MaskIntervals intervals = MaskIntervals.of(mask(scope, sample), shape);
-            for (int b = 0; b < sample.B; b++) {
-                for (int i = 0; i < sample.T; i++) {
+            AttentionShape shape = AttentionShape.separate(sample.B(), sample.T(), sample.S(), 1, 1, D);
+            MaskIntervals intervals = MaskIntervals.of(sample.on(scope), shape);
+            for (int b = 0; b < sample.B(); b++) {
+                for (int i = 0; i < sample.T(); i++) {
                     int from = intervals.from(b, i);
                     int to = intervals.to(b, i);
                     assertThat(from).isBetween(0, to);
-                    assertThat(to).isLessThanOrEqualTo(sample.S);
-                    for (int j = 0; j < sample.S; j++) {
+                    assertThat(to).isLessThanOrEqualTo(sample.S());
+                    for (int j = 0; j < sample.S(); j++) {
                         assertThat(from <= j && j < to)
                                 .as("b=%d i=%d j=%d of %s", b, i, j, sample)
-                                .isEqualTo(sees(sample, b, i, j));
+                                .isEqualTo(sample.sees(b, i, j));
                     }
                 }
             }
@@ -111,11 +57,11 @@ class MaskPropertyTest {
     }
 
     @Property(tries = 300, edgeCases = EdgeCasesMode.NONE)
-    void attentionIsTheDefinition(@ForAll("samples") Sample sample) {
-        int B = sample.B;
-        int T = sample.T;
-        int S = sample.S;
-        Random random = new Random(sample.seed);
+    void attentionIsTheDefinition(@ForAll("samples") MaskSample sample) {
+        int B = sample.B();
+        int T = sample.T();
+        int S = sample.S();
+        Random random = new Random(sample.seed());
         float[] q = Values.normal(1).generate(random, B * T * D);
         float[] k = Values.normal(1).generate(random, B * S * D);
         float[] v = Values.normal(1).generate(random, B * S * D);
@@ -129,8 +75,17 @@ class MaskPropertyTest {
             queries.write(q);
             keys.write(k);
             values.write(v);
-            backend.kernels().attentionForward(out, lse, queries, keys, values, null,
-                    AttentionShape.separate(B, T, S, 1, 1, D), mask(scope, sample), 0.5f);
+            backend.kernels()
+                    .attentionForward(
+                            out,
+                            lse,
+                            queries,
+                            keys,
+                            values,
+                            null,
+                            AttentionShape.separate(B, T, S, 1, 1, D),
+                            sample.on(scope),
+                            0.5f);
             float[] actual = out.toFloats();
             float[] logs = lse.toFloats();
             for (int b = 0; b < B; b++) {
@@ -138,7 +93,7 @@ class MaskPropertyTest {
                     double[] expected = new double[D];
                     double total = 0;
                     for (int j = 0; j < S; j++) {
-                        if (sees(sample, b, i, j)) {
+                        if (sample.sees(b, i, j)) {
                             double score = 0;
                             for (int d = 0; d < D; d++) {
                                 score += 0.5 * q[(b * T + i) * D + d] * k[(b * S + j) * D + d];
@@ -150,10 +105,12 @@ class MaskPropertyTest {
                         }
                     }
                     Tolerance tolerance = new Tolerance(1e-6, 1e-6);
-                    assertThat(tolerance.accepts(Math.log(total), logs[b * T + i])).isTrue();
+                    assertThat(tolerance.accepts(Math.log(total), logs[b * T + i]))
+                            .isTrue();
                     for (int d = 0; d < D; d++) {
                         double wanted = total == 0 ? 0 : expected[d] / total;
-                        assertThat(tolerance.accepts(wanted, actual[(b * T + i) * D + d])).as(sample.toString())
+                        assertThat(tolerance.accepts(wanted, actual[(b * T + i) * D + d]))
+                                .as(sample.toString())
                                 .isTrue();
                     }
                 }

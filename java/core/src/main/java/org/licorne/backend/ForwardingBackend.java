@@ -1,14 +1,16 @@
-package org.licorne.train;
+package org.licorne.backend;
 
-import org.licorne.backend.Backend;
-import org.licorne.backend.Kernels;
 import org.licorne.tensor.Buffer;
 
-/** A backend that is another one but for what a subclass changes; closing it closes that one. */
-abstract class ForwardingBackend implements Backend {
-    final Backend backend;
+/**
+ * A backend that is another one but for what a subclass changes: one that counts, records or fails for a test, say.
+ * Closing it closes that one. What that one has beyond F32, a subclass forwards itself.
+ */
+public abstract class ForwardingBackend implements Backend {
+    /** What is forwarded to. */
+    protected final Backend backend;
 
-    ForwardingBackend(Backend backend) {
+    protected ForwardingBackend(Backend backend) {
         this.backend = backend;
     }
 
@@ -40,6 +42,11 @@ abstract class ForwardingBackend implements Backend {
     @Override
     public void synchronize() {
         backend.synchronize();
+    }
+
+    @Override
+    public Readback readback(int capacity) {
+        return backend.readback(capacity);
     }
 
     @Override
