@@ -1,10 +1,5 @@
 package org.licorne.bench.pytorch;
 
-import static org.assertj.core.api.Assertions.assertThat;
-
-import java.util.List;
-import java.util.Random;
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.AdamW;
 import org.bytedeco.pytorch.AdamWOptions;
 import org.bytedeco.pytorch.DoubleOptional;
@@ -12,66 +7,11 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
-import org.junit.jupiter.params.provider.MethodSource;
-import org.licorne.backend.AttentionShape;
-import org.licorne.backend.Backend;
-import org.licorne.backend.BackendProvider;
-import org.licorne.backend.Backends;
-import org.licorne.backend.Kernels;
-import org.licorne.backend.Mask;
-import org.licorne.tensor.DType;
-import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
-/** Every op that PyTorch has too, on every backend of this machine, against PyTorch in double precision. */
-@RequiresPyTorch
-@ParameterizedClass(name = "{0}")
-@MethodSource("backends")
-class OpParityTest {
-    @Parameter
-    String backendName;
-
-    private final Random random = new Random(20260611);
-    private Backend backend;
-    private Kernels kernels;
-    private MemoryScope memory;
-    private PointerScope torchMemory;
-
-    static List<String> backends() {
-        List<String> names = Backends.providers().stream()
-                .filter(provider -> provider.probe().available())
-                .map(BackendProvider::name)
-                .toList();
-        assertThat(names).contains("reference");
-        return names;
-    }
-
-    @BeforeEach
-    void open() {
-        backend = Backends.open(backendName);
-        kernels = backend.kernels();
-        memory = new MemoryScope(backend, "parity");
-        torchMemory = new PointerScope();
-    }
-
-    @AfterEach
-    void close() {
-        torchMemory.close();
-        memory.close();
-        backend.close();
-    }
-
-    @AfterAll
-    static void report() {
-        Parity.report("ops against PyTorch");
-    }
-
+/** Every op that PyTorch has too, but for attention, against PyTorch's. */
+class OpParityTest extends OpParity {
     @Test
     void embedding() {
         int N = 10;
@@ -176,8 +116,7 @@ class OpParityTest {
         var peerSum = PyTorch.tensor(sum(x, residual), Precision.FP64, N, C);
         peerSum.set_requires_grad(true);
         var weight = variable(gamma, C);
-        var peerOut = torch.rms_norm(
-                peerSum, new long[] {C}, new TensorOptional(weight), new DoubleOptional(epsilon));
+        var peerOut = torch.rms_norm(peerSum, new long[] {C}, new TensorOptional(weight), new DoubleOptional(epsilon));
         PyTorch.backward(peerOut, peer(dout, N, C));
         same("out", out, peerOut);
         same("dx", dx, peerSum.grad().add(peer(dresidual, N, C)));
@@ -210,150 +149,6 @@ class OpParityTest {
         same("dx", dx, peerX.grad());
         same("dweight", dweight, peerWeight.grad());
         same("dbias", dbias, peerBias.grad());
-    }
-
-    @Test
-    void causalAttentionOnPackedHeads() {
-        int B = 2;
-        int T = 67;
-        int H = 3;
-        int D = 64;
-        int C = H * D;
-        float[] qkv = normal(B * T * 3 * C);
-        float[] dout = normal(B * T * C);
-        float scale = 0.125f;
-        AttentionShape shape = AttentionShape.packed(B, T, H, D);
-        Tensor packed = tensor(qkv, B, T, 3 * C);
-        long slice = (long) B * T * 3 * C - 2L * C;
-        Tensor q = packed.part("q", 0, slice);
-        Tensor k = packed.part("k", C, slice);
-        Tensor v = packed.part("v", 2L * C, slice);
-        Tensor out = empty(B, T, C);
-        Tensor lse = empty(B, H, T);
-        kernels.attentionForward(
-                out, lse, q, k, v, workspace(kernels.attentionForwardWorkspaceBytes(shape)), shape, Mask.causal(), scale);
-        Tensor dpacked = empty(B, T, 3 * C);
-        kernels.attentionBackward(
-                dpacked.part("dq", 0, slice),
-                dpacked.part("dk", C, slice),
-                dpacked.part("dv", 2L * C, slice),
-                tensor(dout, B, T, C),
-                out,
-                lse,
-                q,
-                k,
-                v,
-                workspace(kernels.attentionBackwardWorkspaceBytes(shape)),
-                shape,
-                Mask.causal(),
-                scale);
-
-        var peerPacked = variable(qkv, B, T, 3 * C);
-        org.bytedeco.pytorch.Tensor[] heads = new org.bytedeco.pytorch.Tensor[3];
-        for (int part = 0; part < 3; part++) {
-            heads[part] = peerPacked.narrow(2, (long) part * C, C).view(B, T, H, D).transpose(1, 2);
-        }
-        var peerOut = PyTorch.attention(heads[0], heads[1], heads[2], true, scale)
-                .transpose(1, 2)
-                .reshape(B, T, C);
-        PyTorch.backward(peerOut, peer(dout, B, T, C));
-        same("out", out, peerOut);
-        same("dqkv", dpacked, peerPacked.grad());
-    }
-
-    @Test
-    void unmaskedAttentionOnOtherKeys() {
-        int B = 2;
-        int T = 5;
-        int S = 131;
-        int H = 2;
-        int D = 32;
-        float[] q = normal(B * T * H * D);
-        float[] k = normal(B * S * H * D);
-        float[] v = normal(B * S * H * D);
-        float[] dout = normal(B * T * H * D);
-        float scale = 0.3f;
-        AttentionShape shape = AttentionShape.separate(B, T, S, H, H, D);
-        Tensor out = empty(B, T, H, D);
-        Tensor lse = empty(B, H, T);
-        Tensor queries = tensor(q, B, T, H, D);
-        Tensor keys = tensor(k, B, S, H, D);
-        Tensor values = tensor(v, B, S, H, D);
-        kernels.attentionForward(
-                out,
-                lse,
-                queries,
-                keys,
-                values,
-                workspace(kernels.attentionForwardWorkspaceBytes(shape)),
-                shape,
-                Mask.none(),
-                scale);
-        Tensor dq = empty(B, T, H, D);
-        Tensor dk = empty(B, S, H, D);
-        Tensor dv = empty(B, S, H, D);
-        kernels.attentionBackward(
-                dq,
-                dk,
-                dv,
-                tensor(dout, B, T, H, D),
-                out,
-                lse,
-                queries,
-                keys,
-                values,
-                workspace(kernels.attentionBackwardWorkspaceBytes(shape)),
-                shape,
-                Mask.none(),
-                scale);
-
-        var peerQ = variable(q, B, T, H, D);
-        var peerK = variable(k, B, S, H, D);
-        var peerV = variable(v, B, S, H, D);
-        var peerOut = PyTorch.attention(
-                        peerQ.transpose(1, 2), peerK.transpose(1, 2), peerV.transpose(1, 2), false, scale)
-                .transpose(1, 2);
-        PyTorch.backward(peerOut, peer(dout, B, T, H, D));
-        same("out", out, peerOut);
-        same("dq", dq, peerQ.grad());
-        same("dk", dk, peerK.grad());
-        same("dv", dv, peerV.grad());
-    }
-
-    @Test
-    void attentionDecode() {
-        int B = 3;
-        int S = 70;
-        int H = 4;
-        int D = 64;
-        int[] lengths = {70, 1, 33};
-        float[] q = normal(B * H * D);
-        float[] k = normal(B * S * H * D);
-        float[] v = normal(B * S * H * D);
-        AttentionShape shape = AttentionShape.separate(B, 1, S, H, H, D);
-        Tensor out = empty(B, 1, H, D);
-        kernels.attentionDecode(
-                out,
-                tensor(q, B, 1, H, D),
-                tensor(k, B, S, H, D),
-                tensor(v, B, S, H, D),
-                ints(lengths),
-                workspace(kernels.attentionDecodeWorkspaceBytes(shape)),
-                shape,
-                0.125f);
-
-        var peerQ = peer(q, B, 1, H, D).transpose(1, 2);
-        var peerK = peer(k, B, S, H, D).transpose(1, 2);
-        var peerV = peer(v, B, S, H, D).transpose(1, 2);
-        for (int b = 0; b < B; b++) {
-            var row = PyTorch.attention(
-                    peerQ.narrow(0, b, 1),
-                    peerK.narrow(0, b, 1).narrow(2, 0, lengths[b]),
-                    peerV.narrow(0, b, 1).narrow(2, 0, lengths[b]),
-                    false,
-                    0.125);
-            same("out of sequence " + b, out.part("row", (long) b * H * D, H * D), row);
-        }
     }
 
     @Test
@@ -481,7 +276,8 @@ class OpParityTest {
             Tensor g = tensor(gradients, n);
             kernels.globalNorm(norm, g, workspace);
             float maxNorm = step % 2 == 0 ? 1 : 1e6f; // clipped every other step
-            kernels.adamw(parameters, null, m, v, g, norm, 3e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, maxNorm, Float.MAX_VALUE, step);
+            kernels.adamw(
+                    parameters, null, m, v, g, norm, 3e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, maxNorm, Float.MAX_VALUE, step);
 
             peerOptimiser.zero_grad();
             peerParameters.mul(peer(gradients, n)).sum().backward();
@@ -491,19 +287,12 @@ class OpParityTest {
             double factor = Math.min(1, maxNorm / PyTorch.values(peerNorm)[0]);
             peerParameters.grad().mul_(new Scalar(factor));
             peerOptimiser.step();
-            peerSquares.mul_(new Scalar((double) 0.95f))
+            peerSquares
+                    .mul_(new Scalar((double) 0.95f))
                     .addcmul_(peerParameters.grad(), peerParameters.grad(), new Scalar(1 - (double) 0.95f));
         }
         same("parameters", parameters, peerParameters);
         same("v", v, peerSquares);
-    }
-
-    private float[] normal(int count) {
-        float[] values = new float[count];
-        for (int i = 0; i < count; i++) {
-            values[i] = (float) random.nextGaussian();
-        }
-        return values;
     }
 
     private static float[] sum(float[] a, float[] b) {
@@ -513,38 +302,4 @@ class OpParityTest {
         }
         return sum;
     }
-
-    private static org.bytedeco.pytorch.Tensor peer(float[] values, long... shape) {
-        return PyTorch.tensor(values, Precision.FP64, shape);
-    }
-
-    private static org.bytedeco.pytorch.Tensor variable(float[] values, long... shape) {
-        return PyTorch.variable(values, Precision.FP64, shape);
-    }
-
-    private Tensor tensor(float[] values, long... shape) {
-        Tensor tensor = empty(shape);
-        tensor.write(values);
-        return tensor;
-    }
-
-    private Tensor ints(int[] values) {
-        Tensor tensor = memory.tensor("indices", DType.I32, values.length);
-        tensor.write(values);
-        return tensor;
-    }
-
-    private Tensor empty(long... shape) {
-        return memory.tensor("x", DType.F32, shape);
-    }
-
-    private Tensor workspace(long bytes) {
-        return bytes == 0 ? null : memory.tensor("workspace", DType.U8, bytes);
-    }
-
-    private void same(String what, Tensor actual, org.bytedeco.pytorch.Tensor expected) {
-        backend.synchronize();
-        Parity.same(backendName, what, actual.toFloats(), PyTorch.values(expected), Parity.tolerance(backendName));
-    }
-
 }
