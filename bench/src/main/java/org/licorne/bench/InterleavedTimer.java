@@ -7,8 +7,8 @@ import org.licorne.bench.workload.WorkloadTimer;
 
 /**
  * Times several workloads in turns, so that a machine that slows down or is shared slows all of them down alike. Each
- * sample is a block of runs that is long enough for the clock. One that takes a large part of the time gets few samples,
- * but at least one after its warm-up. Stateless.
+ * sample is a block of runs that is long enough for the clock. One that takes a large part of the time gets few
+ * samples, but at least one after its warm-up. Stateless.
  */
 final class InterleavedTimer {
     private static final double BLOCK_SECONDS = 4e-3;

@@ -5,8 +5,8 @@ import org.licorne.bench.workload.WorkloadTimer;
 
 /**
  * Runs of one workload in a few blocks, and what the machine can do at most measured before each: a virtual machine's
- * memory was seen to change between 25 and 60 GB/s within seconds, and against a peak of another moment decoding came to 53
- * or to 127 %.
+ * memory was seen to change between 25 and 60 GB/s within seconds, and against a peak of another moment decoding came
+ * to 53 or to 127 %.
  *
  * @param runs all runs
  * @param percentOfPeak of each block: its median run against the peak before it

@@ -106,8 +106,8 @@ public final class GrowthCharts {
     }
 
     /**
-     * Letters are drawn as outlines: two decimals halve the file, and a title tells a screen reader what they say. Names
-     * of clips are hash codes, and so would be others each time.
+     * Letters are drawn as outlines: two decimals halve the file, and a title tells a screen reader what they say.
+     * Names of clips are hash codes, and so would be others each time.
      */
     private static String tidied(String svg, String title) {
         String rounded = DECIMALS.matcher(svg).replaceAll("$1");

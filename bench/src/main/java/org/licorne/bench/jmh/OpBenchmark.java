@@ -21,7 +21,9 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
-/** What the benchmarks of all ops share: one of the testkit's cases on one backend, its answer checked before timing. */
+/**
+ * What the benchmarks of all ops share: one of the testkit's cases on one backend, its answer checked before timing.
+ */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.Throughput)
 @OutputTimeUnit(TimeUnit.SECONDS)

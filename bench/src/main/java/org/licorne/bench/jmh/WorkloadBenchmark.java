@@ -22,8 +22,8 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * What the benchmarks of whole models share. The engine may also be {@code reference} (minutes per step of GPT-2) or, with
- * {@code -jvmArgsAppend -Dorg.bytedeco.openblas.load=mkl}, {@code pytorch-mkl}.
+ * What the benchmarks of whole models share. The engine may also be {@code reference} (minutes per step of GPT-2) or,
+ * with {@code -jvmArgsAppend -Dorg.bytedeco.openblas.load=mkl}, {@code pytorch-mkl}.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.Throughput)

@@ -12,9 +12,9 @@ import org.licorne.bench.result.PeerResult;
 import org.licorne.bench.workload.WorkloadSpec;
 
 /**
- * Times engines at the same work in child JVMs, in turns: only one computes at a time, and each round goes through all of
- * them. Engines whose memory does not fit beside the others are started anew for each turn, and warmed up. Engines that
- * find different numbers are not compared but refused.
+ * Times engines at the same work in child JVMs, in turns: only one computes at a time, and each round goes through all
+ * of them. Engines whose memory does not fit beside the others are started anew for each turn, and warmed up. Engines
+ * that find different numbers are not compared but refused.
  */
 public final class PeerComparison {
     private static final double FP32_AGREEMENT = 1e-4;

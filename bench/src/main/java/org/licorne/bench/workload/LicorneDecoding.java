@@ -9,9 +9,9 @@ import org.licorne.model.Quantization;
 import org.licorne.tensor.DType;
 
 /**
- * Greedy decoding on one of Licorne's backends, one token per sequence and run, on a cache that starts with a prompt. In
- * bf16, q8 and q4 that is what the matrices are stored in, since reading them is what takes the time; the cache is bf16
- * then.
+ * Greedy decoding on one of Licorne's backends, one token per sequence and run, on a cache that starts with a prompt.
+ * In bf16, q8 and q4 that is what the matrices are stored in, since reading them is what takes the time; the cache is
+ * bf16 then.
  */
 final class LicorneDecoding implements Workload {
     private final GptConfig config;

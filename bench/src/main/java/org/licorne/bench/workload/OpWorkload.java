@@ -37,7 +37,9 @@ public final class OpWorkload implements Workload {
         }
     }
 
-    /** Errors of rounded factors nearly cancel in sums, so the error as a whole is held against the result as a whole. */
+    /**
+     * Errors of rounded factors nearly cancel in sums, so the error as a whole is held against the result as a whole.
+     */
     private static void compareRounded(String backend, OpCase opCase, Map<String, float[]> results) {
         opCase.expected().forEach((name, expected) -> {
             float[] actual = results.get(name);

@@ -6,7 +6,9 @@ import org.licorne.bench.pytorch.OwnedPointers;
 import org.licorne.bench.pytorch.Precision;
 import org.licorne.bench.pytorch.PyTorch;
 
-/** PyTorch's scaled dot-product attention, causal, forward and backward, on heads of a packed tensor as GPT-2 has it. */
+/**
+ * PyTorch's scaled dot-product attention, causal, forward and backward, on heads of a packed tensor as GPT-2 has it.
+ */
 final class PyTorchAttention implements Workload {
     private final AttentionData data;
     private final OwnedPointers memory = new OwnedPointers();

@@ -6,7 +6,9 @@ import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
 import org.licorne.model.Initialisation;
 
-/** Makes the peer's models with Licorne's initial weights, in chunks so that they never lie in the Java heap as a whole. */
+/**
+ * Makes the peer's models with Licorne's initial weights, in chunks so that they never lie in the Java heap as a whole.
+ */
 final class PyTorchModel {
     private static final int CHUNK = 1 << 16;
 

@@ -20,8 +20,8 @@ import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
 /**
- * Both sides of a comparison: an op of a backend, and PyTorch in double precision. A class that extends it runs on every
- * backend of this machine.
+ * Both sides of a comparison: an op of a backend, and PyTorch in double precision. A class that extends it runs on
+ * every backend of this machine.
  */
 @RequiresPyTorch
 @ParameterizedClass(name = "{0}")

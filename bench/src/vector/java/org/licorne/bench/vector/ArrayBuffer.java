@@ -5,7 +5,9 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import org.licorne.tensor.Buffer;
 
-/** Memory in a Java array, which is what the Vector API of every JDK can load from. Whole elements of four bytes only. */
+/**
+ * Memory in a Java array, which is what the Vector API of every JDK can load from. Whole elements of four bytes only.
+ */
 final class ArrayBuffer extends Buffer {
     private final float[] values;
 

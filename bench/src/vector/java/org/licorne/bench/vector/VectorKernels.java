@@ -9,8 +9,8 @@ import org.licorne.backend.Mask;
 import org.licorne.tensor.Tensor;
 
 /**
- * What stands behind the interface {@link org.licorne.backend.Kernels} here: the few ops that a rival in Java is written
- * for, by their names, each on all threads of one pool. All others are refused.
+ * What stands behind the interface {@link org.licorne.backend.Kernels} here: the few ops that a rival in Java is
+ * written for, by their names, each on all threads of one pool. All others are refused.
  */
 final class VectorKernels implements InvocationHandler {
     /** The ops, as the testkit's cases call them. */

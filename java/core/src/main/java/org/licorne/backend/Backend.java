@@ -59,8 +59,8 @@ public interface Backend extends BufferAllocator, AutoCloseable {
     /**
      * Issues ops and keeps them, to issue them again: with one call where a device can record them, else one by one.
      *
-     * @param ops of this backend's kernels only, no reading and no writing of buffers; what differs from time to time must
-     *     lie in the tensors that they work on
+     * @param ops of this backend's kernels only, no reading and no writing of buffers; what differs from time to time
+     *     must lie in the tensors that they work on
      */
     default Replay replay(Runnable ops) {
         ops.run();

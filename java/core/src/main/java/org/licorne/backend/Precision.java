@@ -1,8 +1,8 @@
 package org.licorne.backend;
 
 /**
- * What the products of matrices are computed in. Parameters, gradients, optimiser state and activations are F32 in memory
- * either way, and sums are F32.
+ * What the products of matrices are computed in. Parameters, gradients, optimiser state and activations are F32 in
+ * memory either way, and sums are F32.
  */
 public enum Precision {
     /** Factors as they are. */

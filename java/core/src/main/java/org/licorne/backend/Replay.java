@@ -1,8 +1,8 @@
 package org.licorne.backend;
 
 /**
- * Ops that were issued once and can be issued again: the same ones on the same tensors, with the sizes and scalars of the
- * first time. Whoever made it closes it, before those tensors' buffers. For the thread that issues the ops.
+ * Ops that were issued once and can be issued again: the same ones on the same tensors, with the sizes and scalars of
+ * the first time. Whoever made it closes it, before those tensors' buffers. For the thread that issues the ops.
  */
 public interface Replay extends AutoCloseable {
     /** Issues the ops; returns when ops do. */

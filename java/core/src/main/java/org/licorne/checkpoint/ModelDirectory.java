@@ -21,11 +21,11 @@ import org.licorne.tensor.Tensor;
 import org.licorne.tokenize.Tokenizer;
 
 /**
- * A model as a Hugging Face GPT-2 directory: {@code config.json}, {@code model.safetensors}, {@code
- * generation_config.json} and the tokenizer's files. What is written here opens in Python, and the other way round; only
- * of {@linkplain org.licorne.model.Quantization quantised} models Python reads bf16 alone, since q8 and q4 lie in tiles
- * of Licorne's own ({@link SmallWeights}, {@link org.licorne.tensor.DType}). Stateless and thread-safe; two writers of one
- * directory must not run at the same time.
+ * A model as a Hugging Face GPT-2 directory: {@code config.json}, {@code model.safetensors},
+ * {@code generation_config.json} and the tokenizer's files. What is written here opens in Python, and the other way
+ * round; only of {@linkplain org.licorne.model.Quantization quantised} models Python reads bf16 alone, since q8 and q4
+ * lie in tiles of Licorne's own ({@link SmallWeights}, {@link org.licorne.tensor.DType}). Stateless and thread-safe;
+ * two writers of one directory must not run at the same time.
  */
 public final class ModelDirectory {
     static final String WRITING = ".model.writing";

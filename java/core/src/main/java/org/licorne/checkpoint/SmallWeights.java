@@ -12,9 +12,9 @@ import org.licorne.tensor.Tensor;
  *
  * <ul>
  *   <li>In BF16 they have dtype {@code BF16} and Hugging Face's shapes, so that Python opens the file too.
- *   <li>In Q8 and Q4 a matrix of (rows, columns) weights, rows being outputs of the linear map or tokens, is a tensor of
- *       dtype {@code U8} and shape (⌈rows/16⌉, ⌈columns/32⌉, bytes of a tile): the tiles that {@link DType} describes,
- *       as they are. No other program knows them, and {@code format} is {@code licorne} so that it says so.
+ *   <li>In Q8 and Q4 a matrix of (rows, columns) weights, rows being outputs of the linear map or tokens, is a tensor
+ *       of dtype {@code U8} and shape (⌈rows/16⌉, ⌈columns/32⌉, bytes of a tile): the tiles that {@link DType}
+ *       describes, as they are. No other program knows them, and {@code format} is {@code licorne} so that it says so.
  * </ul>
  *
  * <p>{@code __metadata__} names the type and the version of this layout; what it does not know, a reader refuses.

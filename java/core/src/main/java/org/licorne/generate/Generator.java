@@ -54,9 +54,9 @@ public final class Generator {
 
     /**
      * Continues several prompts at once. A prompt's text depends on seed and prompt, not on its neighbours: on one
-     * machine with one thread count its logits have the same bits in every batch ({@link DecodingPass}). A prompt that is
-     * given several times gets different texts. A text whose tokens, prompt included, fill the model's context ends with
-     * {@link FinishReason#LENGTH}.
+     * machine with one thread count its logits have the same bits in every batch ({@link DecodingPass}). A prompt that
+     * is given several times gets different texts. A text whose tokens, prompt included, fill the model's context ends
+     * with {@link FinishReason#LENGTH}.
      *
      * @throws IllegalArgumentException if a prompt has more tokens than the model's context
      */

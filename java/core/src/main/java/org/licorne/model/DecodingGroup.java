@@ -14,10 +14,10 @@ import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /**
- * Sequences of a {@link DecodingPass} that are decoded together: their caches, what one token for each of them takes, and
- * on the device, where each of them is. All that differs from one step to the next lies there and is counted on there, so
- * a step is the same ops with the same arguments every time, and a device may replay it. The pass closes it before the
- * memory that it lies in.
+ * Sequences of a {@link DecodingPass} that are decoded together: their caches, what one token for each of them takes,
+ * and on the device, where each of them is. All that differs from one step to the next lies there and is counted on
+ * there, so a step is the same ops with the same arguments every time, and a device may replay it. The pass closes it
+ * before the memory that it lies in.
  */
 final class DecodingGroup implements AutoCloseable {
     /** Counters of a sequence, and how much a token adds to each of them. */
@@ -136,7 +136,9 @@ final class DecodingGroup implements AutoCloseable {
         gpt.layers().head().logits(kernels, logits, transformer.hidden, B);
     }
 
-    /** Draws the tokens to append next; the place that one will have in its sequence says which random number it gets. */
+    /**
+     * Draws the tokens to append next; the place that one will have in its sequence says which random number it gets.
+     */
     void sample(GptConfig config, Kernels kernels, Sampling how) {
         kernels.sample(
                 tokens,

@@ -20,13 +20,13 @@ import org.licorne.tensor.Tensor;
 /**
  * B growing sequences and the keys and values of all their tokens, so that one more token costs one token's work. First
  * {@link #feed} the prompts; what comes next is either drawn where the logits are, with {@link #sample} once and then
- * {@link #step} by step, so that the host sees tokens only, and those only if it asks for them ({@link #tokens}); or it is
- * the caller's, who reads {@link #logits} and hands over tokens to {@link #decode}. A step allocates nothing. The caller
- * closes it before the model. Not thread-safe.
+ * {@link #step} by step, so that the host sees tokens only, and those only if it asks for them ({@link #tokens}); or it
+ * is the caller's, who reads {@link #logits} and hands over tokens to {@link #decode}. A step allocates nothing. The
+ * caller closes it before the model. Not thread-safe.
  *
- * <p>A sequence's logits depend, bit for bit, on nothing but what it was fed and decoded: neither on the other sequences
- * nor on B or S. So prompts go through the model one sequence at a time, and decoding takes no more of them together than
- * the kernels keep apart ({@link Kernels#linearIndependentRows}).
+ * <p>A sequence's logits depend, bit for bit, on nothing but what it was fed and decoded: neither on the other
+ * sequences nor on B or S. So prompts go through the model one sequence at a time, and decoding takes no more of them
+ * together than the kernels keep apart ({@link Kernels#linearIndependentRows}).
  */
 public final class DecodingPass implements AutoCloseable {
     /** Tokens of a prompt that go through the model at once. */

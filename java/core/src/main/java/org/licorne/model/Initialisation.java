@@ -8,9 +8,9 @@ import org.licorne.nn.Parameter;
 import org.licorne.random.Philox;
 
 /**
- * GPT-2's initial weights: normal with one deviation, divided by sqrt(2·layers) for the two maps per block that write to
- * the residual stream; biases 0, norms 1. Each weight is a function of seed, parameter name and place alone, so they come
- * out the same on every machine and backend, and whatever the number of threads. Stateless and thread-safe.
+ * GPT-2's initial weights: normal with one deviation, divided by sqrt(2·layers) for the two maps per block that write
+ * to the residual stream; biases 0, norms 1. Each weight is a function of seed, parameter name and place alone, so they
+ * come out the same on every machine and backend, and whatever the number of threads. Stateless and thread-safe.
  */
 public final class Initialisation {
     /** Values that a thread makes at a time: they stay in its caches. */

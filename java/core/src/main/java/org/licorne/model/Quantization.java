@@ -7,8 +7,8 @@ import org.licorne.tensor.DType;
 
 /**
  * Makes models smaller: the weights of all linear maps and the token table, which is also the head, are stored in fewer
- * bits; biases, norms and positions stay F32. Writing text reads every weight for every token, so its speed grows as the
- * bytes shrink. Such a model runs and is evaluated like any other, but cannot be trained. Stateless.
+ * bits; biases, norms and positions stay F32. Writing text reads every weight for every token, so its speed grows as
+ * the bytes shrink. Such a model runs and is evaluated like any other, but cannot be trained. Stateless.
  */
 public final class Quantization {
     private Quantization() {}

@@ -73,7 +73,9 @@ public final class Philox {
         }
     }
 
-    /** The numbers of two blocks: each block's rounds are computed once, and while one's multiply, the other's do too. */
+    /**
+     * The numbers of two blocks: each block's rounds are computed once, and while one's multiply, the other's do too.
+     */
     private static void fillBlocks(float[] out, int from, double deviation, long seed, long stream, long index) {
         long block = index >>> 2;
         int a0 = (int) block;

@@ -1,10 +1,10 @@
 package org.licorne.random;
 
 /**
- * Makes a 32-bit random word a normal one. The area under the bell is cut into 256 layers of equal size; a point drawn in
- * a layer's rectangle is nearly always under the curve, which an integer comparison tells. The remaining 1 % draw more
- * words, and those functions come from StrictMath: the same bits on every machine. (Marsaglia and Tsang 2000; layer and
- * place are made of different bits of the word, see Doornik 2005.)
+ * Makes a 32-bit random word a normal one. The area under the bell is cut into 256 layers of equal size; a point drawn
+ * in a layer's rectangle is nearly always under the curve, which an integer comparison tells. The remaining 1 % draw
+ * more words, and those functions come from StrictMath: the same bits on every machine. (Marsaglia and Tsang 2000;
+ * layer and place are made of different bits of the word, see Doornik 2005.)
  */
 final class Ziggurat {
     private static final int LAYERS = 256;

@@ -46,8 +46,8 @@ final class Floats {
     }
 
     /**
-     * The float that rounds to the same bfloat16 as the double does: between two floats the one with an odd last bit, so
-     * that rounding twice is rounding once (Boldo and Melquiond 2008).
+     * The float that rounds to the same bfloat16 as the double does: between two floats the one with an odd last bit,
+     * so that rounding twice is rounding once (Boldo and Melquiond 2008).
      */
     private static float odd(double value) {
         float near = (float) value;

@@ -19,13 +19,13 @@ public enum DType {
     /** Raw bytes; workspace. */
     U8(1),
     /**
-     * Tiles of weights in 8 bits: q + 128 as a byte, q from -127 to 127. After the 32 bytes of scales, row r and column k
-     * have byte {@code (k/4)·64 + r·4 + k%4}.
+     * Tiles of weights in 8 bits: q + 128 as a byte, q from -127 to 127. After the 32 bytes of scales, row r and column
+     * k have byte {@code (k/4)·64 + r·4 + k%4}.
      */
     Q8(544, 2),
     /**
-     * Tiles of weights in 4 bits: q + 8, q from -8 to 7. After the 32 bytes of scales, columns k and k + 16 (k below 16)
-     * of row r share byte {@code (k/4)·64 + r·4 + k%4}, the former in its lower half.
+     * Tiles of weights in 4 bits: q + 8, q from -8 to 7. After the 32 bytes of scales, columns k and k + 16 (k below
+     * 16) of row r share byte {@code (k/4)·64 + r·4 + k%4}, the former in its lower half.
      */
     Q4(288, 2);
 

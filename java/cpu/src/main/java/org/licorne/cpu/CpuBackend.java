@@ -11,13 +11,14 @@ import org.licorne.backend.Precision;
 import org.licorne.tensor.Buffer;
 
 /**
- * The native CPU backend. The instruction set and the thread pool belong to the process: the backend opened last decides
- * both. Ops of all CPU backends take turns in the one pool. Closed by whoever opened it; allocation is thread-safe.
+ * The native CPU backend. The instruction set and the thread pool belong to the process: the backend opened last
+ * decides both. Ops of all CPU backends take turns in the one pool. Closed by whoever opened it; allocation is
+ * thread-safe.
  */
 final class CpuBackend implements Backend {
     /**
-     * Held while the number of threads changes, and by ops whose workspace depends on it from the check of the workspace to
-     * the op's end.
+     * Held while the number of threads changes, and by ops whose workspace depends on it from the check of the
+     * workspace to the op's end.
      */
     static final Object POOL_SIZE = new Object();
 

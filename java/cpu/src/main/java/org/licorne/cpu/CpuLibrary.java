@@ -7,8 +7,8 @@ import org.bytedeco.javacpp.annotation.Platform;
 
 /**
  * The C ABI of the native library, one declaration per function of {@code native/include/licorne}. Memory is passed as
- * addresses: no Pointer object exists per tensor or call, and a call costs a few nanoseconds. The build compiles this class
- * against the headers, so a declaration that disagrees with them does not build.
+ * addresses: no Pointer object exists per tensor or call, and a call costs a few nanoseconds. The build compiles this
+ * class against the headers, so a declaration that disagrees with them does not build.
  */
 @Platform(
         include = {

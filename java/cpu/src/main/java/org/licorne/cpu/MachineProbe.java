@@ -3,8 +3,8 @@ package org.licorne.cpu;
 import org.licorne.backend.BackendUnavailableException;
 
 /**
- * What this machine can do at most, measured on all threads of the pool: the yardstick for every percentage that Licorne
- * reports. A value of 0 means that the processor (or the forced instruction set) lacks the instruction.
+ * What this machine can do at most, measured on all threads of the pool: the yardstick for every percentage that
+ * Licorne reports. A value of 0 means that the processor (or the forced instruction set) lacks the instruction.
  *
  * @param floatFlopsPerSecond fused multiply-adds on float, two operations each
  * @param bfloat16FlopsPerSecond bfloat16 dot products

@@ -29,8 +29,8 @@ class Bfloat16KernelsTest {
             "attention_backward");
 
     /**
-     * A sixteenth of bfloat16's ulp: attention's exponentials err by up to 1.0e-4, or 2^-13.3, and where rounding happens to
-     * change no score, nothing else does.
+     * A sixteenth of bfloat16's ulp: attention's exponentials err by up to 1.0e-4, or 2^-13.3, and where rounding
+     * happens to change no score, nothing else does.
      */
     private static final double ULP = 0x1p-12;
 

@@ -19,8 +19,8 @@ import org.licorne.tensor.Tensor;
 import org.licorne.testkit.MaskSample;
 
 /**
- * Attention under any mask, over several tiles, in every precision, against the definition read off pair by pair. Scores
- * are 0 and all numbers are small integers, so bfloat16 rounds nothing and one pair too many or too few shows.
+ * Attention under any mask, over several tiles, in every precision, against the definition read off pair by pair.
+ * Scores are 0 and all numbers are small integers, so bfloat16 rounds nothing and one pair too many or too few shows.
  */
 class CpuMaskPropertyTest {
     private static final int D = 8;

@@ -77,7 +77,9 @@ class LongAttentionTest {
         }
     }
 
-    /** Some rows of each result, by the rule for low precision; a matrix of scores would not fit into the memory used. */
+    /**
+     * Some rows of each result, by the rule for low precision; a matrix of scores would not fit into the memory used.
+     */
     @Test
     @Timeout(value = 120, unit = TimeUnit.SECONDS)
     void computes32768TokensInBfloat16() {
@@ -188,8 +190,9 @@ class LongAttentionTest {
     }
 
     /**
-     * One row at a time, from the definition; gradients take each query's lse and out from the op, but for {@code dq}, which
-     * is exact from the start. What enters a product is rounded first, if anything is: dout is only where it is a factor.
+     * One row at a time, from the definition; gradients take each query's lse and out from the op, but for {@code dq},
+     * which is exact from the start. What enters a product is rounded first, if anything is: dout is only where it is a
+     * factor.
      */
     private record Direct(
             float[] q, float[] k, float[] v, float[] dout, float[] lse, float[] out, DoubleUnaryOperator rounding) {

@@ -7,7 +7,8 @@ import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /**
- * What multiplies by weights: linear maps through the products of matrices, and everything with small weights, by kernels.
+ * What multiplies by weights: linear maps through the products of matrices, and everything with small weights, by
+ * kernels.
  */
 abstract class CudaLinearKernels extends OpIssue implements Kernels {
     private final MatrixProducts products;

@@ -7,8 +7,8 @@ import org.licorne.backend.Readback;
 import org.licorne.tensor.Tensor;
 
 /**
- * Copies into page-locked memory, in the order of the stream, and an event behind the last of them: the host asks for the
- * event, never for the whole stream, so ops issued since then go on meanwhile.
+ * Copies into page-locked memory, in the order of the stream, and an event behind the last of them: the host asks for
+ * the event, never for the whole stream, so ops issued since then go on meanwhile.
  */
 final class CudaReadback extends Readback {
     private final CudaBackend backend;

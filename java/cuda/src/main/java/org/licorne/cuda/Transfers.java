@@ -4,9 +4,9 @@ import java.nio.ByteBuffer;
 import org.licorne.backend.OutOfDeviceMemoryException;
 
 /**
- * Moves bytes between Java's buffers and the device through page-locked memory. A write returns as soon as its bytes lie
- * there (see {@link Uploads}), so a training step that hands over its tokens does not wait for the device; a read waits
- * for the work before it. Allocates nothing per transfer. Closed by the backend; thread-safe.
+ * Moves bytes between Java's buffers and the device through page-locked memory. A write returns as soon as its bytes
+ * lie there (see {@link Uploads}), so a training step that hands over its tokens does not wait for the device; a read
+ * waits for the work before it. Allocates nothing per transfer. Closed by the backend; thread-safe.
  */
 final class Transfers implements AutoCloseable {
     private static final int SLOTS = 2;

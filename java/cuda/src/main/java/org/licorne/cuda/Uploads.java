@@ -4,10 +4,10 @@ import java.nio.ByteBuffer;
 import org.licorne.backend.OutOfDeviceMemoryException;
 
 /**
- * The way of bytes to the device: a ring of page-locked memory, in which each copy takes as much as it needs and keeps it
- * until the device has fetched it. A training step's tokens are a small part of the ring, so whoever issues steps ahead
- * of the device does not wait here; only a write that is larger than what is free waits for the oldest copies. Allocates
- * nothing per copy. Closed by the backend; the caller takes care of turns.
+ * The way of bytes to the device: a ring of page-locked memory, in which each copy takes as much as it needs and keeps
+ * it until the device has fetched it. A training step's tokens are a small part of the ring, so whoever issues steps
+ * ahead of the device does not wait here; only a write that is larger than what is free waits for the oldest copies.
+ * Allocates nothing per copy. Closed by the backend; the caller takes care of turns.
  */
 final class Uploads implements AutoCloseable {
     static final int RING_BYTES = 8 << 20;

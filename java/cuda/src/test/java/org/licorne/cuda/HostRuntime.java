@@ -9,8 +9,8 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * A device of so many bytes that is this process's own memory, for kernels that an emulator runs there: every call is
- * done when it returns, though it may {@link #lag} in saying so. Counts what is allocated, so that tests see what was not
- * given back, and who waits.
+ * done when it returns, though it may {@link #lag} in saying so. Counts what is allocated, so that tests see what was
+ * not given back, and who waits.
  */
 final class HostRuntime implements CudaRuntime {
     private static final int ALIGNMENT = 256;

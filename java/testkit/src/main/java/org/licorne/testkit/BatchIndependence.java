@@ -24,8 +24,8 @@ import org.licorne.tensor.DType;
 import org.licorne.tokenize.Tokenizer;
 
 /**
- * Same seed, same text, whatever the batch: bit by bit, in every precision that the backend has and for weights and caches
- * of every type. Stateless.
+ * Same seed, same text, whatever the batch: bit by bit, in every precision that the backend has and for weights and
+ * caches of every type. Stateless.
  */
 public final class BatchIndependence {
     /** No size is a multiple of a vector's width. */

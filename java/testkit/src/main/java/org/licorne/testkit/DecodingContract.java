@@ -20,8 +20,8 @@ import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /**
- * What a model must do that writes, on any backend: with keys and values cached, and tokens drawn where the logits are. A
- * backend's tests extend it.
+ * What a model must do that writes, on any backend: with keys and values cached, and tokens drawn where the logits are.
+ * A backend's tests extend it.
  */
 public abstract class DecodingContract extends GptFixture {
     /** Difference over the largest logit with keys and values cached in BF16: 5e-3 measured, on every backend. */
@@ -67,8 +67,8 @@ public abstract class DecodingContract extends GptFixture {
     }
 
     /**
-     * Keys and values are off by half a step of bfloat16, so attention's weights and sums are too. The prompt comes in two
-     * parts: the second reads the first from the cache.
+     * Keys and values are off by half a step of bfloat16, so attention's weights and sums are too. The prompt comes in
+     * two parts: the second reads the first from the cache.
      */
     @Test
     void aCacheInBfloat16GivesNearlyWhatTheWholeTextGives() {
@@ -152,7 +152,8 @@ public abstract class DecodingContract extends GptFixture {
     }
 
     /**
-     * Steps give the same tokens and logits as tokens that the host reads and hands back, whether it looks at them or not.
+     * Steps give the same tokens and logits as tokens that the host reads and hands back, whether it looks at them or
+     * not.
      */
     @Test
     void stepsDrawWhatTheHostWouldDraw() {

@@ -336,7 +336,8 @@ public abstract class GptContract extends GptFixture {
     }
 
     /**
-     * Java heap that a training step and a decoding step take once they are warm; a backend that promises none asserts it.
+     * Java heap that a training step and a decoding step take once they are warm; a backend that promises none asserts
+     * it.
      *
      * @return the larger of the two, in bytes
      */

@@ -120,8 +120,8 @@ public final class OpCase {
     }
 
     /**
-     * The same case for kernels with activations of that type. Inputs are rounded to it; what comes out may differ by one
-     * unit in its last place more.
+     * The same case for kernels with activations of that type. Inputs are rounded to it; what comes out may differ by
+     * one unit in its last place more.
      */
     public OpCase withActivations(DType type) {
         if (type == DType.F32) {

@@ -59,7 +59,8 @@ public final class Parity {
             for (int i = 0; i < exact.length; i++) {
                 exact[i] = floats[i];
             }
-            // A query that sees one key has the gradient 0 in double precision; the CUDA kernels' F32 sums leave 1e-7 there.
+            // A query that sees one key has the gradient 0 in double precision; the CUDA kernels' F32 sums leave 1e-7
+            // there.
             LowPrecisionRule.check(
                     backend + ": " + opCase + ": " + name,
                     exact,

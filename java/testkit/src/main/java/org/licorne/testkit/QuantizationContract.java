@@ -52,8 +52,8 @@ public abstract class QuantizationContract {
     // ---- weights ----------------------------------------------------------------------------------------------
 
     /**
-     * A weight is off by half a step at most: of 127 to a block's greatest weight with Q8, of 8 with Q4, where the scale's
-     * own rounding and, at the other end of Q4's lopsided range, a clamped weight come on top.
+     * A weight is off by half a step at most: of 127 to a block's greatest weight with Q8, of 8 with Q4, where the
+     * scale's own rounding and, at the other end of Q4's lopsided range, a clamped weight come on top.
      */
     @ParameterizedTest
     @CsvSource({"BF16, 0.00391", "Q8, 0.00442", "Q4, 0.126"})
@@ -181,8 +181,8 @@ public abstract class QuantizationContract {
     }
 
     /**
-     * The cache gives what the whole text gives, but for numbers of x that fall to the other side of a half when attention
-     * rounds differently: each moves a logit by less than a hundredth of the largest.
+     * The cache gives what the whole text gives, but for numbers of x that fall to the other side of a half when
+     * attention rounds differently: each moves a logit by less than a hundredth of the largest.
      */
     @ParameterizedTest
     @EnumSource(value = DType.class, names = {"BF16", "Q8", "Q4"})
@@ -248,7 +248,9 @@ public abstract class QuantizationContract {
         }
     }
 
-    /** A Markov chain: four tokens may follow each, with fixed probabilities. The seed chooses the walk, not the chain. */
+    /**
+     * A Markov chain: four tokens may follow each, with fixed probabilities. The seed chooses the walk, not the chain.
+     */
     private record Chain(int vocabulary, long seed) implements BatchSource {
         private static final double[] UP_TO = {0.55, 0.8, 0.95, 1};
 
