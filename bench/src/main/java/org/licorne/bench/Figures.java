@@ -18,7 +18,9 @@ public final class Figures {
     }
 
     public static String percent(double percent) {
-        return Double.isFinite(percent) ? String.format(Locale.ROOT, percent < 1 ? "%.2f %%" : "%.0f %%", percent) : "–";
+        return Double.isFinite(percent)
+                ? String.format(Locale.ROOT, percent < 1 ? "%.2f %%" : "%.0f %%", percent)
+                : "–";
     }
 
     public static String times(double factor) {

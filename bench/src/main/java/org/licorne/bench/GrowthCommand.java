@@ -27,9 +27,9 @@ import picocli.CommandLine.Option;
         description = {
             "Times training steps on ever longer sequences and of ever larger models, with their memory.",
             "",
-            "Each step runs in a JVM of its own. The file may hold results already: what is measured again is replaced, so "
-                    + "a long run can be made in parts, all at one commit. A step that does not fit into memory is left "
-                    + "out with the reason."
+            "Each step runs in a JVM of its own. The file may hold results already: what is measured again is replaced,"
+                    + " so a long run can be made in parts, all at one commit. A step that does not fit into memory is"
+                    + " left out with the reason."
         },
         mixinStandardHelpOptions = true,
         sortOptions = false,
@@ -37,7 +37,8 @@ import picocli.CommandLine.Option;
             "",
             "Examples:",
             "  ./licorne bench growth --output bench/results/growth.json",
-            "  ./licorne bench growth --axis context --contexts 8192 --precision bf16 --output bench/results/growth.json",
+            "  ./licorne bench growth --axis context --contexts 8192 --precision bf16"
+                    + " --output bench/results/growth.json",
             "  ./licorne bench plot bench/results/growth.json"
         })
 final class GrowthCommand implements Callable<Integer> {
@@ -67,8 +68,9 @@ final class GrowthCommand implements Callable<Integer> {
             names = "--sizes",
             split = ",",
             defaultValue = "2x128x2,4x256x4,8x384x6,12x640x10,20x1024x16,36x1536x24",
-            description = "Models from small to large: presets, or layers x channels x heads (default: ${DEFAULT-VALUE}, "
-                    + "which are 1, 4, 16, 64, 256 and 1,024 million parameters).")
+            description =
+                    "Models from small to large: presets, or layers x channels x heads (default: ${DEFAULT-VALUE}, "
+                            + "which are 1, 4, 16, 64, 256 and 1,024 million parameters).")
     private List<String> sizes;
 
     @Option(
@@ -149,15 +151,15 @@ final class GrowthCommand implements Callable<Integer> {
         }
         List<GrowthResult> plan = new ArrayList<>();
         for (String name : axes) {
-            plan.addAll(Axis.named(name) == Axis.CONTEXT
-                    ? GrowthPlan.contexts(engine, size, contexts, tokens, possible)
-                    : GrowthPlan.sizes(engine, sizes, tokens, possible));
+            plan.addAll(
+                    Axis.named(name) == Axis.CONTEXT
+                            ? GrowthPlan.contexts(engine, size, contexts, tokens, possible)
+                            : GrowthPlan.sizes(engine, sizes, tokens, possible));
         }
         return plan;
     }
 
-    private GrowthResult measure(
-            GrowthResult point, Backend backend, PeerComparison comparison, PrintStream progress) {
+    private GrowthResult measure(GrowthResult point, Backend backend, PeerComparison comparison, PrintStream progress) {
         String title = point.spec().title() + " " + point.spec().precision();
         String obstacle = GrowthPlan.obstacle(point, backend);
         if (obstacle == null) {

@@ -16,7 +16,8 @@ import picocli.CommandLine.Option;
 /** Times a model's head with its loss beside the products that it consists of. */
 @Command(
         name = "head",
-        description = "Times logits, softmax and cross-entropy, forward and backward, beside their three products alone.",
+        description =
+                "Times logits, softmax and cross-entropy, forward and backward, beside their three products alone.",
         mixinStandardHelpOptions = true,
         sortOptions = false,
         footer = {"", "Example:", "  ./licorne bench head --tokens 4096 --precision bf16 --json"})

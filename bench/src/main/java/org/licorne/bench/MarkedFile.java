@@ -25,7 +25,9 @@ record MarkedFile(Path path) {
                         path + " has no part between the lines '" + BEGIN + "' and '" + END + "'");
             }
             Files.writeString(
-                    path, before.substring(0, begin + BEGIN.length()) + "\n\n" + text.strip() + "\n\n" + before.substring(end));
+                    path,
+                    before.substring(0, begin + BEGIN.length()) + "\n\n" + text.strip() + "\n\n"
+                            + before.substring(end));
         } catch (IOException e) {
             throw new UncheckedIOException("cannot update " + path, e);
         }

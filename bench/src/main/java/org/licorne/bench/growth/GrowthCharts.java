@@ -121,8 +121,7 @@ public final class GrowthCharts {
         XYChart chart = empty(points, title);
         chart.setYAxisTitle("tokens per second");
         ToDoubleFunction<GrowthResult> speed = point -> point.figures().medianTokensPerSecond();
-        byPrecision(points)
-                .forEach((precision, own) -> add(chart, precision, own, speed, precision, SOLID, MARKERS));
+        byPrecision(points).forEach((precision, own) -> add(chart, precision, own, speed, precision, SOLID, MARKERS));
         range(chart, 0, octaves(points, speed));
         return chart;
     }
@@ -200,7 +199,9 @@ public final class GrowthCharts {
             BasicStroke stroke,
             Map<String, Marker> markers) {
         double[] x = points.stream().mapToDouble(point -> log2(across(point))).toArray();
-        double[] y = points.stream().mapToDouble(point -> log2(value.applyAsDouble(point))).toArray();
+        double[] y = points.stream()
+                .mapToDouble(point -> log2(value.applyAsDouble(point)))
+                .toArray();
         XYSeries series = chart.addSeries(name, x, y);
         Color colour = COLOURS.getOrDefault(precision, TEXT);
         series.setLineColor(colour).setLineStyle(stroke);
@@ -209,9 +210,7 @@ public final class GrowthCharts {
     }
 
     private static void range(XYChart chart, int axis, int[] octaves) {
-        chart.getStyler()
-                .setYAxisMin(axis, (double) octaves[0])
-                .setYAxisMax(axis, (double) octaves[1]);
+        chart.getStyler().setYAxisMin(axis, (double) octaves[0]).setYAxisMax(axis, (double) octaves[1]);
         chart.getStyler().setYAxisTickMarkSpacingHint(Math.max(20, 300 / Math.max(1, octaves[1] - octaves[0])));
     }
 
@@ -222,7 +221,9 @@ public final class GrowthCharts {
 
     /** The powers of two around the values. */
     private static int[] octaves(List<GrowthResult> points, ToDoubleFunction<GrowthResult> value) {
-        double[] logs = points.stream().mapToDouble(point -> log2(value.applyAsDouble(point))).toArray();
+        double[] logs = points.stream()
+                .mapToDouble(point -> log2(value.applyAsDouble(point)))
+                .toArray();
         int lowest = (int) Math.floor(DoubleStream.of(logs).min().orElseThrow() + SLACK);
         int highest = (int) Math.ceil(DoubleStream.of(logs).max().orElseThrow() - SLACK);
         return new int[] {lowest, Math.max(highest, lowest + 1)};
@@ -238,6 +239,8 @@ public final class GrowthCharts {
             return "";
         }
         double value = Math.pow(2, Math.rint(log2));
-        return value >= 1 ? String.format(Locale.ROOT, "%,.0f", value) : String.format(Locale.ROOT, "1/%.0f", 1 / value);
+        return value >= 1
+                ? String.format(Locale.ROOT, "%,.0f", value)
+                : String.format(Locale.ROOT, "1/%.0f", 1 / value);
     }
 }

@@ -61,8 +61,7 @@ public final class Contender implements AutoCloseable {
             command.add("-Dorg.bytedeco.openblas.load=mkl");
         }
         if (what.engine().equals(WorkloadSpec.JAVA_VECTOR)) {
-            command.addAll(List.of(
-                    "--add-modules", "jdk.incubator.vector", "-XX:ActiveProcessorCount=" + threads));
+            command.addAll(List.of("--add-modules", "jdk.incubator.vector", "-XX:ActiveProcessorCount=" + threads));
         }
         if (Runtime.version().feature() >= 22) {
             command.add("--enable-native-access=ALL-UNNAMED");
@@ -119,8 +118,8 @@ public final class Contender implements AutoCloseable {
     private IllegalStateException failure() {
         try {
             List<String> lines = Files.readAllLines(errors, StandardCharsets.UTF_8);
-            return new IllegalStateException(spec.engine() + " gave up on " + spec.title() + ", " + spec.precision() + ":\n"
-                    + String.join("\n", lines.subList(0, Math.min(SHOWN_ERROR_LINES, lines.size()))));
+            return new IllegalStateException(spec.engine() + " gave up on " + spec.title() + ", " + spec.precision()
+                    + ":\n" + String.join("\n", lines.subList(0, Math.min(SHOWN_ERROR_LINES, lines.size()))));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -139,7 +139,8 @@ public final class PyTorchGpt implements AutoCloseable {
     }
 
     /** Readies AdamW with two groups: parameters that decay and those that do not. */
-    public void startTraining(double beta1, double beta2, double epsilon, double weightDecay, Predicate<String> decays) {
+    public void startTraining(
+            double beta1, double beta2, double epsilon, double weightDecay, Predicate<String> decays) {
         if (optimiser != null) {
             throw new IllegalStateException("training has already been started");
         }
@@ -175,8 +176,7 @@ public final class PyTorchGpt implements AutoCloseable {
     private Tensor forward(Tensor tokens) {
         long B = tokens.shape()[0];
         long T = tokens.shape()[1];
-        Tensor positions = torch.arange(
-                new Scalar(T), new TensorOptions(ScalarType.Long));
+        Tensor positions = torch.arange(new Scalar(T), new TensorOptions(ScalarType.Long));
         Tensor x = torch.embedding(parameter("wte.weight"), tokens)
                 .add(torch.embedding(parameter("wpe.weight"), positions)); // (B, T, C)
         for (int layer = 0; layer < config.layers(); layer++) {
@@ -231,8 +231,7 @@ public final class PyTorchGpt implements AutoCloseable {
     }
 
     private Tensor norm(String name, Tensor x) {
-        return PyTorch.layerNorm(
-                x, parameter(name + ".weight"), parameter(name + ".bias"), config.layerNormEpsilon());
+        return PyTorch.layerNorm(x, parameter(name + ".weight"), parameter(name + ".bias"), config.layerNormEpsilon());
     }
 
     private Tensor linear(String name, Tensor x) {

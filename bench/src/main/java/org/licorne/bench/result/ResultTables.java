@@ -20,14 +20,18 @@ public final class ResultTables {
         StringBuilder text = new StringBuilder();
         text.append(machine(results)).append(System.lineSeparator());
         if (!results.ops().isEmpty()) {
-            text.append(System.lineSeparator()).append(ops(results.ops(), results.peaks()).toText());
+            text.append(System.lineSeparator())
+                    .append(ops(results.ops(), results.peaks()).toText());
         }
         if (!results.peers().isEmpty()) {
-            text.append(System.lineSeparator()).append(peers(results.peers(), results.peaks()).toText());
-            text.append(System.lineSeparator()).append(summary(results.peers(), results.peaks()).toText());
+            text.append(System.lineSeparator())
+                    .append(peers(results.peers(), results.peaks()).toText());
+            text.append(System.lineSeparator())
+                    .append(summary(results.peers(), results.peaks()).toText());
         }
         if (!results.growth().isEmpty()) {
-            text.append(System.lineSeparator()).append(growth(results.growth(), results.peaks()).toText());
+            text.append(System.lineSeparator())
+                    .append(growth(results.growth(), results.peaks()).toText());
             leftOut(results.growth()).forEach(line -> text.append(line).append(System.lineSeparator()));
         }
         return text.toString();
@@ -45,13 +49,15 @@ public final class ResultTables {
         if (!results.peers().isEmpty()) {
             text.append(summary(results.peers(), results.peaks()).toMarkdown()).append('\n');
             if (!brief) {
-                text.append(peers(results.peers(), results.peaks()).toMarkdown()).append('\n');
+                text.append(peers(results.peers(), results.peaks()).toMarkdown())
+                        .append('\n');
             }
         }
         text.append(pictures);
         if (!results.growth().isEmpty() && !brief) {
             text.append(growth(results.growth(), results.peaks()).toMarkdown()).append('\n');
-            leftOut(results.growth()).forEach(line -> text.append("- ").append(line).append('\n'));
+            leftOut(results.growth())
+                    .forEach(line -> text.append("- ").append(line).append('\n'));
             text.append('\n');
         }
         if (!results.ops().isEmpty() && !brief) {
@@ -61,8 +67,8 @@ public final class ResultTables {
     }
 
     private static Table growth(List<GrowthResult> results, Peaks peaks) {
-        Table table = new Table(
-                3, "growing", "step", "precision", "parameters", "time", "tokens/s", "of peak", "memory");
+        Table table =
+                new Table(3, "growing", "step", "precision", "parameters", "time", "tokens/s", "of peak", "memory");
         for (GrowthResult result : results) {
             PeerResult figures = result.figures();
             if (figures != null) {
@@ -89,19 +95,27 @@ public final class ResultTables {
     }
 
     private static String step(GrowthResult result) {
-        return result.spec().size() + ", B=" + result.spec().batch() + " T=" + result.spec().context();
+        return result.spec().size() + ", B=" + result.spec().batch() + " T="
+                + result.spec().context();
     }
 
     /** Each of our results against the fastest peer in the same precision, and in any. */
     private static Table summary(List<PeerResult> results, Peaks peaks) {
         Table table = new Table(
-                2, "Licorne at", "precision", "tokens/s", "in the same precision", "in their better precision", "of peak");
+                2,
+                "Licorne at",
+                "precision",
+                "tokens/s",
+                "in the same precision",
+                "in their better precision",
+                "of peak");
         for (PeerResult ours : results) {
             if (!isOurs(ours)) {
                 continue;
             }
             List<PeerResult> rivals = results.stream()
-                    .filter(result -> !isOurs(result) && result.spec().title().equals(ours.spec().title()))
+                    .filter(result -> !isOurs(result)
+                            && result.spec().title().equals(ours.spec().title()))
                     .toList();
             List<PeerResult> alike = rivals.stream()
                     .filter(rival -> rival.spec().precision().equals(ours.spec().precision()))
@@ -120,8 +134,8 @@ public final class ResultTables {
     private static String fastest(List<PeerResult> rivals, PeerResult ours) {
         return rivals.stream()
                 .min(Comparator.comparingDouble(PeerResult::medianSeconds))
-                .map(rival -> Figures.times(rival.medianSeconds() / ours.medianSeconds()) + " " + engine(rival.spec()) + " "
-                        + rival.spec().precision())
+                .map(rival -> Figures.times(rival.medianSeconds() / ours.medianSeconds()) + " " + engine(rival.spec())
+                        + " " + rival.spec().precision())
                 .orElse("–");
     }
 
@@ -130,8 +144,8 @@ public final class ResultTables {
         Peaks peaks = results.peaks();
         return String.format(
                 Locale.ROOT,
-                "%s, %d threads, %s, %s, %s, commit %s, %s. Measured peaks: %.0f GFLOP/s fp32, %.0f bf16, %.0f GOP/s int8, "
-                        + "%.1f GB/s read.",
+                "%s, %d threads, %s, %s, %s, commit %s, %s. Measured peaks: %.0f GFLOP/s fp32, %.0f bf16, "
+                        + "%.0f GOP/s int8, %.1f GB/s read.",
                 machine.processor(),
                 results.threads(),
                 results.instructionSet(),
@@ -176,7 +190,17 @@ public final class ResultTables {
             }
         }
         Table table = new Table(
-                3, "work", "engine", "precision", "time", "tokens/s", "range", "rate", "of peak", "memory", "ours is faster by");
+                3,
+                "work",
+                "engine",
+                "precision",
+                "time",
+                "tokens/s",
+                "range",
+                "rate",
+                "of peak",
+                "memory",
+                "ours is faster by");
         for (PeerResult result : results) {
             Double ours = yardsticks.get(key(result));
             table.add(

@@ -84,7 +84,9 @@ class GptParityTest {
         assertThat(gpt.parameters().stream().map(parameter -> parameter.name()))
                 .containsExactlyInAnyOrderElementsOf(PyTorchGpt.shapes(CONFIG).keySet());
         gpt.parameters().forEach(parameter -> {
-            assertThat(parameter.shape()).as(parameter.name()).isEqualTo(PyTorchGpt.shapes(CONFIG).get(parameter.name()));
+            assertThat(parameter.shape())
+                    .as(parameter.name())
+                    .isEqualTo(PyTorchGpt.shapes(CONFIG).get(parameter.name()));
             assertThat(parameter.decays()).as(parameter.name()).isEqualTo(PyTorchGpt.isMatrix(parameter.name()));
         });
     }
@@ -105,12 +107,14 @@ class GptParityTest {
         gpt.allocateGradients();
         try (TrainingPass pass = gpt.trainingPass(B, T)) {
             double loss = pass.lossAndGradients(inputs, targets, 1f / counted) / counted;
-            assertThat(loss).isCloseTo(peer.lossAndGradients(inputs, targets, B, T), within(Parity.tolerance(backendName)));
+            assertThat(loss)
+                    .isCloseTo(peer.lossAndGradients(inputs, targets, B, T), within(Parity.tolerance(backendName)));
         }
-        gpt.parameters().forEach(parameter -> same(
-                "gradient of " + parameter.name(),
-                parameter.gradient().toFloats(),
-                peer.gradient(parameter.name())));
+        gpt.parameters()
+                .forEach(parameter -> same(
+                        "gradient of " + parameter.name(),
+                        parameter.gradient().toFloats(),
+                        peer.gradient(parameter.name())));
     }
 
     /**

@@ -91,7 +91,9 @@ class PyTorchGptTest {
         PyTorchGpt.shapes(CONFIG).forEach((name, shape) -> {
             float[] values = new float[(int) (shape.length == 1 ? shape[0] : shape[0] * shape[1])];
             for (int i = 0; i < values.length; i++) {
-                values[i] = PyTorchGpt.isMatrix(name) ? 0.02f * (float) random.nextGaussian() : name.endsWith("bias") ? 0 : 1;
+                values[i] = PyTorchGpt.isMatrix(name)
+                        ? 0.02f * (float) random.nextGaussian()
+                        : name.endsWith("bias") ? 0 : 1;
             }
             model.set(name, values);
         });

@@ -48,8 +48,9 @@ class BenchResultsTest {
         String markdown = ResultTables.markdown(RESULTS, false, "");
         assertThat(markdown)
                 .contains("| gelu_forward | N=8 | cpu | fp32 | 400 µs | 20.0 GB/s | 80 % | 10.0 × |")
-                .contains("| training step, gpt2, B=4 T=64 | Licorne cpu | fp32 | 2.00 s | 128 | 64.0–256 | 96.0 GFLOP/s"
-                        + " | 48 % | 3.00 GB |  |")
+                .contains(
+                        "| training step, gpt2, B=4 T=64 | Licorne cpu | fp32 | 2.00 s | 128 | 64.0–256 | 96.0 GFLOP/s"
+                                + " | 48 % | 3.00 GB |  |")
                 .contains("| PyTorch, OpenBLAS | fp32 | 3.00 s | 85.3 |")
                 .contains("| 1.50 × |")
                 .contains("| training step, gpt2, B=4 T=64 | bf16 | 256 | 5.00 × PyTorch, MKL bf16"
@@ -74,8 +75,15 @@ class BenchResultsTest {
     @Test
     void whatWasMeasuredAgainLaterIsOutdated() {
         Machine here = RESULTS.machine();
-        Machine later = new Machine(here.name(), here.processor(), here.processors(), here.memoryBytes(), here.system(),
-                here.jdk(), here.commit(), "2999-01-01T00:00:00Z");
+        Machine later = new Machine(
+                here.name(),
+                here.processor(),
+                here.processors(),
+                here.memoryBytes(),
+                here.system(),
+                here.jdk(),
+                here.commit(),
+                "2999-01-01T00:00:00Z");
         BenchResults newer = new BenchResults(
                 later, RESULTS.peaks(), "avx512", 2, List.of(), RESULTS.peers().subList(0, 1), List.of());
         assertThat(RESULTS.withoutOutdated(List.of(RESULTS, newer)).peers()).isEmpty();

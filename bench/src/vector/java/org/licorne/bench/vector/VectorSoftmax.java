@@ -28,8 +28,15 @@ final class VectorSoftmax {
         IntStream.range(0, N).parallel().forEach(n -> {
             int row = n * Vp;
             float sum = Lanes.dot(dout.values(), dout.start() + row, out.values(), out.start() + row, V);
-            Lanes.multiplyShifted(dx.values(), dx.start() + row, dout.values(), dout.start() + row, -sum,
-                    out.values(), out.start() + row, V);
+            Lanes.multiplyShifted(
+                    dx.values(),
+                    dx.start() + row,
+                    dout.values(),
+                    dout.start() + row,
+                    -sum,
+                    out.values(),
+                    out.start() + row,
+                    V);
             Arrays.fill(dx.values(), dx.start() + row + V, dx.start() + row + Vp, 0);
         });
     }
@@ -42,15 +49,21 @@ final class VectorSoftmax {
             if (targets[n] >= 0) {
                 float max = Lanes.max(logits.values(), row, V);
                 float sum = Lanes.sumOfExp(logits.values(), row, V, max);
-                losses.values()[losses.start() + n] =
-                        (float) (max + Math.log(sum) - logits.values()[row + targets[n]]);
+                losses.values()[losses.start() + n] = (float) (max + Math.log(sum) - logits.values()[row + targets[n]]);
             }
         });
     }
 
     /** The same and {@code dlogits = scale · (softmax - one-hot target)}; dlogits may be logits. */
     static void lossesAndGradient(
-            FloatSlice losses, FloatSlice dlogits, FloatSlice logits, int[] targets, int N, int V, int Vp, float scale) {
+            FloatSlice losses,
+            FloatSlice dlogits,
+            FloatSlice logits,
+            int[] targets,
+            int N,
+            int V,
+            int Vp,
+            float scale) {
         IntStream.range(0, N).parallel().forEach(n -> {
             int from = logits.start() + n * Vp;
             int to = dlogits.start() + n * Vp;

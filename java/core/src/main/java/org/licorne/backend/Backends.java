@@ -43,7 +43,10 @@ public final class Backends {
                 if (surprising.length() > 0) {
                     // Asked for here and not before: a logging library takes a tenth of a second to begin.
                     LoggerFactory.getLogger(Backends.class)
-                            .warn("using backend '{}', since better ones are not available:{}", provider.name(), surprising);
+                            .warn(
+                                    "using backend '{}', since better ones are not available:{}",
+                                    provider.name(),
+                                    surprising);
                 }
                 return provider.open();
             }
@@ -75,8 +78,9 @@ public final class Backends {
         BackendProvider provider = providers.stream()
                 .filter(candidate -> candidate.name().equals(name))
                 .findFirst()
-                .orElseThrow(() -> new BackendUnavailableException("there is no backend '" + name + "'; on the class path: "
-                        + providers.stream().map(BackendProvider::name).collect(Collectors.joining(", "))));
+                .orElseThrow(
+                        () -> new BackendUnavailableException("there is no backend '" + name + "'; on the class path: "
+                                + providers.stream().map(BackendProvider::name).collect(Collectors.joining(", "))));
         Availability availability = provider.probe();
         if (!availability.available()) {
             throw unavailable(provider, availability);

@@ -31,8 +31,8 @@ public abstract class Readback implements AutoCloseable {
      */
     public final void add(Tensor tensor) {
         if (tensor.bytes() > bytes.capacity() - asked) {
-            throw new IllegalArgumentException("reading back " + tensor + " takes " + tensor.bytes() + " bytes, but only "
-                    + (bytes.capacity() - asked) + " of " + bytes.capacity() + " are left");
+            throw new IllegalArgumentException("reading back " + tensor + " takes " + tensor.bytes()
+                    + " bytes, but only " + (bytes.capacity() - asked) + " of " + bytes.capacity() + " are left");
         }
         int from = asked;
         asked += (int) tensor.bytes();

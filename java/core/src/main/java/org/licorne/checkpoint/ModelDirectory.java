@@ -86,8 +86,10 @@ public final class ModelDirectory {
             if (name.equals(Gpt2Format.HEAD)) {
                 requireTied(file, prefix + Gpt2Format.TOKEN_TABLE);
             } else if (!expected.contains(name) && !Gpt2Format.isCausalMask(plain)) {
-                throw file.entry(name).error("a GPT-2 of " + config.layers() + " layers has no such tensor",
-                        "See whether config.json belongs to these weights");
+                throw file.entry(name)
+                        .error(
+                                "a GPT-2 of " + config.layers() + " layers has no such tensor",
+                                "See whether config.json belongs to these weights");
             }
         }
     }
@@ -104,8 +106,8 @@ public final class ModelDirectory {
         TensorEntry head = file.entry(Gpt2Format.HEAD);
         TensorEntry table = file.entry(tokenTable);
         if (!head.shape().equals(table.shape())) {
-            throw head.error("its shape " + head.shapeText() + " is not that of the token table, " + table.shapeText(),
-                    null);
+            throw head.error(
+                    "its shape " + head.shapeText() + " is not that of the token table, " + table.shapeText(), null);
         }
         float[] left = new float[COMPARED_FLOATS];
         float[] right = new float[COMPARED_FLOATS];
@@ -115,9 +117,13 @@ public final class ModelDirectory {
             file.read(table.name(), done, right, 0, now);
             int different = Arrays.mismatch(left, 0, now, right, 0, now);
             if (different >= 0) {
-                throw new CheckpointException(head.file(), head.name(),
+                throw new CheckpointException(
+                        head.file(),
+                        head.name(),
                         head.fileOffset() + (done + different) * head.type().bytes(),
-                        "it differs from the token table, but only tied heads can be run", null, null);
+                        "it differs from the token table, but only tied heads can be run",
+                        null,
+                        null);
             }
         }
     }
@@ -180,13 +186,15 @@ public final class ModelDirectory {
     /** @param type of all weights; null for a quantised model */
     static void save(Storage storage, Gpt gpt, Tokenizer tokenizer, Path directory, ElementType type) {
         if (tokenizer != null && tokenizer.vocabularySize() > gpt.config().vocabularySize()) {
-            throw new IllegalArgumentException("the tokenizer has " + tokenizer.vocabularySize()
-                    + " ids, more than the model's vocabulary of " + gpt.config().vocabularySize());
+            throw new IllegalArgumentException(
+                    "the tokenizer has " + tokenizer.vocabularySize() + " ids, more than the model's vocabulary of "
+                            + gpt.config().vocabularySize());
         }
         gpt.backend().synchronize();
         boolean whole = Files.notExists(directory);
         Path target = directory.toAbsolutePath().normalize();
-        Path aside = whole ? target.resolveSibling("." + target.getFileName() + ".writing") : directory.resolve(WRITING);
+        Path aside =
+                whole ? target.resolveSibling("." + target.getFileName() + ".writing") : directory.resolve(WRITING);
         try {
             try {
                 storage.delete(aside);
@@ -240,8 +248,7 @@ public final class ModelDirectory {
         writer.writeTo(storage, directory.resolve(Safetensors.FILE_NAME));
     }
 
-    private static void add(
-            SafetensorsWriter writer, Gpt2Format.Entry entry, Parameter parameter, ElementType type) {
+    private static void add(SafetensorsWriter writer, Gpt2Format.Entry entry, Parameter parameter, ElementType type) {
         if (parameter.dtype() != DType.F32) {
             SmallWeights.add(writer, entry, parameter);
             return;
@@ -249,8 +256,11 @@ public final class ModelDirectory {
         Tensor tensor = parameter.tensor();
         ElementType stored = type == null ? ElementType.F32 : type;
         if (entry.transposed()) {
-            writer.add(entry.name(), stored, entry.shape(), sink -> Transposition.transpose(
-                    tensor::read, tensor.size(0), tensor.size(1), sink::floats));
+            writer.add(
+                    entry.name(),
+                    stored,
+                    entry.shape(),
+                    sink -> Transposition.transpose(tensor::read, tensor.size(0), tensor.size(1), sink::floats));
         } else {
             writer.add(entry.name(), stored, tensor);
         }
@@ -278,8 +288,11 @@ public final class ModelDirectory {
 
     private static void requireDirectory(Path directory) {
         if (!Files.isDirectory(directory)) {
-            throw new CheckpointException(directory, Files.exists(directory)
-                    ? "this is a file and not the directory of a model" : "there is no such directory",
+            throw new CheckpointException(
+                    directory,
+                    Files.exists(directory)
+                            ? "this is a file and not the directory of a model"
+                            : "there is no such directory",
                     "Name a directory with config.json and model.safetensors");
         }
     }

@@ -22,8 +22,9 @@ public final class Generator {
     /** @throws IllegalArgumentException if the tokenizer is not the model's */
     public Generator(Gpt gpt, Tokenizer tokenizer) {
         if (tokenizer.vocabularySize() != gpt.config().vocabularySize()) {
-            throw new IllegalArgumentException("the tokenizer has " + tokenizer.vocabularySize()
-                    + " tokens, but the model " + gpt.config().vocabularySize() + ": it was trained with another tokenizer");
+            throw new IllegalArgumentException(
+                    "the tokenizer has " + tokenizer.vocabularySize() + " tokens, but the model "
+                            + gpt.config().vocabularySize() + ": it was trained with another tokenizer");
         }
         this.gpt = gpt;
         this.tokenizer = tokenizer;
@@ -102,8 +103,9 @@ public final class Generator {
         }
         int context = gpt.config().contextLength();
         if (tokens.length > context) {
-            throw new IllegalArgumentException("the prompt has " + tokens.length
-                    + " tokens, but the model looks at no more than " + context + "; shorten it by " + (tokens.length - context));
+            throw new IllegalArgumentException(
+                    "the prompt has " + tokens.length + " tokens, but the model looks at no more than " + context
+                            + "; shorten it by " + (tokens.length - context));
         }
         return tokens;
     }
@@ -146,8 +148,10 @@ public final class Generator {
                 pass.step();
             }
         } catch (ArithmeticException e) {
-            throw new ArithmeticException("the model's logits are not numbers, so its weights are not either, or so large that"
-                    + " its sums overflow: load another checkpoint, or train with a lower rate (" + e.getMessage() + ")");
+            throw new ArithmeticException(
+                    "the model's logits are not numbers, so its weights are not either, or so large that"
+                            + " its sums overflow: load another checkpoint, or train with a lower rate ("
+                            + e.getMessage() + ")");
         }
     }
 

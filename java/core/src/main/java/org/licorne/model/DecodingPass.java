@@ -139,9 +139,9 @@ public final class DecodingPass implements AutoCloseable {
             places = slab.ints("places", 1, T);
             queryLengths = slab.ints("query_lengths", 1);
             keyLengths = slab.ints("key_lengths", 1);
-            transformer =
-                    new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels());
-            widened = cacheType == Slab.activationsOf(kernels) ? null : new Attention.Widened(slab, S, config.channels());
+            transformer = new Transformer.Activations(slab, config.layers(), shape, config.hiddenChannels());
+            widened =
+                    cacheType == Slab.activationsOf(kernels) ? null : new Attention.Widened(slab, S, config.channels());
             workspace =
                     slab.workspace("workspace", kernels == null ? 0 : kernels.attentionForwardWorkspaceBytes(shape));
         }

@@ -23,7 +23,8 @@ public final class Initialisation {
     /** @param deviation GPT-2's is {@link Gpt#INITIAL_DEVIATION} */
     public Initialisation(GptConfig config, long seed, double deviation) {
         if (!(deviation > 0)) {
-            throw new IllegalArgumentException("the deviation of the initial weights must be positive, not " + deviation);
+            throw new IllegalArgumentException(
+                    "the deviation of the initial weights must be positive, not " + deviation);
         }
         this.layers = config.layers();
         this.seed = seed;
@@ -61,17 +62,19 @@ public final class Initialisation {
         }
         long all = parts;
         AtomicLong next = new AtomicLong();
-        IntStream.range(0, Runtime.getRuntime().availableProcessors()).parallel().forEach(worker -> {
-            float[] values = new float[PART];
-            for (long part = next.getAndIncrement(); part < all; part = next.getAndIncrement()) {
-                int found = Arrays.binarySearch(ends, part + 1);
-                int index = found >= 0 ? found : -found - 1; // the first that ends behind the part
-                Parameter parameter = parameters.get(index);
-                long first = (part - (index == 0 ? 0 : ends[index - 1])) * PART;
-                int count = (int) Math.min(PART, parameter.elements() - first);
-                fill(parameter.name(), first, values, 0, count);
-                parameter.tensor().write(first, values, 0, count);
-            }
-        });
+        IntStream.range(0, Runtime.getRuntime().availableProcessors())
+                .parallel()
+                .forEach(worker -> {
+                    float[] values = new float[PART];
+                    for (long part = next.getAndIncrement(); part < all; part = next.getAndIncrement()) {
+                        int found = Arrays.binarySearch(ends, part + 1);
+                        int index = found >= 0 ? found : -found - 1; // the first that ends behind the part
+                        Parameter parameter = parameters.get(index);
+                        long first = (part - (index == 0 ? 0 : ends[index - 1])) * PART;
+                        int count = (int) Math.min(PART, parameter.elements() - first);
+                        fill(parameter.name(), first, values, 0, count);
+                        parameter.tensor().write(first, values, 0, count);
+                    }
+                });
     }
 }

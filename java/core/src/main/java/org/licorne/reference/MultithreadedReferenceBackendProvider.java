@@ -26,10 +26,12 @@ public final class MultithreadedReferenceBackendProvider implements BackendProvi
     public Availability probe() {
         int threads = threads();
         return threads < 1
-                ? Availability.unavailable("-D" + THREADS + "=" + System.getProperty(THREADS)
-                        + " is not a number of threads")
+                ? Availability.unavailable(
+                        "-D" + THREADS + "=" + System.getProperty(THREADS) + " is not a number of threads")
                 : Availability.available(
-                        "Java " + Runtime.version().feature() + ", " + threads + (threads == 1 ? " thread" : " threads"), "",
+                        "Java " + Runtime.version().feature() + ", " + threads
+                                + (threads == 1 ? " thread" : " threads"),
+                        "",
                         Runtime.getRuntime().maxMemory());
     }
 

@@ -91,8 +91,8 @@ public abstract class Buffer implements AutoCloseable {
     /** @throws IndexOutOfBoundsException if the range leaves the buffer */
     protected final void checkRange(long offset, long length) {
         if (offset < 0 || length < 0 || offset > bytes - length) {
-            throw new IndexOutOfBoundsException(
-                    "bytes " + offset + " to " + (offset + length) + " of buffer '" + name + "' with " + bytes + " bytes");
+            throw new IndexOutOfBoundsException("bytes " + offset + " to " + (offset + length) + " of buffer '" + name
+                    + "' with " + bytes + " bytes");
         }
     }
 }

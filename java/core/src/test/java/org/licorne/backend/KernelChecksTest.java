@@ -71,7 +71,8 @@ class KernelChecksTest {
         }
         refused(() -> KernelChecks.F32.linearForward(floats(2, 4), null, floats(4, 3), null, 2, 3, 4),
                 "linear_forward: x is null");
-        refused(() -> KernelChecks.F32.geluForward(floats(4), floats(4).part("x", 0, 3)), "gelu_forward: out (4) != x (3)");
+        refused(() -> KernelChecks.F32.geluForward(floats(4), floats(4).part("x", 0, 3)),
+                "gelu_forward: out (4) != x (3)");
         refused(() -> KernelChecks.F32.softmaxForward(floats(0, 8), floats(0, 8), -1, 7, 8),
                 "softmax_forward: N = -1 is negative");
     }

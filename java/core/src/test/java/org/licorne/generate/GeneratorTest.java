@@ -112,15 +112,18 @@ class GeneratorTest {
         assertThat(generation.text()).isEqualTo("台灣大學 is a school");
         assertThat(generation.finishReason()).isEqualTo(FinishReason.STOP_STRING);
         assertThat(String.join("", pieces)).isEqualTo(generation.text());
-        assertThat(generator.generate("", greedy().stopStrings("大學").build()).text()).isEqualTo("台灣");
+        assertThat(generator.generate("", greedy().stopStrings("大學").build()).text())
+                .isEqualTo("台灣");
     }
 
     @Test
     void stopsAtTokensAndGoesOnPastTheEndIfTold() {
-        Generation generation = generator.generate("", greedy().stopTokens(List.of((int) 's')).build());
+        Generation generation =
+                generator.generate("", greedy().stopTokens(List.of((int) 's')).build());
         assertThat(generation.text()).isEqualTo("台灣大學 i");
         assertThat(generation.finishReason()).isEqualTo(FinishReason.STOP_TOKEN);
-        Generation further = generator.generate("", greedy().stopAtBeginOfSentence(false).build());
+        Generation further =
+                generator.generate("", greedy().stopAtBeginOfSentence(false).build());
         assertThat(further.text()).startsWith(SENTENCE);
         assertThat(further.finishReason()).isEqualTo(FinishReason.LENGTH);
     }
@@ -136,7 +139,8 @@ class GeneratorTest {
         assertThat(nothing.text()).isEmpty();
         assertThat(nothing.finishReason()).isEqualTo(FinishReason.LENGTH);
 
-        Generation full = generator.generate("", greedy().stopAtBeginOfSentence(false).build());
+        Generation full =
+                generator.generate("", greedy().stopAtBeginOfSentence(false).build());
         assertThat(full.promptTokens() + full.tokens().size()).isEqualTo(CONTEXT);
         Generation brim = generator.generate("x".repeat(CONTEXT - 1), greedy().build());
         assertThat(brim.tokens()).isEmpty();
@@ -174,8 +178,12 @@ class GeneratorTest {
                 List.of("", "台灣大學 is a"),
                 greedy().build(),
                 (index, piece) -> (index == 0 ? first : second).append(piece));
-        assertThat(first.toString()).isEqualTo(SENTENCE).isEqualTo(generations.get(0).text());
-        assertThat(second.toString()).isEqualTo(" school.\nIt ends here.").isEqualTo(generations.get(1).text());
+        assertThat(first.toString())
+                .isEqualTo(SENTENCE)
+                .isEqualTo(generations.get(0).text());
+        assertThat(second.toString())
+                .isEqualTo(" school.\nIt ends here.")
+                .isEqualTo(generations.get(1).text());
     }
 
     @Test
@@ -206,10 +214,12 @@ class GeneratorTest {
                     .hasMessageContaining("257")
                     .hasMessageContaining("100");
         }
-        assertThatThrownBy(() -> GenerationConfig.builder().temperature(-1).build()).hasMessageContaining("temperature");
+        assertThatThrownBy(() -> GenerationConfig.builder().temperature(-1).build())
+                .hasMessageContaining("temperature");
         assertThatThrownBy(() -> GenerationConfig.builder().topP(0).build()).hasMessageContaining("topP");
         assertThatThrownBy(() -> GenerationConfig.builder().topK(-1).build()).hasMessageContaining("topK");
-        assertThatThrownBy(() -> GenerationConfig.builder().stopStrings("").build()).hasMessageContaining("stop string");
+        assertThatThrownBy(() -> GenerationConfig.builder().stopStrings("").build())
+                .hasMessageContaining("stop string");
         assertThat(generator.generate(List.of(), greedy().build())).isEmpty();
     }
 
@@ -217,8 +227,7 @@ class GeneratorTest {
     void aModelGoneWrongIsAnErrorNotAText() {
         try (Gpt broken = Gpt.empty(backend, new GptConfig(257, 8, 8, 1, 1))) {
             broken.parameter("ln_f.bias").tensor().write(new float[] {Float.NaN, 0, 0, 0, 0, 0, 0, 0});
-            assertThatThrownBy(() -> new Generator(broken, new ByteTokenizer())
-                            .generate("a", greedy().build()))
+            assertThatThrownBy(() -> new Generator(broken, new ByteTokenizer()).generate("a", greedy().build()))
                     .isInstanceOf(ArithmeticException.class)
                     .hasMessageContaining("NaN");
         }

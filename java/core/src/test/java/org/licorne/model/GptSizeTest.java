@@ -22,8 +22,8 @@ class GptSizeTest {
         for (GptSize size : GptSize.all()) {
             if (size.family().equals("GPT-3")) {
                 String name = size.published();
-                double published = Double.parseDouble(name.substring(0, name.length() - 1))
-                        * (name.endsWith("M") ? 1e6 : 1e9);
+                double published =
+                        Double.parseDouble(name.substring(0, name.length() - 1)) * (name.endsWith("M") ? 1e6 : 1e9);
                 assertThat(size.parameters() / published).as(size.name()).isBetween(0.95, 1.05);
             }
         }
@@ -71,12 +71,16 @@ class GptSizeTest {
 
     @Test
     void anUnknownNameListsTheKnown() {
-        assertThatThrownBy(() -> GptSize.named("gpt5")).hasMessageContaining("gpt5").hasMessageContaining("gpt2-medium");
+        assertThatThrownBy(() -> GptSize.named("gpt5"))
+                .hasMessageContaining("gpt5")
+                .hasMessageContaining("gpt2-medium");
     }
 
     @Test
     void configsSayWhatIsWrong() {
-        assertThatThrownBy(() -> new GptConfig(10, 8, 30, 2, 4)).hasMessageContaining("30").hasMessageContaining("4");
+        assertThatThrownBy(() -> new GptConfig(10, 8, 30, 2, 4))
+                .hasMessageContaining("30")
+                .hasMessageContaining("4");
         assertThatThrownBy(() -> new GptConfig(0, 8, 32, 2, 4)).hasMessageContaining("vocabulary 0");
         assertThatThrownBy(() -> new GptConfig(10, 8, 32, 2, 4, Float.NaN)).hasMessageContaining("NaN");
     }

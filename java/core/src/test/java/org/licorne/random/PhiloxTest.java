@@ -18,8 +18,7 @@ class PhiloxTest {
         assertThat(Philox.block(new int[] {-1, -1, -1, -1}, new int[] {-1, -1}))
                 .containsExactly(0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd);
         assertThat(Philox.block(
-                        new int[] {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
-                        new int[] {0xa4093822, 0x299f31d0}))
+                        new int[] {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, new int[] {0xa4093822, 0x299f31d0}))
                 .containsExactly(0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1);
     }
 
@@ -42,7 +41,9 @@ class PhiloxTest {
 
     @Property(tries = 100)
     void fillingGivesTheSameNumbers(
-            @ForAll long seed, @ForAll @LongRange(min = 0, max = 1L << 40) long first, @ForAll @IntRange(max = 19) int count) {
+            @ForAll long seed,
+            @ForAll @LongRange(min = 0, max = 1L << 40) long first,
+            @ForAll @IntRange(max = 19) int count) {
         float[] filled = new float[count + 2];
         Philox.fillNormal(filled, 1, count, 0.5, seed, 3, first);
         assertThat(filled[0]).isZero();
@@ -78,8 +79,18 @@ class PhiloxTest {
     void normalHasItsQuantiles() {
         double[] marks = {-3.6541528853610088, -3, -2, -1, -0.5, 0, 0.1, 0.5, 1, 2, 3, 3.6541528853610088};
         double[] below = {
-            1.2904e-4, 1.3499e-3, 0.0227501, 0.1586553, 0.3085375, 0.5, 0.5398278, 0.6914625, 0.8413447, 0.9772499,
-            0.9986501, 0.99987096
+            1.2904e-4,
+            1.3499e-3,
+            0.0227501,
+            0.1586553,
+            0.3085375,
+            0.5,
+            0.5398278,
+            0.6914625,
+            0.8413447,
+            0.9772499,
+            0.9986501,
+            0.99987096
         };
         int count = 2_000_000;
         float[] drawn = new float[count];

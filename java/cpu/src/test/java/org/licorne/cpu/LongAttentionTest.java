@@ -49,7 +49,8 @@ class LongAttentionTest {
         for (long length = 1024; length <= 1 << 20; length *= 2) {
             AttentionShape one = AttentionShape.packed(1, length, 12, D);
             AttentionShape two = AttentionShape.packed(1, 2 * length, 12, D);
-            long tensor = length * 12 * D * Float.BYTES; // one of q, k, v, out; a matrix of scores would be length² · 12
+            long tensor =
+                    length * 12 * D * Float.BYTES; // one of q, k, v, out; a matrix of scores would be length² · 12
             assertThat(kernels.attentionForwardWorkspaceBytes(two))
                     .isLessThanOrEqualTo(2 * kernels.attentionForwardWorkspaceBytes(one));
             assertThat(kernels.attentionBackwardWorkspaceBytes(two))
@@ -186,7 +187,9 @@ class LongAttentionTest {
             differences += (actual[d] - expected[d]) * (actual[d] - expected[d]);
         }
         double error = Math.sqrt(differences / squares);
-        assertThat(error <= 1e-4).as("%s[%d] is off by %s of its length", name, row, error).isTrue();
+        assertThat(error <= 1e-4)
+                .as("%s[%d] is off by %s of its length", name, row, error)
+                .isTrue();
     }
 
     /**

@@ -15,8 +15,13 @@ import org.licorne.testkit.OpCases;
 /** The same call gives the same bits, again and with another number of threads. */
 class RepetitionTest {
     private static final Set<String> ANY_THREADS = Set.of(
-            "attention_forward", "attention_backward", "layer_norm_forward", "layer_norm_backward",
-            "cross_entropy_forward", "cross_entropy_backward", "global_norm");
+            "attention_forward",
+            "attention_backward",
+            "layer_norm_forward",
+            "layer_norm_backward",
+            "cross_entropy_forward",
+            "cross_entropy_backward",
+            "global_norm");
     private static final Set<String> LINEAR =
             Set.of("linear_forward", "linear_backward_input", "linear_backward_weight");
 
@@ -24,8 +29,9 @@ class RepetitionTest {
     Stream<DynamicTest> theSameBitsAgainAndWithAnotherNumberOfThreads() {
         return Stream.of(InstructionSet.values())
                 .filter(InstructionSet::supported)
-                .flatMap(set -> Stream.of(Precision.values()).filter(precision -> has(set, precision)).map(precision ->
-                        DynamicTest.dynamicTest(set + " " + precision, () -> check(set, precision))));
+                .flatMap(set -> Stream.of(Precision.values())
+                        .filter(precision -> has(set, precision))
+                        .map(precision -> DynamicTest.dynamicTest(set + " " + precision, () -> check(set, precision))));
     }
 
     private static boolean has(InstructionSet set, Precision precision) {
@@ -37,8 +43,10 @@ class RepetitionTest {
     private static void check(InstructionSet set, Precision precision) {
         Map<OpCase, Map<String, float[]>> first = run(set, precision, 1);
         run(set, precision, 1).forEach((opCase, results) -> compare(opCase, first.get(opCase), results, "again"));
-        run(set, precision, 2).forEach((opCase, results) -> compare(opCase, first.get(opCase), results, "on 2 threads"));
-        run(set, precision, 3).forEach((opCase, results) -> compare(opCase, first.get(opCase), results, "on 3 threads"));
+        run(set, precision, 2)
+                .forEach((opCase, results) -> compare(opCase, first.get(opCase), results, "on 2 threads"));
+        run(set, precision, 3)
+                .forEach((opCase, results) -> compare(opCase, first.get(opCase), results, "on 3 threads"));
     }
 
     private static Map<OpCase, Map<String, float[]>> run(InstructionSet set, Precision precision, int threads) {
@@ -63,8 +71,8 @@ class RepetitionTest {
         expected.forEach((name, values) -> {
             int index = Arrays.mismatch(bits(values), bits(actual.get(name)));
             if (index >= 0) {
-                throw new AssertionError(opCase + ": " + name + "[" + index + "] is " + values[index] + " on 1 thread and "
-                        + actual.get(name)[index] + " " + when);
+                throw new AssertionError(opCase + ": " + name + "[" + index + "] is " + values[index]
+                        + " on 1 thread and " + actual.get(name)[index] + " " + when);
             }
         });
     }

@@ -59,7 +59,9 @@ class CudaBackendProviderTest {
                         .isInstanceOf(BackendUnavailableException.class)
                         .hasMessageContaining(availability.reason());
             }
-            assertThatCode(() -> Backends.open("reference").close()).as("another backend works").doesNotThrowAnyException();
+            assertThatCode(() -> Backends.open("reference").close())
+                    .as("another backend works")
+                    .doesNotThrowAnyException();
         }
     }
 }

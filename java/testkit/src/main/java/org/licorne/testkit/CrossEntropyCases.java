@@ -20,8 +20,16 @@ public final class CrossEntropyCases {
     public static List<OpCase> cases() {
         List<OpCase> cases = new ArrayList<>();
         long[][] sizes = {
-            {3, 5, 8}, {0, 5, 8}, {1, 1, 1}, {1, 1, 64}, {7, 13, 13}, {5, 31, 32}, {4, 64, 64}, {3, 65, 128},
-            {9, 1009, 1024}, {2, 50257, 50304}
+            {3, 5, 8},
+            {0, 5, 8},
+            {1, 1, 1},
+            {1, 1, 64},
+            {7, 13, 13},
+            {5, 31, 32},
+            {4, 64, 64},
+            {3, 65, 128},
+            {9, 1009, 1024},
+            {2, 50257, 50304}
         };
         for (long[] size : sizes) {
             add(cases, "", Values.normal(2), PLAIN, size[0], size[1], size[2]);
@@ -31,7 +39,8 @@ public final class CrossEntropyCases {
         add(cases, " all -1e4", Values.normal(-1e4, 1), PLAIN, 5, 131, 192);
         add(cases, " NaN in padding", Values.normal(1).with(Float.NaN, 37, 27, 64), PLAIN, 5, 37, 64);
         for (Objective objective : List.of(SMOOTHED, Z, BOTH)) {
-            for (long[] size : new long[][] {{3, 5, 8}, {0, 5, 8}, {1, 1, 64}, {5, 31, 32}, {9, 1009, 1024}, {3, 4099, 4160}}) {
+            for (long[] size :
+                    new long[][] {{3, 5, 8}, {0, 5, 8}, {1, 1, 64}, {5, 31, 32}, {9, 1009, 1024}, {3, 4099, 4160}}) {
                 add(cases, "", Values.normal(2), objective, size[0], size[1], size[2]);
             }
             add(cases, " outliers", Values.outliers(1e4), objective, 13, 131, 192);
@@ -106,8 +115,7 @@ public final class CrossEntropyCases {
         // p is exact to 4e-6, and p - 1 cancels where p is near 1
         Tolerance gradient = new Tolerance(5e-7 * scale, 4e-6);
         OpCase.Builder builder = OpCase.of(
-                        "cross_entropy_backward",
-                        name(N, V, Vp, special, objective) + (inPlace ? " in place" : ""))
+                        "cross_entropy_backward", name(N, V, Vp, special, objective) + (inPlace ? " in place" : ""))
                 .output("losses", LOSS, N)
                 .cost(8 * N * Vp, 0)
                 .benchmark(benchmark);
@@ -118,22 +126,42 @@ public final class CrossEntropyCases {
                         var losses = t.get("losses");
                         var logits = t.get("logits");
                         var targets = t.get("targets");
-                        return () -> kernels.crossEntropyBackward(losses, logits, logits, targets, N, V, Vp, scale,
-                                objective.labelSmoothing(), objective.zLoss());
+                        return () -> kernels.crossEntropyBackward(
+                                losses,
+                                logits,
+                                logits,
+                                targets,
+                                N,
+                                V,
+                                Vp,
+                                scale,
+                                objective.labelSmoothing(),
+                                objective.zLoss());
                     });
         }
         return builder.output("dlogits", gradient, N, Vp)
                 .input("logits", same, N, Vp)
                 .indices("targets", targets(N, V), N)
-                .gradient(N * V > 200 || N == 0 ? null
-                        : new OpCase.Gradient(forward, Map.of("dlogits", "logits"), Map.of(), scale))
+                .gradient(
+                        N * V > 200 || N == 0
+                                ? null
+                                : new OpCase.Gradient(forward, Map.of("dlogits", "logits"), Map.of(), scale))
                 .call((kernels, t) -> {
                     var losses = t.get("losses");
                     var dlogits = t.get("dlogits");
                     var logits = t.get("logits");
                     var targets = t.get("targets");
-                    return () -> kernels.crossEntropyBackward(losses, dlogits, logits, targets, N, V, Vp, scale,
-                            objective.labelSmoothing(), objective.zLoss());
+                    return () -> kernels.crossEntropyBackward(
+                            losses,
+                            dlogits,
+                            logits,
+                            targets,
+                            N,
+                            V,
+                            Vp,
+                            scale,
+                            objective.labelSmoothing(),
+                            objective.zLoss());
                 });
     }
 }

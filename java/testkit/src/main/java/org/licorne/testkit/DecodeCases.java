@@ -32,8 +32,8 @@ public final class DecodeCases {
         Values hidden = Values.normal(1).with(Float.NaN, 7 * 2 * 16, 6 * 2 * 16, 13 * 2 * 16);
         cases.add(decode(" NaN in unseen keys", dtype, 2, 13, 2, 2, 16, hidden, false, 7, 5));
         cases.add(decode(" GPT-2", dtype, 1, 1024, 12, 12, 64, Values.normal(1), true, 1000));
-        cases.add(decode(" GPT-2", dtype, 8, 1024, 12, 12, 64, Values.normal(1), true, 1000, 900, 800, 700, 600, 500, 400,
-                300));
+        int[] lengths = {1000, 900, 800, 700, 600, 500, 400, 300};
+        cases.add(decode(" GPT-2", dtype, 8, 1024, 12, 12, 64, Values.normal(1), true, lengths));
     }
 
     private static void append(List<OpCase> cases, DType dtype) {

@@ -210,7 +210,8 @@ class TokenShardsTest {
         Path index = target.resolve("index.json");
         byte[] good = Files.readAllBytes(index);
         Files.writeString(index, "{\"a\": tru}");
-        assertThatThrownBy(() -> TokenShards.open(target)).hasMessageStartingWith(index + ", byte 6: the index is not valid");
+        assertThatThrownBy(() -> TokenShards.open(target))
+                .hasMessageStartingWith(index + ", byte 6: the index is not valid");
         Files.write(index, good);
         TokenShards.open(target).verify();
     }
