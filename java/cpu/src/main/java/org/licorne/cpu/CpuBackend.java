@@ -28,9 +28,9 @@ final class CpuBackend implements Backend {
     private final CpuKernels bfloat16Kernels = new CpuKernels(Precision.BF16);
 
     CpuBackend(InstructionSet instructionSet, int threads) {
-        CpuKernels.check(CpuLibrary.licorne_cpu_set_isa(instructionSet.ordinal()));
+        OpCall.check(CpuLibrary.licorne_cpu_set_isa(instructionSet.ordinal()));
         synchronized (POOL_SIZE) {
-            CpuKernels.check(CpuLibrary.licorne_cpu_set_threads(threads));
+            OpCall.check(CpuLibrary.licorne_cpu_set_threads(threads));
         }
     }
 

@@ -1,73 +1,20 @@
 package org.licorne.cpu;
 
 import org.licorne.backend.AttentionShape;
-import org.licorne.backend.DeviceException;
 import org.licorne.backend.KernelChecks;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
-import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.backend.Precision;
-import org.licorne.tensor.Buffer;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
-/**
- * Forwards every op to the native library: checks shapes, holds the buffers while the op runs, maps the status. Ops take
- * turns (the pool runs one at a time anyway), so the list of held buffers needs no allocation per call.
- */
-final class CpuKernels implements Kernels {
-    private static final int OK = 0;
-    private static final int INVALID_ARGUMENT = 1;
-    private static final int UNSUPPORTED = 2;
-    private static final int OUT_OF_MEMORY = 3;
-    private static final int NOT_A_NUMBER = 5;
-
+/** Forwards every op to the native library once its shapes are checked; see {@link OpCall} for how. */
+final class CpuKernels extends OpCall implements Kernels {
     private final KernelChecks checks = KernelChecks.F32;
     private final int precision;
-    private final Buffer[] held = new Buffer[16];
-    private int heldCount;
 
     CpuKernels(Precision precision) {
         this.precision = precision.ordinal();
-    }
-
-    /** Turns a native status into the exception it stands for. */
-    static void check(int status) {
-        if (status != OK) {
-            throw failure(status);
-        }
-    }
-
-    private static RuntimeException failure(int status) {
-        String message = CpuLibrary.licorne_error_message().getString();
-        return switch (status) {
-            case INVALID_ARGUMENT -> new IllegalArgumentException(message);
-            case UNSUPPORTED -> new UnsupportedOperationException(message);
-            case OUT_OF_MEMORY -> new OutOfDeviceMemoryException(
-                    message, -1, CpuLibrary.licorne_cpu_available_bytes(), -1);
-            case NOT_A_NUMBER -> new ArithmeticException(message);
-            default -> new DeviceException(message);
-        };
-    }
-
-    /** The tensor's address, 0 for null; its buffer is held until {@link #release}. */
-    private long use(Tensor tensor) {
-        if (tensor == null) {
-            return 0;
-        }
-        CpuBuffer buffer = CpuBuffer.of(tensor);
-        if (heldCount == 0 || held[heldCount - 1] != buffer) {
-            buffer.acquire();
-            held[heldCount++] = buffer;
-        }
-        return buffer.address() + tensor.byteOffset();
-    }
-
-    private void release() {
-        while (heldCount > 0) {
-            held[--heldCount].release();
-            held[heldCount] = null;
-        }
     }
 
     @Override
@@ -321,11 +268,12 @@ final class CpuKernels implements Kernels {
             KernelChecks.workspace("attention_backward", workspace, attentionBackwardWorkspaceBytes(s));
             try {
                 check(CpuLibrary.licorne_cpu_attention_backward(
-                        use(dq), use(dk), use(dv), use(dout), use(out), use(lse), use(q), use(k), use(v), use(workspace),
-                        s.B(), s.T(), s.S(), s.H(), s.G(), s.D(), s.queryTokenStride(), s.queryBatchStride(),
-                        s.keyTokenStride(), s.keyBatchStride(), s.outTokenStride(), s.outBatchStride(),
-                        mask.kind().ordinal(), mask.windowLeft(), mask.windowRight(), use(mask.prefixLengths()),
-                        use(mask.queryLengths()), use(mask.keyLengths()), use(mask.documents()), scale, precision));
+                        use(dq), use(dk), use(dv), use(dout), use(out), use(lse), use(q), use(k), use(v),
+                        use(workspace), s.B(), s.T(), s.S(), s.H(), s.G(), s.D(), s.queryTokenStride(),
+                        s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(), s.outTokenStride(),
+                        s.outBatchStride(), mask.kind().ordinal(), mask.windowLeft(), mask.windowRight(),
+                        use(mask.prefixLengths()), use(mask.queryLengths()), use(mask.keyLengths()),
+                        use(mask.documents()), scale, precision));
             } finally {
                 release();
             }
