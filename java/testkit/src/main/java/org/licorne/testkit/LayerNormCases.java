@@ -1,29 +1,20 @@
 package org.licorne.testkit;
 
-import java.util.ArrayList;
-import java.util.HashMap;
+import static org.licorne.testkit.NormCases.EPSILON;
+
 import java.util.List;
 import java.util.Map;
+import org.licorne.testkit.NormCases.Sum;
+import org.licorne.testkit.NormCases.Way;
 
 /** Cases of layer_norm_forward and layer_norm_backward. */
 public final class LayerNormCases {
-    private static final float EPSILON = 1e-5f;
-
     private LayerNormCases() {}
 
     public static List<OpCase> cases() {
-        List<OpCase> cases = new ArrayList<>();
-        long[][] sizes = {
-            {3, 7}, {0, 7}, {3, 0}, {1, 1}, {2, 2}, {5, 16}, {4, 17}, {65, 48}, {7, 61}, {131, 64}, {3, 768}, {2, 1601}
-        };
-        for (long[] size : sizes) {
-            for (Sum sum : Sum.values()) {
-                cases.add(forward("", Values.normal(1), 1, sum, size[0], size[1], false));
-            }
-            for (Way way : Way.values()) {
-                cases.add(backward(way, size[0], size[1], false));
-            }
-        }
+        List<OpCase> cases = NormCases.of(
+                (sum, N, C) -> forward("", Values.normal(1), 1, sum, N, C, false),
+                (way, N, C) -> backward(way, N, C, false));
         // the mean of numbers near 1e4 is rounded by up to 5e-4 in float, and the deviations are near 1:
         // measured 1.4e-3 where gamma is large
         cases.add(forward(" all 1e4", Values.normal(1e4, 1), 5e3, Sum.NONE, 5, 131, false));
@@ -34,51 +25,23 @@ public final class LayerNormCases {
         return cases;
     }
 
-    /** Where the residual sum goes. */
-    private enum Sum {
-        NONE,
-        APART,
-        ON_X,
-        ON_RESIDUAL
-    }
-
-    /** What dx shares its memory with. */
-    private enum Way {
-        PLAIN,
-        RESIDUAL,
-        ON_RESIDUAL,
-        ON_DOUT
-    }
-
     private static OpCase forward(
             String special, Values values, double looseness, Sum sum, long N, long C, boolean benchmark) {
-        Tolerance exact = Tolerance.EXACT;
         OpCase.Builder builder = OpCase.of("layer_norm_forward", "N=" + N + " C=" + C + special + " sum " + sum)
                 .output("out", new Tolerance(5e-7 * looseness, 3e-6), N, C)
                 .output("mean", new Tolerance(5e-7, 5e-7), N)
                 .output("rstd", new Tolerance(1e-6, 3e-6), N)
                 .input("gamma", Values.normal(1, 0.2), C)
                 .input("beta", Values.normal(0.2), C)
-                .cost((sum == Sum.NONE ? 8 : 16) * N * C, 8 * N * C)
+                .cost(sum.bytes() * N * C, 8 * N * C)
                 .benchmark(benchmark);
-        switch (sum) {
-            case NONE -> builder.input("x", values, N, C);
-            case APART -> builder.output("sum", exact, N, C).input("x", values, N, C).input("residual", values, N, C);
-            case ON_X -> builder.updated("x", values, exact, N, C).input("residual", values, N, C);
-            case ON_RESIDUAL -> builder.input("x", values, N, C).updated("residual", values, exact, N, C);
-        }
-        return builder.call((kernels, t) -> {
+        return sum.declare(builder, values, N, C).call((kernels, t) -> {
             var out = t.get("out");
+            var total = sum.in(t);
             var mean = t.get("mean");
             var rstd = t.get("rstd");
             var x = t.get("x");
             var residual = t.find("residual");
-            var total = switch (sum) {
-                case NONE -> null;
-                case APART -> t.get("sum");
-                case ON_X -> x;
-                case ON_RESIDUAL -> residual;
-            };
             var gamma = t.get("gamma");
             var beta = t.get("beta");
             return () -> kernels.layerNormForward(out, total, mean, rstd, x, residual, gamma, beta, N, C, EPSILON);
@@ -86,49 +49,30 @@ public final class LayerNormCases {
     }
 
     private static OpCase backward(Way way, long N, long C, boolean benchmark) {
-        OpCase forward = forward("", Values.normal(1), 1, way == Way.RESIDUAL ? Sum.APART : Sum.NONE, N, C, false);
-        // dx carries a factor rstd, which is large where a row of two numbers hardly varies
-        Tolerance dx = new Tolerance(C < 4 ? 1e-3 : 2e-6, 1e-5);
-        Tolerance parameter = new Tolerance(1e-6 * Math.max(4, N), 2e-6);
-        Map<String, String> gradients = new HashMap<>(Map.of("dx", "x", "dgamma", "gamma", "dbeta", "beta"));
-        Map<String, String> weights = new HashMap<>(Map.of("out", "dout"));
-        if (way == Way.RESIDUAL) {
-            weights.put("sum", "dresidual");
-        }
+        OpCase forward = forward("", Values.normal(1), 1, way.forward(), N, C, false);
         OpCase.Builder builder = OpCase.of("layer_norm_backward", "N=" + N + " C=" + C + " " + way)
-                .updated("dgamma", Values.normal(1), parameter, C)
-                .updated("dbeta", Values.normal(1), parameter, C)
-                .input("x", way == Way.RESIDUAL ? Values.outputOf(forward, "sum") : Values.inputOf(forward, "x"), N, C)
+                .updated("dgamma", Values.normal(1), NormCases.parameter(N), C)
+                .updated("dbeta", Values.normal(1), NormCases.parameter(N), C)
                 .input("gamma", Values.inputOf(forward, "gamma"), C)
                 .input("mean", Values.outputOf(forward, "mean"), N)
                 .input("rstd", Values.outputOf(forward, "rstd"), N)
                 .workspace(kernels -> kernels.layerNormBackwardWorkspaceBytes(N, C))
-                .cost((way == Way.PLAIN ? 12 : 16) * N * C, 14 * N * C)
-                .benchmark(benchmark)
-                .gradient(N * C > 100 || N == 0 || C < 4 || way == Way.ON_RESIDUAL || way == Way.ON_DOUT ? null
-                        : new OpCase.Gradient(forward, gradients, weights, 1));
-        switch (way) {
-            case PLAIN -> builder.output("dx", dx, N, C).input("dout", Values.normal(1), N, C);
-            case RESIDUAL -> builder.output("dx", dx, N, C)
-                    .input("dout", Values.normal(1), N, C)
-                    .input("dresidual", Values.normal(1), N, C);
-            case ON_RESIDUAL -> builder.input("dout", Values.normal(1), N, C)
-                    .updated("dresidual", Values.normal(1), dx, N, C);
-            case ON_DOUT -> builder.updated("dout", Values.normal(1), dx, N, C);
-        }
+                .cost(way.bytes() * N * C, 14 * N * C)
+                .benchmark(benchmark);
+        way.declare(builder, forward, Map.of("dgamma", "gamma", "dbeta", "beta"), N, C);
         return builder.call((kernels, t) -> {
-            var dout = t.get("dout");
-            var dresidual = t.find("dresidual");
-            var target = way == Way.ON_DOUT ? dout : way == Way.ON_RESIDUAL ? dresidual : t.get("dx");
+            var dx = way.dx(t);
             var dgamma = t.get("dgamma");
             var dbeta = t.get("dbeta");
+            var dout = t.get("dout");
             var x = t.get("x");
             var gamma = t.get("gamma");
             var mean = t.get("mean");
             var rstd = t.get("rstd");
+            var dresidual = t.find("dresidual");
             var workspace = t.workspace();
             return () -> kernels.layerNormBackward(
-                    target, dgamma, dbeta, dout, x, gamma, mean, rstd, dresidual, workspace, N, C);
+                    dx, dgamma, dbeta, dout, x, gamma, mean, rstd, dresidual, workspace, N, C);
         });
     }
 }
