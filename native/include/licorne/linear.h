@@ -17,9 +17,10 @@ LICORNE_EXPORT int64_t licorne_cpu_linear_independent_rows(void);
 /* dx (N,C) = dout (N,OC) weight */
 LICORNE_EXPORT int32_t licorne_cpu_linear_backward_input(float* dx, const float* dout, const float* weight, int64_t N,
                                                          int64_t C, int64_t OC, int32_t precision);
-/* dweight (OC,C) += dout^T x; dbias (OC, may be null) += column sums of dout */
+/* dweight (OC,C) += dout^T x, or = if not accumulate; dbias (OC, may be null) += column sums of dout */
 LICORNE_EXPORT int32_t licorne_cpu_linear_backward_weight(float* dweight, float* dbias, const float* dout,
-                                                          const float* x, int64_t N, int64_t C, int64_t OC, int32_t precision);
+                                                          const float* x, int64_t N, int64_t C, int64_t OC, int32_t accumulate,
+                                                          int32_t precision);
 
 /* dbias (OC) += column sums of dout (N,OC); the products themselves are the caller's on CUDA */
 LICORNE_EXPORT int32_t licorne_cuda_linear_backward_bias(float* dbias, const void* dout, void* workspace, int64_t N,

@@ -62,7 +62,7 @@ void linear_maps() {
       }
     test::near(expected, out, 1e-4, 1e-4, "linear");
     OK(licorne_cpu_linear_backward_input(dx.data(), out.data(), weight.data(), N, C, OC, LICORNE_F32));
-    OK(licorne_cpu_linear_backward_weight(dweight.data(), dbias.data(), out.data(), x.data(), N, C, OC, LICORNE_F32));
+    OK(licorne_cpu_linear_backward_weight(dweight.data(), dbias.data(), out.data(), x.data(), N, C, OC, 1, LICORNE_F32));
     for (int64_t n = 0; n < N; n++)
       for (int64_t o = 0; o < OC; o++) {
         const double d = out[n * OC + o];
@@ -91,7 +91,7 @@ void deep_products(int32_t precision) {
     Floats out(rows * OC), dx(rows * C), dweight = before, few_out(few * OC);
     OK(licorne_cpu_linear_forward(out.data(), x.data(), weight.data(), bias.data(), rows, C, OC, precision));
     OK(licorne_cpu_linear_backward_input(dx.data(), out.data(), weight.data(), rows, C, OC, precision));
-    OK(licorne_cpu_linear_backward_weight(dweight.data(), nullptr, x.data(), out.data(), rows, OC, C, precision));
+    OK(licorne_cpu_linear_backward_weight(dweight.data(), nullptr, x.data(), out.data(), rows, OC, C, 1, precision));
     OK(licorne_cpu_linear_forward(few_out.data(), x.data(), weight.data(), bias.data(), few, C, OC, precision));
     EXPECT(memcmp(few_out.data(), out.data(), few_out.size() * sizeof(float)) == 0);
     if (first_out.empty()) {
@@ -108,6 +108,12 @@ void deep_products(int32_t precision) {
       test::near(expected, out, precision == LICORNE_F32 ? 2e-3 : 1.0, 1e-3, "deep product");
     }
     EXPECT(out == first_out && dx == first_dx && dweight == first_dweight);
+    Floats onto_zero(OC * C), overwritten = before;
+    OK(licorne_cpu_linear_backward_weight(onto_zero.data(), nullptr, x.data(), out.data(), rows, OC, C, 1, precision));
+    OK(licorne_cpu_linear_backward_weight(overwritten.data(), nullptr, x.data(), out.data(), rows, OC, C, 0, precision));
+    EXPECT(onto_zero == overwritten);
+    OK(licorne_cpu_linear_backward_weight(overwritten.data(), nullptr, nullptr, nullptr, 0, OC, C, 0, precision));
+    EXPECT(overwritten == Floats(OC * C));
   }
   OK(licorne_cpu_set_threads(2));
 }

@@ -1,7 +1,7 @@
 // How a matrix product is cut into tasks, and who packs what.
 //
 // One operand is shared: all threads pack it together, once, into one buffer, and then read it from the caches. That is the
-// one with fewer rows or columns, so the buffer is small; always B where sums go onto C. The other one is owned: a task takes
+// one with fewer rows or columns, so the buffer is small; always B for the gradient of a weight. The other one is owned: a task takes
 // a block of it, packs it into its thread's own buffer and multiplies it with all of the shared one, so it too is packed
 // once. Packing the owned blocks would wait for memory (weights come from there), so the micro-kernel asks for the next block
 // while it multiplies this one.
@@ -87,8 +87,8 @@ class Product {
 
   void run() {
     const int64_t most = kGemmSteps * kernels_.pair;
-    // A C that is added to comes from memory: it is gone through in whole rows.
-    const bool share_a = M_ < N_ && !accumulate_;
+    // The gradient of a weight, the one whose A lies the other way, comes from memory: it is gone through in whole rows.
+    const bool share_a = M_ < N_ && a_.depth_stride == 1;
     const int64_t lines = share_a ? M_ : N_;
     for (depth_ = 0; depth_ < K_; depth_ += most) {
       depths_ = std::min(most, K_ - depth_);

@@ -169,21 +169,23 @@ int32_t licorne_cpu_linear_backward_input(float* dx, const float* dout, const fl
 }
 
 int32_t licorne_cpu_linear_backward_weight(float* dweight, float* dbias, const float* dout, const float* x, int64_t N,
-                                           int64_t C, int64_t OC, int32_t precision) {
+                                           int64_t C, int64_t OC, int32_t accumulate, int32_t precision) {
   using namespace licorne;
   return guarded([&] {
     check("linear_backward_weight", N, C, OC);
-    check_pointer("linear_backward_weight", "dweight", dweight, N > 0 ? OC * C : 0);
+    check_pointer("linear_backward_weight", "dweight", dweight, N > 0 || !accumulate ? OC * C : 0);
     check_pointer("linear_backward_weight", "dout", dout, N * OC);
     check_pointer("linear_backward_weight", "x", x, N * C);
     const GemmKernels* own = own_gemm("linear_backward_weight", precision);
+    if (N == 0 && !accumulate) memset(dweight, 0, static_cast<size_t>(OC * C) * sizeof(float));
     if (N * OC == 0) return;
     use_our_threads_only();
     if (C > 0 && own != nullptr)
-      gemm(*own, dweight, {dout, 1, OC}, {x, 1, C}, OC, C, N, nullptr, true);
+      gemm(*own, dweight, {dout, 1, OC}, {x, 1, C}, OC, C, N, nullptr, accumulate != 0);
     else if (C > 0)
       Tiles(OC, C).run([&](int64_t row, int64_t rows, int64_t column, int64_t columns) {
-        sgemm(true, false, rows, columns, N, dout + row, OC, x + column, C, 1.0f, dweight + row * C + column, C);
+        sgemm(true, false, rows, columns, N, dout + row, OC, x + column, C,
+              accumulate ? 1.0f : 0.0f, dweight + row * C + column, C);
       });
     if (dbias != nullptr)
       parallel_chunks(OC, 128, [&](int64_t begin, int64_t end, int) {

@@ -168,7 +168,7 @@ final class KernelTimes {
                 Tensor dweight = random(scope, "dweight", DType.F32, OC, C);
                 Tensor dbias = random(scope, "dbias", DType.F32, OC);
                 time("linear_backward_weight", sizes, flops, 0, () ->
-                        kernels.linearBackwardWeight(dweight, dbias, out, x, N, C, OC));
+                        kernels.linearBackwardWeight(dweight, dbias, out, x, N, C, OC, true));
             }
         }
     }

@@ -48,7 +48,7 @@ final class LicorneLinear implements Workload {
     public void run() {
         kernels.linearForward(out, x, weight, bias, data.N(), data.C(), data.OC());
         kernels.linearBackwardInput(dx, dout, weight, data.N(), data.C(), data.OC());
-        kernels.linearBackwardWeight(dweight, dbias, dout, x, data.N(), data.C(), data.OC());
+        kernels.linearBackwardWeight(dweight, dbias, dout, x, data.N(), data.C(), data.OC(), true);
         backend.synchronize();
     }
 

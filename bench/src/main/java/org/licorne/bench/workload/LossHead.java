@@ -101,7 +101,7 @@ public final class LossHead implements AutoCloseable {
             public void run() {
                 long Vp = logits.size(1);
                 kernels.linearForward(logits, hidden, table.padded(), null, N, C, Vp);
-                kernels.linearBackwardWeight(table.paddedGradient(), null, logits, hidden, N, C, Vp);
+                kernels.linearBackwardWeight(table.paddedGradient(), null, logits, hidden, N, C, Vp, true);
                 kernels.linearBackwardInput(dhidden, logits, table.padded(), N, C, Vp);
                 backend.synchronize();
             }

@@ -138,7 +138,7 @@ class OpParityTest extends OpParity {
         kernels.linearBackwardInput(dx, tensor(dout, N, OC), tensor(weight, OC, C), N, C, OC);
         Tensor dweight = empty(OC, C);
         Tensor dbias = empty(OC);
-        kernels.linearBackwardWeight(dweight, dbias, tensor(dout, N, OC), tensor(x, N, C), N, C, OC);
+        kernels.linearBackwardWeight(dweight, dbias, tensor(dout, N, OC), tensor(x, N, C), N, C, OC, true);
 
         var peerX = variable(x, N, C);
         var peerWeight = variable(weight, OC, C);

@@ -29,9 +29,13 @@ final class VectorLinear {
         VectorProduct.addParallel(matrix(dx, C), matrix(dout, OC), matrix(weight, C), N, C, OC);
     }
 
-    /** {@code dweight (OC,C) += doutᵀ · x}, {@code dbias (OC) += Σ dout}; dbias may be null. */
+    /** {@code dweight (OC,C) += doutᵀ · x}, or = if not accumulate; {@code dbias (OC) += Σ dout}; dbias may be null. */
     static void backwardWeight(
-            FloatSlice dweight, FloatSlice dbias, FloatSlice dout, FloatSlice x, int N, int C, int OC) {
+            FloatSlice dweight, FloatSlice dbias, FloatSlice dout, FloatSlice x, int N, int C, int OC,
+            boolean accumulate) {
+        if (!accumulate) {
+            Arrays.fill(dweight.values(), dweight.start(), dweight.start() + OC * C, 0);
+        }
         VectorProduct.addParallel(matrix(dweight, C), matrix(dout, OC).transposed(), matrix(x, C), OC, C, N);
         if (dbias == null) {
             return;

@@ -203,17 +203,18 @@ public interface Kernels {
     /**
      * Gradient of {@link #linearForward} by its parameters.
      *
-     * <p>Computes: {@code dweight += doutᵀ · x}, {@code dbias += Σ_n dout[n]}.
+     * <p>Computes: {@code dweight += doutᵀ · x}, or {@code =} if not accumulate; {@code dbias += Σ_n dout[n]}.
      * <br>Shapes: dweight (OC,C), dbias (OC), dout (N,OC), x (N,C).
      * <br>Types: dout and x activations; dweight and dbias F32.
-     * <br>Writes: dweight and dbias, accumulating.
-     * <br>Edge: dbias may be null.
+     * <br>Writes: dweight, accumulating if so asked, else whatever it held; dbias, accumulating.
+     * <br>Edge: dbias may be null. N = 0 without accumulate gives 0.
      * <br>Repeat: bit-identical for one thread count.
      * <br>Cost: 2·N·C·OC flops.
      * <br>Throws: as all ops.
      * <br>Source: derivative of the forward op.
      */
-    void linearBackwardWeight(Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC);
+    void linearBackwardWeight(
+            Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC, boolean accumulate);
 
     // ---- small weights ----------------------------------------------------------------------------------------
 

@@ -146,7 +146,7 @@ public final class Gpt implements AutoCloseable {
 
     /** Sets all gradients to 0; passes add to them. */
     public void zeroGradients() {
-        backend.kernels().fill(layers.parameters().gradients().all(), 0);
+        layers.parameters().zeroGradients(backend.kernels());
     }
 
     /** Memory for training on batches of B sequences of T tokens; the caller closes it. */

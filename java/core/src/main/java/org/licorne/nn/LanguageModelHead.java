@@ -115,7 +115,7 @@ public final class LanguageModelHead {
                     scale,
                     labelSmoothing,
                     zLoss);
-            kernels.linearBackwardWeight(table.paddedGradient(), null, logits, chunk.hidden, chunk.rows, C, Vp);
+            table.addToGradient(kernels, null, logits, chunk.hidden, chunk.rows);
             kernels.linearBackwardInput(chunk.dhidden, logits, table.weight(kernels), chunk.rows, C, Vp);
         }
     }

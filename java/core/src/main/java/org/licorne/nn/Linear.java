@@ -38,7 +38,7 @@ public final class Linear {
      * @param x (N, C)
      */
     public void backward(Kernels kernels, Tensor dx, Tensor dout, Tensor x, long N) {
-        kernels.linearBackwardWeight(weight.gradient(), bias.gradient(), dout, x, N, inputs, outputs);
+        weight.addToGradient(kernels, bias.gradient(), dout, x, N);
         kernels.linearBackwardInput(dx, dout, weight.weight(kernels), N, inputs, outputs);
     }
 }

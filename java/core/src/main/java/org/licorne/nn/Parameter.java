@@ -21,6 +21,7 @@ public final class Parameter {
     private Tensor tensor;
     private Tensor paddedGradient;
     private Tensor gradient;
+    private Kernels zeroing; // of a gradient that counts as zero but whose memory is not yet
 
     Parameter(String name, DType dtype, boolean decays, long paddedRows, long... shape) {
         this.name = name;
@@ -65,6 +66,7 @@ public final class Parameter {
 
     /** The gradient, same shape as {@link #tensor}. @throws IllegalStateException if gradients were not allocated */
     public Tensor gradient() {
+        settleGradient();
         return required(gradient, "a gradient");
     }
 
@@ -80,7 +82,37 @@ public final class Parameter {
 
     /** The gradient with padding rows. */
     public Tensor paddedGradient() {
+        settleGradient();
         return required(paddedGradient, "a gradient");
+    }
+
+    /**
+     * From now on the gradient is zero. Its memory is written only when somebody looks at it: if products come first they
+     * overwrite it, which spares writing and reading all gradients of matrices once in every step.
+     */
+    void zeroGradient(Kernels kernels) {
+        zeroing = kernels;
+    }
+
+    /** Makes the gradient's memory what the gradient is. */
+    void settleGradient() {
+        if (zeroing != null) {
+            zeroing.fill(paddedGradient, 0);
+            zeroing = null;
+        }
+    }
+
+    /**
+     * Adds a linear map's gradient by this matrix, padding rows included.
+     *
+     * @param dbias (rows), is added to; or null
+     * @param dout (N, rows)
+     * @param x (N, columns)
+     */
+    void addToGradient(Kernels kernels, Tensor dbias, Tensor dout, Tensor x, long N) {
+        boolean zero = zeroing != null;
+        zeroing = null;
+        kernels.linearBackwardWeight(paddedGradient(), dbias, dout, x, N, shape[1], paddedRows, !zero);
     }
 
     /**

@@ -22,6 +22,7 @@ public final class Parameters {
     private static final long MOST_ROWS = 256;
 
     private final Map<String, Parameter> byName = new LinkedHashMap<>();
+    private final List<Parameter> decayedParameters = new ArrayList<>();
     private final DType matrices;
     private long decayedElements = -1;
     private long totalElements = -1;
@@ -67,6 +68,9 @@ public final class Parameters {
         Parameter parameter = new Parameter(name, dtype, decays, paddedRows, shape);
         if (byName.put(name, parameter) != null) {
             throw new IllegalArgumentException("two parameters are called " + name);
+        }
+        if (decays) {
+            decayedParameters.add(parameter);
         }
         return parameter;
     }
@@ -198,10 +202,29 @@ public final class Parameters {
 
     /** @throws IllegalStateException if gradients were not allocated */
     public Flat gradients() {
+        Flat result = allocatedGradients();
+        for (int i = 0; i < decayedParameters.size(); i++) {
+            decayedParameters.get(i).settleGradient();
+        }
+        return result;
+    }
+
+    private Flat allocatedGradients() {
         if (gradients == null) {
             throw new IllegalStateException("gradients were not allocated");
         }
         return gradients;
+    }
+
+    /**
+     * Makes all gradients zero. Those that decay are by far the most; their memory is written when it is looked at, or by
+     * the first product that comes instead.
+     */
+    public void zeroGradients(Kernels kernels) {
+        kernels.fill(allocatedGradients().undecayed(), 0);
+        for (int i = 0; i < decayedParameters.size(); i++) {
+            decayedParameters.get(i).zeroGradient(kernels);
+        }
     }
 
     public boolean hasGradients() {

@@ -77,7 +77,15 @@ final class LinearReference {
     }
 
     static void backwardWeight(
-            Workers workers, Floats dweight, Floats dbias, Floats dout, Floats x, int N, int C, int OC) {
+            Workers workers,
+            Floats dweight,
+            Floats dbias,
+            Floats dout,
+            Floats x,
+            int N,
+            int C,
+            int OC,
+            boolean accumulate) {
         workers.run(OC, (from, to) -> {
             double[] xs = new double[4 * C];
             double[] sums = new double[Math.min(to - from, ROWS) * C];
@@ -91,7 +99,11 @@ final class LinearReference {
                         addProducts(sums, (o - first) * C, dout, n * OC + o, OC, xs, width, C);
                     }
                 }
-                dweight.accumulate(first * C, sums, 0, (end - first) * C);
+                if (accumulate) {
+                    dweight.accumulate(first * C, sums, 0, (end - first) * C);
+                } else {
+                    dweight.store(first * C, sums, 0, (end - first) * C);
+                }
             }
             if (dbias != null) {
                 for (int o = from; o < to; o++) {

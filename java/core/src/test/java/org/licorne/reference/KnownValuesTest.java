@@ -119,9 +119,12 @@ class KnownValuesTest {
         assertClose(dx, 5, 4, 3, 11, 8, 5);
         Tensor dweight = floats(100, 0, 0, 0, 0, 0).reshape(2, 3);
         Tensor dbias = floats(1, 1);
-        kernels.linearBackwardWeight(dweight, dbias, dout, x, 2, 3, 2);
+        kernels.linearBackwardWeight(dweight, dbias, dout, x, 2, 3, 2, true);
         assertClose(dweight, 113, 17, 21, 18, 24, 30);
         assertClose(dbias, 5, 7);
+        kernels.linearBackwardWeight(dweight, dbias, dout, x, 2, 3, 2, false);
+        assertClose(dweight, 13, 17, 21, 18, 24, 30);
+        assertClose(dbias, 9, 13);
     }
 
     @Test

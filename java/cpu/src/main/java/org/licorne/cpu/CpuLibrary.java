@@ -132,7 +132,7 @@ final class CpuLibrary {
 
     static native int licorne_cpu_linear_backward_weight(
             @Cast("float*") long dweight, @Cast("float*") long dbias, @Cast("const float*") long dout,
-            @Cast("const float*") long x, long N, long C, long OC, int precision);
+            @Cast("const float*") long x, long N, long C, long OC, int accumulate, int precision);
 
     static native int licorne_cpu_quantize(
             @Cast("void*") long out, @Cast("const float*") long x, long OC, long C, int type);

@@ -24,7 +24,7 @@ import org.licorne.tensor.DType;
  * <pre>
  *   out = x · weightᵀ + bias     outᵀ (OC,N) = [weightᵀ (C,OC)]ᵀ · xᵀ (C,N)       bias along the rows of outᵀ
  *   dx = dout · weight           dxᵀ (C,N) = weightᵀ (C,OC) · doutᵀ (OC,N)
- *   dweight += doutᵀ · x         dweightᵀ (C,OC) += xᵀ (C,N) · [doutᵀ (OC,N)]ᵀ
+ *   dweight += doutᵀ · x         dweightᵀ (C,OC) += xᵀ (C,N) · [doutᵀ (OC,N)]ᵀ     or = instead of +=
  * </pre>
  *
  * Sums are F32 and never TF32. For the same bits in each row whatever the others are, a forward product of up to
@@ -48,7 +48,6 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
         private final cublasLtMatrixLayoutOpaque_t second;
         private final cublasLtMatrixLayoutOpaque_t result;
         private final boolean bias;
-        private final boolean accumulates;
         private cublasLtMatmulHeuristicResult_t proposals; // owns the algorithm's memory
         private cublasLtMatmulAlgo_t algorithm;
 
@@ -63,7 +62,6 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
             this.second = second;
             this.result = result;
             this.bias = shape.bias();
-            this.accumulates = shape.kind() == ProductShape.Kind.BACKWARD_WEIGHT;
         }
 
         private Plan using(cublasLtMatmulHeuristicResult_t all, cublasLtMatmulAlgo_t chosen) {
@@ -114,21 +112,22 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
     public void forward(long out, long x, long weight, long bias, long N, long C, long OC, DType type) {
         int alignment = ProductShape.alignment(out, x, weight, bias, C * type.bytes(), OC * type.bytes());
         Plan plan = plans.get(ProductShape.Kind.FORWARD, type, bias != 0, alignment, N, C, OC);
-        run(plan, plan.algorithm, weight, x, out, bias);
+        run(plan, weight, x, out, bias, false);
     }
 
     @Override
     public void backwardInput(long dx, long dout, long weight, long N, long C, long OC, DType type) {
         int alignment = ProductShape.alignment(dx, dout, weight, 0, C * type.bytes(), OC * type.bytes());
         Plan plan = plans.get(ProductShape.Kind.BACKWARD_INPUT, type, false, alignment, N, C, OC);
-        run(plan, plan.algorithm, weight, dout, dx, 0);
+        run(plan, weight, dout, dx, 0, false);
     }
 
     @Override
-    public void backwardWeight(long dweight, long dout, long x, long N, long C, long OC, DType type) {
+    public void backwardWeight(
+            long dweight, long dout, long x, long N, long C, long OC, DType type, boolean accumulate) {
         int alignment = ProductShape.alignment(dweight, dout, x, 0, C * type.bytes(), OC * type.bytes());
         Plan plan = plans.get(ProductShape.Kind.BACKWARD_WEIGHT, type, false, alignment, N, C, OC);
-        run(plan, plan.algorithm, x, dout, dweight, 0);
+        run(plan, x, dout, dweight, 0, accumulate);
     }
 
     @Override
@@ -136,7 +135,7 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
         return INDEPENDENT_ROWS;
     }
 
-    private void run(Plan plan, cublasLtMatmulAlgo_t algorithm, long first, long second, long result, long bias) {
+    private void run(Plan plan, long first, long second, long result, long bias, boolean accumulate) {
         if (plan.bias) {
             biasAddress.put(bias);
             set(plan.operation, cublas.CUBLASLT_MATMUL_DESC_BIAS_POINTER, biasAddress);
@@ -151,12 +150,12 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
                         plan.first,
                         secondAddress.at(second),
                         plan.second,
-                        plan.accumulates ? one : zero,
+                        accumulate ? one : zero,
                         output,
                         plan.result,
                         output,
                         plan.result,
-                        algorithm,
+                        plan.algorithm,
                         workspaceAddress.at(workspace),
                         WORKSPACE_BYTES,
                         runtime.streamPointer()),
@@ -256,7 +255,7 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
             double least = Double.POSITIVE_INFINITY;
             for (int i = 0; i <= TIMED_RUNS; i++) {
                 begin.record();
-                run(plan, plan.algorithm, first, second, result, bias);
+                run(plan, first, second, result, bias, false);
                 end.record();
                 end.await();
                 if (i > 0) { // the first run loads the kernel

@@ -84,7 +84,7 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
 
     @Override
     public synchronized void linearBackwardWeight(
-            Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC) {
+            Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC, boolean accumulate) {
         checks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
         begin();
         try {
@@ -92,7 +92,9 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
             long gradient = use(dout);
             long input = use(x);
             if (N > 0 && OC > 0 && C > 0) {
-                products.backwardWeight(result, gradient, input, N, C, OC, activation);
+                products.backwardWeight(result, gradient, input, N, C, OC, activation, accumulate);
+            } else if (!accumulate) {
+                repeat(result, 0, OC, C * Float.BYTES);
             }
             issued("linear_backward_weight", dbias == null
                     ? OK

@@ -14,8 +14,8 @@ interface MatrixProducts extends AutoCloseable {
     /** dx (N,C) = dout (N,OC) · weight (OC,C). */
     void backwardInput(long dx, long dout, long weight, long N, long C, long OC, DType type);
 
-    /** dweight (OC,C) += dout (N,OC)ᵀ · x (N,C). */
-    void backwardWeight(long dweight, long dout, long x, long N, long C, long OC, DType type);
+    /** dweight (OC,C) += dout (N,OC)ᵀ · x (N,C), or = if it does not accumulate. */
+    void backwardWeight(long dweight, long dout, long x, long N, long C, long OC, DType type, boolean accumulate);
 
     /** Up to so many rows N, a row of {@link #forward} has the same bits whatever the others are and however many. */
     long independentRows();

@@ -76,10 +76,11 @@ final class PlainProducts implements MatrixProducts {
     }
 
     @Override
-    public void backwardWeight(long dweight, long dout, long x, long N, long C, long OC, DType type) {
+    public void backwardWeight(
+            long dweight, long dout, long x, long N, long C, long OC, DType type, boolean accumulate) {
         float[] gradient = load(dout, N * OC, type);
         float[] input = load(x, N * C, type);
-        float[] result = load(dweight, OC * C, DType.F32);
+        float[] result = accumulate ? load(dweight, OC * C, DType.F32) : new float[(int) (OC * C)];
         double[] row = new double[(int) C];
         for (int o = 0; o < OC; o++) {
             Arrays.fill(row, 0);

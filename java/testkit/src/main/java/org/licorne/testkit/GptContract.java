@@ -210,6 +210,31 @@ public abstract class GptContract extends GptFixture {
         }
     }
 
+    /** Nothing of an earlier step is left, whether a pass comes next or a look at the gradients. */
+    @Test
+    void zeroGradientsAreZero() {
+        int T = 6;
+        int[] inputs = tokens(2 * T, TINY.vocabularySize(), 1);
+        int[] targets = tokens(2 * T, TINY.vocabularySize(), 2);
+        try (Gpt gpt = lively(TINY, 1);
+                TrainingPass pass = gpt.trainingPass(2, T)) {
+            gpt.zeroGradients();
+            pass.lossAndGradients(inputs, targets, 0.1f);
+            float[] gradients = gpt.memory().gradients().all().toFloats();
+            assertThat(gradients).doesNotContain(Float.NaN);
+            gpt.zeroGradients();
+            pass.lossAndGradients(inputs, targets, 0.1f);
+            assertThat(gpt.memory().gradients().all().toFloats()).isEqualTo(gradients);
+            gpt.zeroGradients();
+            for (Parameter parameter : gpt.parameters()) {
+                assertThat(parameter.gradient().toFloats()).containsOnly(0);
+            }
+            pass.lossAndGradients(inputs, targets, 0.1f);
+            gpt.zeroGradients();
+            assertThat(gpt.memory().gradients().all().toFloats()).containsOnly(0);
+        }
+    }
+
     /** Documents of 2, 5 and 3 tokens: packed into one row, and padded to rows of their own. */
     @Test
     void packedDocumentsEqualPaddedOnes() {

@@ -45,7 +45,10 @@ public final class LinearCases {
         if (bias) {
             cases.add(backwardInput(name, forward, check, N, C, OC, benchmark));
         }
-        cases.add(backwardWeight(name, forward, magnitude, check, bias, N, C, OC, benchmark));
+        cases.add(backwardWeight(name, forward, magnitude, check, bias, true, N, C, OC, benchmark));
+        if (!benchmark) {
+            cases.add(backwardWeight(name + " overwriting", forward, magnitude, check, bias, false, N, C, OC, false));
+        }
     }
 
     /**
@@ -102,12 +105,12 @@ public final class LinearCases {
             double magnitude,
             boolean check,
             boolean bias,
+            boolean accumulate,
             long N,
             long C,
             long OC,
             boolean benchmark) {
         OpCase.Builder builder = OpCase.of("linear_backward_weight", name)
-                .updated("dweight", Values.normal(1), sum(N, magnitude), OC, C)
                 .input("dout", Values.normal(1), N, OC)
                 .input("x", Values.inputOf(forward, "x"), N, C)
                 .cost(bytes(N, C, OC) + 4 * C * OC, 2 * N * C * OC)
@@ -116,6 +119,11 @@ public final class LinearCases {
                         forward,
                         bias ? Map.of("dweight", "weight", "dbias", "bias") : Map.of("dweight", "weight"),
                         Map.of("out", "dout"), 1));
+        if (accumulate) {
+            builder.updated("dweight", Values.normal(1), sum(N, magnitude), OC, C);
+        } else {
+            builder.output("dweight", sum(N, magnitude), OC, C);
+        }
         if (bias) {
             builder.updated("dbias", Values.normal(1), sum(N, 1), OC);
         }
@@ -124,7 +132,7 @@ public final class LinearCases {
             var dbias = t.find("dbias");
             var dout = t.get("dout");
             var x = t.get("x");
-            return () -> kernels.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
+            return () -> kernels.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC, accumulate);
         });
     }
 }

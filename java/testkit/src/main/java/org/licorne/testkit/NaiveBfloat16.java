@@ -31,7 +31,7 @@ public final class NaiveBfloat16 {
                                 (Tensor) a[0], rounded(a[1]), rounded(a[2]), size(a[3]), size(a[4]), size(a[5]));
                         case "linearBackwardWeight" -> linearBackwardWeight(
                                 (Tensor) a[0], (Tensor) a[1], floats(a[2]), rounded(a[3]), size(a[4]), size(a[5]),
-                                size(a[6]));
+                                size(a[6]), (boolean) a[7]);
                         case "attentionForward" -> attentionForward(
                                 (Tensor) a[0], (Tensor) a[1], rounded(a[2]), rounded(a[3]), rounded(a[4]),
                                 (AttentionShape) a[6], (Mask) a[7], (float) a[8]);
@@ -101,8 +101,8 @@ public final class NaiveBfloat16 {
     }
 
     private static void linearBackwardWeight(
-            Tensor dweight, Tensor dbias, float[] dout, float[] x, int N, int C, int OC) {
-        float[] result = dweight.toFloats();
+            Tensor dweight, Tensor dbias, float[] dout, float[] x, int N, int C, int OC, boolean accumulate) {
+        float[] result = accumulate ? dweight.toFloats() : new float[OC * C];
         float[] sums = dbias == null ? new float[OC] : dbias.toFloats();
         for (int o = 0; o < OC; o++) {
             double column = sums[o];
