@@ -1,18 +1,16 @@
 package org.licorne.backend;
 
 import static org.licorne.backend.TensorChecks.apart;
-import static org.licorne.backend.TensorChecks.bothOrNone;
 import static org.licorne.backend.TensorChecks.failure;
 import static org.licorne.backend.TensorChecks.present;
 import static org.licorne.backend.TensorChecks.product;
 import static org.licorne.backend.TensorChecks.reaches;
-import static org.licorne.backend.TensorChecks.rows;
 import static org.licorne.backend.TensorChecks.sameElements;
 import static org.licorne.backend.TensorChecks.sameOrApart;
 import static org.licorne.backend.TensorChecks.shape;
 import static org.licorne.backend.TensorChecks.size;
-import static org.licorne.backend.TensorChecks.smallMatrix;
 import static org.licorne.backend.TensorChecks.type;
+import static org.licorne.backend.TensorChecks.workspaceType;
 
 import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
@@ -23,21 +21,16 @@ import org.licorne.tensor.Tensor;
  * both shapes. What can only be known from the data (token ids, targets, lengths) is the kernel's to check; the size of
  * a workspace depends on the backend and is checked by {@link #workspace}. Immutable, allocates nothing on success.
  */
-public final class KernelChecks {
+public final class KernelChecks extends WeightChecks {
     /** For kernels whose activations are F32. */
     public static final KernelChecks F32 = new KernelChecks(DType.F32);
 
     /** So many weights of {@link Kernels#sample} have a sum that fits. */
     private static final long MOST_TOKENS = 1 << 22;
 
-    private final DType activations;
-
     /** @param activations the kernels' {@link Kernels#activationType} */
     public KernelChecks(DType activations) {
-        if (activations != DType.F32 && activations != DType.BF16) {
-            throw new IllegalArgumentException("activations are F32 or BF16, not " + activations);
-        }
-        this.activations = activations;
+        super(activations);
     }
 
     /** The workspace is a U8 tensor of at least that many bytes; it may be null where none is wanted. */
@@ -51,12 +44,6 @@ public final class KernelChecks {
         type(op, "workspace", workspace, DType.U8);
         if (workspace.bytes() < bytes) {
             throw failure(op, "workspace has " + workspace.bytes() + " bytes, but " + bytes + " are wanted");
-        }
-    }
-
-    private static void workspaceType(String op, Tensor workspace) {
-        if (workspace != null) {
-            type(op, "workspace", workspace, DType.U8);
         }
     }
 
@@ -86,43 +73,6 @@ public final class KernelChecks {
         type("copy", "x", x, x.dtype());
         sameElements("copy", "out", out, "x", x);
         apart("copy", "out", out, "x", x);
-    }
-
-    // ---- embedding --------------------------------------------------------------------------------------------
-
-    public void embeddingForward(
-            Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C) {
-        String op = "embedding_forward";
-        size(op, "N", N);
-        size(op, "C", C);
-        shape(op, "out", out, activations, "N,C", N, C);
-        rows(op, "tokenTable", tokenTable, activations, "Vp,C", C);
-        shape(op, "tokens", tokens, DType.I32, "N", N);
-        bothOrNone(op, "positionTable", positionTable, "positions", positions);
-        if (positions != null) {
-            rows(op, "positionTable", positionTable, activations, "P,C", C);
-            shape(op, "positions", positions, DType.I32, "N", N);
-            apart(op, "out", out, "positionTable", positionTable);
-        }
-        apart(op, "out", out, "tokenTable", tokenTable);
-    }
-
-    public void embeddingBackward(
-            Tensor dTokenTable, Tensor dPositionTable, Tensor dout, Tensor tokens, Tensor positions, long N, long C) {
-        String op = "embedding_backward";
-        size(op, "N", N);
-        size(op, "C", C);
-        rows(op, "dTokenTable", dTokenTable, DType.F32, "Vp,C", C);
-        shape(op, "dout", dout, activations, "N,C", N, C);
-        shape(op, "tokens", tokens, DType.I32, "N", N);
-        bothOrNone(op, "dPositionTable", dPositionTable, "positions", positions);
-        if (positions != null) {
-            rows(op, "dPositionTable", dPositionTable, DType.F32, "P,C", C);
-            shape(op, "positions", positions, DType.I32, "N", N);
-            apart(op, "dPositionTable", dPositionTable, "dout", dout);
-            apart(op, "dPositionTable", dPositionTable, "dTokenTable", dTokenTable);
-        }
-        apart(op, "dTokenTable", dTokenTable, "dout", dout);
     }
 
     // ---- layer_norm -------------------------------------------------------------------------------------------
@@ -195,100 +145,6 @@ public final class KernelChecks {
         String op = "rms_norm_backward";
         NormChecks.backward(op, activations, dx, dgamma, dout, x, gamma, rstd, dresidual, N, C);
         workspaceType(op, workspace);
-    }
-
-    // ---- linear -----------------------------------------------------------------------------------------------
-
-    public void linearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
-        String op = "linear_forward";
-        linearSizes(op, N, C, OC);
-        shape(op, "out", out, activations, "N,OC", N, OC);
-        shape(op, "x", x, activations, "N,C", N, C);
-        shape(op, "weight", weight, activations, "OC,C", OC, C);
-        if (bias != null) {
-            shape(op, "bias", bias, activations, "OC", OC);
-            apart(op, "out", out, "bias", bias);
-        }
-        apart(op, "out", out, "x", x);
-        apart(op, "out", out, "weight", weight);
-    }
-
-    public void quantize(Tensor out, Tensor x, long OC, long C) {
-        String op = "quantize";
-        size(op, "OC", OC);
-        size(op, "C", C);
-        product(op, OC, C);
-        smallMatrix(op, "out", out, "OC,C", OC, C);
-        shape(op, "x", x, DType.F32, "OC,C", OC, C);
-        apart(op, "out", out, "x", x);
-    }
-
-    public void quantizedLinearForward(
-            Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC) {
-        String op = "quantized_linear_forward";
-        linearSizes(op, N, C, OC);
-        shape(op, "out", out, activations, "N,OC", N, OC);
-        shape(op, "x", x, activations, "N,C", N, C);
-        smallMatrix(op, "weight", weight, "OC,C", OC, C);
-        workspaceType(op, workspace);
-        if (bias != null) {
-            shape(op, "bias", bias, activations, "OC", OC);
-            apart(op, "out", out, "bias", bias);
-        }
-        apart(op, "out", out, "x", x);
-        apart(op, "out", out, "weight", weight);
-    }
-
-    public void quantizedEmbeddingForward(
-            Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C,
-            long Vp) {
-        String op = "quantized_embedding_forward";
-        size(op, "N", N);
-        size(op, "C", C);
-        size(op, "Vp", Vp);
-        shape(op, "out", out, activations, "N,C", N, C);
-        product(op, Vp, C);
-        smallMatrix(op, "tokenTable", tokenTable, "Vp,C", Vp, C);
-        shape(op, "tokens", tokens, DType.I32, "N", N);
-        bothOrNone(op, "positionTable", positionTable, "positions", positions);
-        if (positions != null) {
-            rows(op, "positionTable", positionTable, activations, "P,C", C);
-            shape(op, "positions", positions, DType.I32, "N", N);
-            apart(op, "out", out, "positionTable", positionTable);
-        }
-        apart(op, "out", out, "tokenTable", tokenTable);
-    }
-
-    public void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
-        String op = "linear_backward_input";
-        linearSizes(op, N, C, OC);
-        shape(op, "dx", dx, activations, "N,C", N, C);
-        shape(op, "dout", dout, activations, "N,OC", N, OC);
-        shape(op, "weight", weight, activations, "OC,C", OC, C);
-        apart(op, "dx", dx, "dout", dout);
-        apart(op, "dx", dx, "weight", weight);
-    }
-
-    public void linearBackwardWeight(
-            Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC) {
-        String op = "linear_backward_weight";
-        linearSizes(op, N, C, OC);
-        shape(op, "dweight", dweight, DType.F32, "OC,C", OC, C);
-        shape(op, "dout", dout, activations, "N,OC", N, OC);
-        shape(op, "x", x, activations, "N,C", N, C);
-        if (dbias != null) {
-            shape(op, "dbias", dbias, DType.F32, "OC", OC);
-            apart(op, "dbias", dbias, "dweight", dweight);
-            apart(op, "dbias", dbias, "dout", dout);
-        }
-        apart(op, "dweight", dweight, "dout", dout);
-        apart(op, "dweight", dweight, "x", x);
-    }
-
-    private static void linearSizes(String op, long N, long C, long OC) {
-        size(op, "N", N);
-        size(op, "C", C);
-        size(op, "OC", OC);
     }
 
     // ---- attention --------------------------------------------------------------------------------------------
@@ -611,8 +467,9 @@ public final class KernelChecks {
         if (norm != null) {
             shape(op, "norm", norm, DType.F32, "1", 1);
             if (!(maxNorm >= 0) || !(largestNorm >= 0)) {
-                throw failure(op, "maxNorm = " + maxNorm + " and largestNorm = " + largestNorm
-                        + ", but norms are 0 at least");
+                throw failure(
+                        op,
+                        "maxNorm = " + maxNorm + " and largestNorm = " + largestNorm + ", but norms are 0 at least");
             }
         }
         if (step < 1) {

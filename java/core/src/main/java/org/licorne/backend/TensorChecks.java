@@ -25,8 +25,10 @@ final class TensorChecks {
             throw failure(op, name + shape(tensor) + " is " + tensor.dtype() + ", not " + wanted);
         }
         if (tensor.byteOffset() % wanted.alignment() != 0) {
-            throw failure(op, name + " starts at byte " + tensor.byteOffset() + ", which is not a multiple of "
-                    + wanted.alignment());
+            throw failure(
+                    op,
+                    name + " starts at byte " + tensor.byteOffset() + ", which is not a multiple of "
+                            + wanted.alignment());
         }
     }
 
@@ -122,16 +124,21 @@ final class TensorChecks {
     static void reaches(String op, String name, Tensor tensor, DType wanted, long extent) {
         type(op, name, tensor, wanted);
         if (tensor.elements() < extent) {
-            throw failure(op, name + " " + shape(tensor) + " has " + tensor.elements()
-                    + " elements, but its strides reach "
-                    + extent);
+            throw failure(
+                    op,
+                    name + " " + shape(tensor) + " has " + tensor.elements()
+                            + " elements, but its strides reach "
+                            + extent);
         }
     }
 
     /** The two share no byte. */
     static void apart(String op, String name, Tensor tensor, String otherName, Tensor other) {
         if (tensor != null && other != null && overlap(tensor, other)) {
-            throw failure(op, name + " overlaps " + otherName + " in buffer '" + tensor.buffer().name() + "'");
+            throw failure(
+                    op,
+                    name + " overlaps " + otherName + " in buffer '"
+                            + tensor.buffer().name() + "'");
         }
     }
 
@@ -158,5 +165,12 @@ final class TensorChecks {
 
     static String shape(Tensor tensor) {
         return Shapes.toString(tensor.shape());
+    }
+
+    /** Where a backend wants one, its size is the backend's to check. */
+    static void workspaceType(String op, Tensor workspace) {
+        if (workspace != null) {
+            type(op, "workspace", workspace, DType.U8);
+        }
     }
 }
