@@ -25,8 +25,9 @@ import org.licorne.tensor.Tensor;
 public interface Kernels {
 
     /**
-     * What activations are stored in: F32, or BF16 where a device computes fastest on that. Parameters are always kept in
-     * F32; with BF16 there is a second, rounded copy of them, which {@link #adamw} keeps up to date and which ops read.
+     * What activations are stored in: F32, or BF16 where a device computes fastest on that. Parameters are always kept
+     * in F32; with BF16 there is a second, rounded copy of them, which {@link #adamw} keeps up to date and which ops
+     * read.
      */
     default DType activationType() {
         return DType.F32;
@@ -63,7 +64,8 @@ public interface Kernels {
      * <br>Throws: as all ops.
      * <br>Source: Radford et al. 2019 (GPT-2); Vaswani et al. 2017, section 3.4.
      */
-    void embeddingForward(Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C);
+    void embeddingForward(
+            Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C);
 
     /**
      * Gradient of {@link #embeddingForward}.
@@ -79,7 +81,8 @@ public interface Kernels {
      * <br>Throws: as all ops.
      * <br>Source: derivative of the forward op.
      */
-    void embeddingBackward(Tensor dTokenTable, Tensor dPositionTable, Tensor dout, Tensor tokens, Tensor positions, long N, long C);
+    void embeddingBackward(
+            Tensor dTokenTable, Tensor dPositionTable, Tensor dout, Tensor tokens, Tensor positions, long N, long C);
 
     // ---- layer_norm -------------------------------------------------------------------------------------------
 
@@ -91,21 +94,24 @@ public interface Kernels {
      * <br>Shapes: out, sum, x, residual (N,C); mean, rstd (N); gamma, beta (C).
      * <br>Types: activations; mean and rstd F32.
      * <br>Writes: out, mean, rstd, and sum if there is a residual.
-     * <br>Edge: residual and sum are both null or both given; sum may be the same tensor as x or as residual. A constant
-     * row gives beta. C = 0 gives a mean of 0 and an rstd of 1 / sqrt(epsilon).
+     * <br>Edge: residual and sum are both null or both given; sum may be the same tensor as x or as residual. A
+     * constant row gives beta. C = 0 gives a mean of 0 and an rstd of 1 / sqrt(epsilon).
      * <br>Repeat: bit-identical, for any number of threads.
      * <br>Cost: 8·N·C flops; 2·N·C·4 bytes, 4·N·C·4 with residual.
      * <br>Throws: as all ops.
      * <br>Source: Ba et al. 2016, equation 4.
      */
-    void layerNormForward(Tensor out, Tensor sum, Tensor mean, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, Tensor beta, long N, long C, float epsilon);
+    void layerNormForward(
+            Tensor out, Tensor sum, Tensor mean, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, Tensor beta,
+            long N, long C, float epsilon);
 
     /**
      * Gradient of {@link #layerNormForward}.
      *
-     * <p>Computes: with {@code x̂ = (x - mean) · rstd} and {@code g = dout · gamma}: {@code dx = rstd · (g - Σg/C - x̂ ·
-     * Σ(g·x̂)/C) + dresidual}; {@code dgamma += Σ_n dout·x̂}, {@code dbeta += Σ_n dout}. x is what was normalised, i.e.
-     * the forward op's sum if it had a residual; dx is then the gradient of both summands.
+     * <p>Computes: with {@code x̂ = (x - mean) · rstd} and {@code g = dout · gamma}:
+     * {@code dx = rstd · (g - Σg/C - x̂ · Σ(g·x̂)/C) + dresidual}; {@code dgamma += Σ_n dout·x̂},
+     * {@code dbeta += Σ_n dout}. x is what was normalised, i.e. the forward op's sum if it had a residual; dx is then
+     * the gradient of both summands.
      * <br>Shapes: dx, dout, x, dresidual (N,C); dgamma, dbeta, gamma (C); mean, rstd (N).
      * <br>Types: activations; dgamma, dbeta, mean and rstd F32.
      * <br>Writes: dx; dgamma and dbeta accumulating; workspace.
@@ -116,7 +122,9 @@ public interface Kernels {
      * <br>Throws: as all ops.
      * <br>Source: derivative of the forward op.
      */
-    void layerNormBackward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dout, Tensor x, Tensor gamma, Tensor mean, Tensor rstd, Tensor dresidual, Tensor workspace, long N, long C);
+    void layerNormBackward(
+            Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dout, Tensor x, Tensor gamma, Tensor mean, Tensor rstd,
+            Tensor dresidual, Tensor workspace, long N, long C);
 
     /** Bytes of workspace that {@link #layerNormBackward} wants. */
     long layerNormBackwardWorkspaceBytes(long N, long C);
@@ -138,7 +146,9 @@ public interface Kernels {
      * <br>Throws: as all ops.
      * <br>Source: Zhang and Sennrich 2019, equation 4.
      */
-    void rmsNormForward(Tensor out, Tensor sum, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, long N, long C, float epsilon);
+    void rmsNormForward(
+            Tensor out, Tensor sum, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, long N, long C,
+            float epsilon);
 
     /**
      * Gradient of {@link #rmsNormForward}.
@@ -156,7 +166,9 @@ public interface Kernels {
      * <br>Throws: as all ops.
      * <br>Source: derivative of the forward op.
      */
-    void rmsNormBackward(Tensor dx, Tensor dgamma, Tensor dout, Tensor x, Tensor gamma, Tensor rstd, Tensor dresidual, Tensor workspace, long N, long C);
+    void rmsNormBackward(
+            Tensor dx, Tensor dgamma, Tensor dout, Tensor x, Tensor gamma, Tensor rstd, Tensor dresidual,
+            Tensor workspace, long N, long C);
 
     /** Bytes of workspace that {@link #rmsNormBackward} wants. */
     long rmsNormBackwardWorkspaceBytes(long N, long C);
@@ -180,8 +192,8 @@ public interface Kernels {
     void linearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC);
 
     /**
-     * The most rows that {@link #linearForward} computes each as if it were alone, bit for bit; at least 1. Decoding takes
-     * no more sequences together than this, so that a text does not depend on its batch.
+     * The most rows that {@link #linearForward} computes each as if it were alone, bit for bit; at least 1. Decoding
+     * takes no more sequences together than this, so that a text does not depend on its batch.
      */
     long linearIndependentRows();
 
@@ -239,20 +251,21 @@ public interface Kernels {
     /**
      * Linear map with small weights; for a handful of rows its time is that of reading them.
      *
-     * <p>Computes: {@code out = x̂ · weightᵀ + bias}. With BF16 weights {@code x̂ = x}. With Q8 and Q4, x is rounded to 8
-     * bits per row and block of 32 columns, in F32: with a the block's greatest magnitude, {@code x̂ = rint(x · (127 /
-     * a)) · (a / 127)}; a below 2⁻¹⁰⁰ gives 0.
+     * <p>Computes: {@code out = x̂ · weightᵀ + bias}. With BF16 weights {@code x̂ = x}. With Q8 and Q4, x is rounded to
+     * 8 bits per row and block of 32 columns, in F32: with a the block's greatest magnitude,
+     * {@code x̂ = rint(x · (127 / a)) · (a / 127)}; a below 2⁻¹⁰⁰ gives 0.
      * <br>Shapes: out (N,OC), x (N,C), weight (OC,C), in tiles for Q8 and Q4, bias (OC).
      * <br>Types: activations; weight BF16, Q8 or Q4.
      * <br>Writes: out, workspace.
-     * <br>Edge: bias may be null. C = 0 gives the bias. A number in x or a scale that is not finite makes what depends on
-     * it NaN.
+     * <br>Edge: bias may be null. C = 0 gives the bias. A number in x or a scale that is not finite makes what depends
+     * on it NaN.
      * <br>Repeat: bit-identical for one thread count.
      * <br>Cost: 2·N·C·OC flops; reads the weights once per 256 rows.
      * <br>Throws: as all ops.
      * <br>Source: Dettmers et al. 2022, equation 2, by block.
      */
-    void quantizedLinearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC);
+    void quantizedLinearForward(
+            Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC);
 
     /**
      * Bytes of workspace that {@link #quantizedLinearForward} wants; the same for all N from 256 on, and no more for
@@ -275,7 +288,9 @@ public interface Kernels {
      * <br>Throws: as all ops.
      * <br>Source: as {@link #embeddingForward}.
      */
-    void quantizedEmbeddingForward(Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C, long Vp);
+    void quantizedEmbeddingForward(
+            Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C,
+            long Vp);
 
     // ---- attention --------------------------------------------------------------------------------------------
 
@@ -296,7 +311,9 @@ public interface Kernels {
      * scale that is not positive.
      * <br>Source: Vaswani et al. 2017, equation 1; Dao et al. 2022, algorithm 1; Milakov and Gimelshein 2018.
      */
-    void attentionForward(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape shape, Mask mask, float scale);
+    void attentionForward(
+            Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape shape, Mask mask,
+            float scale);
 
     /** Bytes of workspace that {@link #attentionForward} wants. */
     long attentionForwardWorkspaceBytes(AttentionShape shape);
@@ -304,9 +321,9 @@ public interface Kernels {
     /**
      * Gradient of {@link #attentionForward}.
      *
-     * <p>Computes: with {@code p_ij = exp(s_ij - lse_i)}, {@code δ_i = Σ_d dout_i·out_i}, {@code ds_ij = p_ij (dout_i·v_j
-     * - δ_i)}: {@code dq_i = scale Σ_j ds_ij k_j}, {@code dk_j = scale Σ_i ds_ij q_i}, {@code dv_j = Σ_i p_ij dout_i}; k
-     * and v sum over the query heads that share them.
+     * <p>Computes: with {@code p_ij = exp(s_ij - lse_i)}, {@code δ_i = Σ_d dout_i·out_i} and
+     * {@code ds_ij = p_ij (dout_i·v_j - δ_i)}: {@code dq_i = scale Σ_j ds_ij k_j}, {@code dk_j = scale Σ_i ds_ij q_i},
+     * {@code dv_j = Σ_i p_ij dout_i}; k and v sum over the query heads that share them.
      * <br>Shapes: dq as q, dk and dv as k, dout as out; the rest as in the forward op.
      * <br>Types: activations; lse F32.
      * <br>Writes: dq, dk, dv (all their heads and tokens, 0 where nothing is seen; what lies between by the strides
@@ -318,7 +335,9 @@ public interface Kernels {
      * scale that is not positive.
      * <br>Source: Dao et al. 2022, algorithm 4.
      */
-    void attentionBackward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape shape, Mask mask, float scale);
+    void attentionBackward(
+            Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
+            Tensor workspace, AttentionShape shape, Mask mask, float scale);
 
     /** Bytes of workspace that {@link #attentionBackward} wants. */
     long attentionBackwardWorkspaceBytes(AttentionShape shape);
@@ -337,7 +356,9 @@ public interface Kernels {
      * <br>Throws: as all ops; IllegalArgumentException if T is not 1.
      * <br>Source: Dao et al. 2023, "Flash-Decoding"; Milakov and Gimelshein 2018.
      */
-    void attentionDecode(Tensor out, Tensor q, Tensor k, Tensor v, Tensor keyLengths, Tensor workspace, AttentionShape shape, float scale);
+    void attentionDecode(
+            Tensor out, Tensor q, Tensor k, Tensor v, Tensor keyLengths, Tensor workspace, AttentionShape shape,
+            float scale);
 
     /** Bytes of workspace that {@link #attentionDecode} wants. */
     long attentionDecodeWorkspaceBytes(AttentionShape shape);
@@ -357,7 +378,9 @@ public interface Kernels {
      * <br>Throws: as all ops.
      * <br>Source: incremental decoding.
      */
-    void keyValueAppend(Tensor keyCache, Tensor valueCache, Tensor k, Tensor v, Tensor positions, long B, long T, long S, long W, long rowStride);
+    void keyValueAppend(
+            Tensor keyCache, Tensor valueCache, Tensor k, Tensor v, Tensor positions, long B, long T, long S, long W,
+            long rowStride);
 
     // ---- gelu -------------------------------------------------------------------------------------------------
 
@@ -473,11 +496,12 @@ public interface Kernels {
      * which wants it to have some, the loss is then infinite.
      * <br>Repeat: bit-identical, for any number of threads.
      * <br>Cost: 4 bytes per logit.
-     * <br>Throws: as all ops; IllegalArgumentException unless 0 &lt;= labelSmoothing &lt;= 1 and zLoss is finite and not
-     * negative.
+     * <br>Throws: as all ops; IllegalArgumentException unless 0 &lt;= labelSmoothing &lt;= 1 and zLoss is finite and
+     * not negative.
      * <br>Source: Szegedy et al. 2016, section 7 (label smoothing); Chowdhery et al. 2022 (PaLM), section 5 (z-loss).
      */
-    void crossEntropyForward(Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp, float labelSmoothing, float zLoss);
+    void crossEntropyForward(
+            Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp, float labelSmoothing, float zLoss);
 
     /**
      * Fused softmax and cross-entropy, loss and gradient in one pass.
@@ -495,25 +519,28 @@ public interface Kernels {
      * <br>Throws: as the forward op.
      * <br>Source: derivative of the forward op.
      */
-    void crossEntropyBackward(Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale, float labelSmoothing, float zLoss);
+    void crossEntropyBackward(
+            Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale,
+            float labelSmoothing, float zLoss);
 
     // ---- sampling ---------------------------------------------------------------------------------------------
 
     /**
-     * Draws the next token of each sequence: temperature first, then top-k, then top-p, each on what the one before left.
+     * Draws the next token of each sequence: temperature first, then top-k, then top-p, each on what the one before
+     * left.
      *
      * <p>Computes, per row b: with temperature 0 or topK 1 the first of the largest logits. Else with weights that are
      * whole numbers, {@code w[v] = rint(2⁴⁰ · exp((logits[b][v] - largest) / temperature))}: where 0 &lt; topK &lt; V,
      * tokens with a logit below the topK-th largest get 0; where topP &lt; 1, only the first tokens in falling order of
-     * logits, ties by rising id, keep theirs, as many as it takes to have ceil(topP · Σw) together; tokens[b] is then the
-     * first id at which the running sum of w exceeds {@code floor(u · Σw)}, u being {@link
-     * org.licorne.random.Philox#uniform uniform}{@code (seed, streams[b], positions[b])}.
+     * logits, ties by rising id, keep theirs, as many as it takes to have ceil(topP · Σw) together; tokens[b] is then
+     * the first id at which the running sum of w exceeds {@code floor(u · Σw)}, u being
+     * {@link org.licorne.random.Philox#uniform uniform}{@code (seed, streams[b], positions[b])}.
      * <br>Shapes: tokens, streams, positions (B); logits (B,Vp), of which the first V of each row count.
      * <br>Types: logits activations; the rest I32. The exponential and its argument are double precision.
      * <br>Writes: tokens, workspace.
      * <br>Edge: a position of -1 gives token 0, and its logits are not looked at; any other below 0 is an
-     * IllegalArgumentException. A NaN in a row, or a largest logit that is infinite, is an ArithmeticException that names
-     * the row (a device backend may report it at the next synchronisation); its token is then 0. A logit of minus
+     * IllegalArgumentException. A NaN in a row, or a largest logit that is infinite, is an ArithmeticException that
+     * names the row (a device backend may report it at the next synchronisation); its token is then 0. A logit of minus
      * infinity is never drawn, nor is one with less than 2⁻⁴¹ of the largest's probability.
      * <br>Repeat: the same tokens on every backend and for any number of threads, from the same logits: the exponential
      * is a fixed sequence of rounded operations, and sums of whole numbers do not depend on their order. It errs by
@@ -523,7 +550,9 @@ public interface Kernels {
      * temperature is finite and not negative, topK not negative, and 0 &lt; topP &lt;= 1.
      * <br>Source: Fan et al. 2018, section 5 (top-k); Holtzman et al. 2020, section 3.1 (top-p).
      */
-    void sample(Tensor tokens, Tensor logits, Tensor streams, Tensor positions, Tensor workspace, long B, long V, long Vp, double temperature, long topK, double topP, long seed);
+    void sample(
+            Tensor tokens, Tensor logits, Tensor streams, Tensor positions, Tensor workspace, long B, long V, long Vp,
+            double temperature, long topK, double topP, long seed);
 
     /** Bytes of workspace that {@link #sample} wants. */
     long sampleWorkspaceBytes(long B, long V);
@@ -568,5 +597,7 @@ public interface Kernels {
      * <br>Throws: as all ops; IllegalArgumentException if step &lt; 1, or if maxNorm or largestNorm is NaN or negative.
      * <br>Source: Loshchilov and Hutter 2019, algorithm 2; Kingma and Ba 2015.
      */
-    void adamw(Tensor parameters, Tensor weights, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate, float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, float largestNorm, long step);
+    void adamw(
+            Tensor parameters, Tensor weights, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate,
+            float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, float largestNorm, long step);
 }
