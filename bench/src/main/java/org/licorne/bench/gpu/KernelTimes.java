@@ -293,7 +293,8 @@ final class KernelTimes {
             Tensor workspace = workspace(scope, kernels.globalNormWorkspaceBytes(count));
             time("global_norm", "count=" + count, 0, 4.0 * count, () -> kernels.globalNorm(norm, gradients, workspace));
             time("adamw", "count=" + count, 0, 30.0 * count, () -> kernels.adamw(
-                    parameters, weights, m, v, gradients, norm, 1e-4f, 0.9f, 0.95f, 1e-8f, 0.1f, 1, Float.MAX_VALUE, 10));
+                    parameters, weights, m, v, gradients, norm, 1e-4f, 0.9f, 0.95f, 1e-8f, 0.1f, 1, Float.MAX_VALUE,
+                    10));
         }
     }
 

@@ -36,7 +36,8 @@ public final class LossHead implements AutoCloseable {
         this.kernels = backend.kernels(WorkloadSpec.products(precision));
         if (kernels.activationType() != DType.F32) {
             throw new UnsupportedOperationException(
-                    "the head is timed on F32 activations, but " + backend.device() + " keeps " + kernels.activationType());
+                    "the head is timed on F32 activations, but " + backend.device() + " keeps "
+                            + kernels.activationType());
         }
         this.N = N;
         this.V = V;

@@ -87,7 +87,8 @@ final class VectorKernels implements InvocationHandler {
             case "linearBackwardInput" -> () -> VectorLinear.backwardInput(
                     a.slice(0), a.slice(1), a.slice(2), a.size(3), a.size(4), a.size(5));
             case "linearBackwardWeight" -> () -> VectorLinear.backwardWeight(
-                    a.slice(0), a.slice(1), a.slice(2), a.slice(3), a.size(4), a.size(5), a.size(6), (boolean) a.all[7]);
+                    a.slice(0), a.slice(1), a.slice(2), a.slice(3), a.size(4), a.size(5), a.size(6),
+                    (boolean) a.all[7]);
             case "attentionForward" -> {
                 VectorAttention attention = attention((AttentionShape) a.all[6], (Mask) a.all[7], a.number(8));
                 yield () -> attention.forward(a.slice(0), a.slice(1), a.slice(2), a.slice(3), a.slice(4));

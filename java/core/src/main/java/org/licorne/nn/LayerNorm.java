@@ -66,8 +66,8 @@ public final class LayerNorm {
     }
 
     /**
-     * Writes {@link Activations#out} again, the same bits, where another norm has used its memory meanwhile: a pass over
-     * memory costs less than keeping the rows.
+     * Writes {@link Activations#out} again, the same bits, where another norm has used its memory meanwhile: a pass
+     * over memory costs less than keeping the rows.
      *
      * @param x what was normalised: the sum if there was a branch
      */

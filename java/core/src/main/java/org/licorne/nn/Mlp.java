@@ -30,7 +30,8 @@ public final class Mlp {
         private Activations(Slab slab, String name, long N, long hiddenChannels, Tensor shared, boolean keepsActive) {
             this.keepsActive = keepsActive;
             hidden = slab.activations(name + ".hidden", N, hiddenChannels);
-            active = keepsActive ? slab.activations(name + ".active", N, hiddenChannels) : shared == null ? hidden : shared;
+            Tensor elsewhere = shared == null ? hidden : shared;
+            active = keepsActive ? slab.activations(name + ".active", N, hiddenChannels) : elsewhere;
         }
 
         /** Without a backward pass; GELU works in place. */

@@ -87,8 +87,8 @@ public final class Parameter {
     }
 
     /**
-     * From now on the gradient is zero. Its memory is written only when somebody looks at it: if products come first they
-     * overwrite it, which spares writing and reading all gradients of matrices once in every step.
+     * From now on the gradient is zero. Its memory is written only when somebody looks at it: if products come first
+     * they overwrite it, which spares writing and reading all gradients of matrices once in every step.
      */
     void zeroGradient(Kernels kernels) {
         zeroing = kernels;

@@ -58,7 +58,7 @@ public final class Transformer {
             long C = shape.H() * shape.D();
             N = shape.B() * shape.T();
             sharesBlocks = recomputation == Recomputation.BLOCK;
-            hidden = slab.activations("normalised", N, C); // the last norm is the last to write it before the head reads it
+            hidden = slab.activations("normalised", N, C); // the last norm writes it last, before the head reads it
             if (scratch == null) {
                 Block.Activations shared = new Block.Activations(slab, "h", shape, hiddenChannels, hidden);
                 for (int layer = 0; layer < layers; layer++) {

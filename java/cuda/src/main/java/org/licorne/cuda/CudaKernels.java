@@ -345,8 +345,8 @@ final class CudaKernels extends CudaLinearKernels {
         begin();
         try {
             issued("sample", CudaLibrary.licorne_cuda_sample(
-                    use(tokens), use(logits), use(streams), use(positions), B, V, Vp, temperature, topK, topP, seed, type,
-                    fault, stream));
+                    use(tokens), use(logits), use(streams), use(positions), B, V, Vp, temperature, topK, topP, seed,
+                    type, fault, stream));
         } finally {
             release();
         }
