@@ -71,7 +71,8 @@ abstract class WeightChecks {
         apart(op, "dx", dx, "weight", weight);
     }
 
-    public void linearBackwardWeight(Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC) {
+    public void linearBackwardWeight(
+            Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC, boolean accumulate) {
         String op = "linear_backward_weight";
         linearSizes(op, N, C, OC);
         shape(op, "dweight", dweight, DType.F32, "OC,C", OC, C);

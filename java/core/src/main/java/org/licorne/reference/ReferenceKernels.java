@@ -186,7 +186,7 @@ final class ReferenceKernels implements Kernels {
     @Override
     public void linearBackwardWeight(
             Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC, boolean accumulate) {
-        checks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
+        checks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC, accumulate);
         using(() -> LinearReference.backwardWeight(workers, Floats.of(dweight), Floats.of(dbias), Floats.of(dout),
                 Floats.of(x), (int) N, (int) C, (int) OC, accumulate), dweight, dbias, dout, x);
     }

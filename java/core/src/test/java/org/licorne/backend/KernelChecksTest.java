@@ -40,10 +40,10 @@ class KernelChecksTest {
         Tensor x = scope.tensor("x", DType.BF16, 2, 8);
         checks.softmaxForward(x, x, 2, 7, 8);
         checks.crossEntropyForward(floats(2), x, scope.tensor("targets", DType.I32, 2), 2, 7, 8, 0, 0);
-        checks.linearBackwardWeight(floats(8, 8), floats(8), x, scope.tensor("y", DType.BF16, 2, 8), 2, 8, 8);
+        checks.linearBackwardWeight(floats(8, 8), floats(8), x, scope.tensor("y", DType.BF16, 2, 8), 2, 8, 8, true);
         refused(() -> checks.softmaxForward(floats(2, 8), x, 2, 7, 8), "softmax_forward: out(2,8) is F32, not BF16");
         refused(() -> KernelChecks.F32.softmaxForward(x, x, 2, 7, 8), "softmax_forward: out(2,8) is BF16, not F32");
-        refused(() -> checks.linearBackwardWeight(x, null, x, x, 2, 8, 8),
+        refused(() -> checks.linearBackwardWeight(x, null, x, x, 2, 8, 8, true),
                 "linear_backward_weight: dweight(2,8) is BF16, not F32");
         refused(() -> new KernelChecks(DType.Q8), "activations are F32 or BF16, not Q8");
     }

@@ -171,7 +171,7 @@ final class CpuKernels extends OpCall implements Kernels {
     @Override
     public synchronized void linearBackwardWeight(
             Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC, boolean accumulate) {
-        checks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
+        checks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC, accumulate);
         try {
             check(CpuLibrary.licorne_cpu_linear_backward_weight(
                     use(dweight), use(dbias), use(dout), use(x), N, C, OC, accumulate ? 1 : 0, precision));

@@ -85,7 +85,7 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
     @Override
     public synchronized void linearBackwardWeight(
             Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC, boolean accumulate) {
-        checks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC);
+        checks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC, accumulate);
         begin();
         try {
             long result = use(dweight);
