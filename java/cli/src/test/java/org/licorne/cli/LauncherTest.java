@@ -78,6 +78,14 @@ class LauncherTest {
     }
 
     @Test
+    void helpOfACommandIsTheCommandsOwn() throws Exception {
+        assertThat(launch("help", "sizes").output()).endsWith("org.licorne.cli.Licorne help sizes\n");
+        assertThat(launch("help", "test").output()).endsWith("org.licorne.cli.Licorne help test\n");
+        Files.createDirectories(tree.resolve("bench"));
+        assertThat(launch("help", "bench").output()).endsWith("org.licorne.bench.Digest --help\n");
+    }
+
+    @Test
     void itWorksThroughASymbolicLinkFromAnyDirectory() throws Exception {
         Path link = Files.createSymbolicLink(temporary.resolve("a link"), tree.resolve("licorne"));
         Outcome outcome = run(Path.of("/"), link.toString(), "generate", "--prompt", "two words");
