@@ -22,6 +22,7 @@ import org.licorne.bench.workload.RivalProvider;
 import org.licorne.bench.workload.WorkloadSpec;
 import org.licorne.bench.workload.WorkloadSpec.Kind;
 import org.licorne.bench.workload.Workloads;
+import org.licorne.testkit.OpCase;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -74,6 +75,13 @@ public final class Digest implements Callable<Integer> {
             names = "--full",
             description = "All sizes of every op, and GPT-2 124M's training step on the reference too; half an hour.")
     private boolean full;
+
+    @Option(
+            names = "--ops",
+            split = ",",
+            paramLabel = "OP",
+            description = "Only these ops, in all their sizes, and no models; e.g. attention_forward.")
+    private List<String> ops = List.of();
 
     @Option(names = "--peers", description = "Compare with PyTorch and the Vector API instead.")
     private boolean peers;
@@ -157,6 +165,7 @@ public final class Digest implements Callable<Integer> {
     public Integer call() {
         List<Kind> kinds = work.stream().map(Kind::named).toList();
         PrintStream progress = new PrintStream(System.err, true, StandardCharsets.UTF_8);
+        List<OpCase> cases = ops.isEmpty() ? OpDigest.cases(full) : OpDigest.casesOf(ops);
         progress.println("Measuring the machine's peaks …");
         Peaks before = Peaks.measure();
         Machine machine = Machine.here();
@@ -166,10 +175,10 @@ public final class Digest implements Callable<Integer> {
             threads = cpu.threads();
             instructionSet = cpu.instructionSet();
         }
-        List<OpResult> ops = peers ? List.of() : timeOps(progress);
+        List<OpResult> timed = peers ? List.of() : timeOps(cases, progress);
         List<PeerResult> engines = peers ? timePeers(kinds, threads, progress) : List.of();
         Peaks peaks = before.orBetter(Peaks.measure());
-        BenchResults results = new BenchResults(machine, peaks, instructionSet, threads, ops, engines, List.of());
+        BenchResults results = new BenchResults(machine, peaks, instructionSet, threads, timed, engines, List.of());
         print(ResultTables.text(results));
         if (save || output != null) {
             Path file = output == null ? results.defaultFile() : output;
@@ -185,7 +194,7 @@ public final class Digest implements Callable<Integer> {
         out.flush();
     }
 
-    private List<OpResult> timeOps(PrintStream progress) {
+    private List<OpResult> timeOps(List<OpCase> cases, PrintStream progress) {
         if (backendNames.isEmpty()) {
             Stream<String> available = Backends.providers().stream()
                     .filter(provider -> provider.probe().available())
@@ -202,7 +211,10 @@ public final class Digest implements Callable<Integer> {
             }
             OpDigest digest = new OpDigest(List.copyOf(backends.values()), progress);
             progress.println("Timing on " + String.join(", ", backendNames) + ":");
-            digest.runOps(OpDigest.cases(full), full ? 10 * seconds : seconds);
+            digest.runOps(cases, full ? 10 * seconds : seconds);
+            if (!ops.isEmpty()) {
+                return digest.results();
+            }
             List<Backend> all = backends.values().stream()
                     .filter(backend -> !backend.name().equals(WorkloadSpec.JAVA_VECTOR)) // single ops only
                     .toList();

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -60,6 +61,20 @@ final class OpDigest {
             });
         }
         return List.copyOf(largest.values());
+    }
+
+    /** All cases of these ops. @throws IllegalArgumentException if there is none of that name */
+    static List<OpCase> casesOf(List<String> ops) {
+        List<OpCase> benchmarks = OpCases.benchmarks();
+        Set<String> known = new LinkedHashSet<>();
+        benchmarks.forEach(opCase -> known.add(opCase.op()));
+        for (String op : ops) {
+            if (!known.contains(op)) {
+                throw new IllegalArgumentException(
+                        "there is no benchmark of an op " + op + "; there are " + String.join(", ", known));
+            }
+        }
+        return benchmarks.stream().filter(opCase -> ops.contains(opCase.op())).toList();
     }
 
     private static double work(OpCase opCase) {

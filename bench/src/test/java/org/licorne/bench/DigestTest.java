@@ -72,11 +72,23 @@ class DigestTest {
     }
 
     @Test
+    void aChosenOpIsTimedInAllItsSizes() throws IOException {
+        Path file = folder.resolve("ops.json");
+        assertThat(Digest.run("--ops", "attention_forward", "--backends", "cpu", "--seconds", "0.5", "--output",
+                        file.toString()))
+                .isZero();
+        JsonNode ops = new ObjectMapper().readTree(file.toFile()).get("ops");
+        assertThat(ops.findValuesAsText("op")).isNotEmpty().containsOnly("attention_forward");
+        assertThat(ops.findValuesAsText("sizes")).anyMatch(sizes -> sizes.contains("T=1024"));
+    }
+
+    @Test
     void impossibleWishesFailWithTheReason() {
         assertThat(Digest.run("train", "--size", "huge")).isEqualTo(1);
         assertThat(Digest.run("train", "--precision", "fp8")).isEqualTo(1);
         assertThat(Digest.run("head", "--tokens", "0")).isEqualTo(1);
         assertThat(Digest.run("--work", "coffee", "--peers")).isEqualTo(1);
+        assertThat(Digest.run("--ops", "gelu_forwards")).isEqualTo(1);
         assertThat(Digest.run("--no-such-option")).isEqualTo(2);
         assertThat(Digest.run("--peers", "--work", "decode", "--size", "huge")).isEqualTo(1); // not the command
     }

@@ -112,11 +112,15 @@ public final class AttentionCases {
     }
 
     private static void benchmarks(List<OpCase> cases) {
-        for (long T : new long[] {64, 1024}) {
-            OpCase forward = forward(Layout.PACKED, 4, T, T, 12, 12, 64, CAUSAL, NORMAL, true);
-            cases.add(forward);
-            cases.add(backward(forward, Layout.PACKED, 4, T, T, 12, 12, 64, CAUSAL, NORMAL, true));
-        }
+        benchmark(cases, 64, CAUSAL);
+        benchmark(cases, 1024, CAUSAL);
+        benchmark(cases, 1024, NONE);
+    }
+
+    private static void benchmark(List<OpCase> cases, long T, MaskSpec mask) {
+        OpCase forward = forward(Layout.PACKED, 4, T, T, 12, 12, 64, mask, NORMAL, true);
+        cases.add(forward);
+        cases.add(backward(forward, Layout.PACKED, 4, T, T, 12, 12, 64, mask, NORMAL, true));
     }
 
     private static void add(
@@ -189,7 +193,7 @@ public final class AttentionCases {
                     .input("v", inputs.value, keyExtent(shape));
         }
         mask.declare(builder, B, S);
-        long pairs = benchmark ? B * T * (T + 1) / 2 : mask.visiblePairs((int) B, (int) T, (int) S);
+        long pairs = mask.visiblePairs((int) B, (int) T, (int) S);
         return builder.workspace(kernels -> kernels.attentionForwardWorkspaceBytes(shape))
                 .cost(4 * (2 * B * T * C + 2 * B * S * G * D), 4 * D * H * pairs)
                 .benchmark(benchmark)
