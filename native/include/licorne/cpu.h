@@ -32,6 +32,9 @@ LICORNE_EXPORT int32_t licorne_cpu_get_threads(void);
 
 /* Zero-filled memory on 64-byte boundaries, in large pages where the system has them; 0 if there is none. */
 LICORNE_EXPORT int64_t licorne_cpu_allocate(int64_t bytes);
+/* Finds all of such memory now, on all threads and in small pages, instead of large page by large page when it is first
+   written to. What it holds stays as it is. Does nothing where the system cannot. */
+LICORNE_EXPORT int32_t licorne_cpu_populate(int64_t address, int64_t bytes);
 /* bytes as given to allocate. */
 LICORNE_EXPORT void licorne_cpu_free(int64_t address, int64_t bytes);
 

@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/check.h"
+#include "cpu/pool.h"
 #include "licorne/cpu.h"
 
 namespace {
@@ -13,6 +15,13 @@ namespace {
 constexpr int64_t kMapped = int64_t{4} << 20;
 
 #if defined(__linux__)
+#if !defined(MADV_POPULATE_WRITE)
+#define MADV_POPULATE_WRITE 23  // Linux 5.14; older C libraries do not name it
+#endif
+
+// What a thread finds at a time.
+constexpr int64_t kFound = int64_t{2} << 20;
+
 int64_t read_number(const char* path, const char* format) {
   FILE* file = fopen(path, "re");
   if (!file) return -1;
@@ -41,6 +50,27 @@ int64_t licorne_cpu_allocate(int64_t bytes) {
   madvise(memory, static_cast<size_t>(bytes), MADV_HUGEPAGE);
 #endif
   return reinterpret_cast<int64_t>(memory);
+}
+
+// Large pages are quick to find where memory is there. In a virtual machine it may not be: the host takes back what the guest
+// has freed, but only in pieces as large as a large page, and finds it again 4 KB at a time. Small pages come first from
+// what was freed in smaller pieces, which the guest still has. Measured on two Zen 4 cores, 2 GB: 2.3 s in large pages, 0.4 s
+// in small ones; where the host has everything 0.15 s and 0.4 s. Nor does the first write then find memory in the middle of
+// an op, whose other threads would wait.
+int32_t licorne_cpu_populate(int64_t address, int64_t bytes) {
+  if (address == 0 || bytes < kMapped) return LICORNE_OK;
+#if defined(__linux__)
+  return licorne::guarded([&] {
+    char* const memory = reinterpret_cast<char*>(address);
+    madvise(memory, static_cast<size_t>(bytes), MADV_NOHUGEPAGE);
+    // An old system that cannot, or one that has no more memory, finds the rest when it is written to.
+    licorne::parallel_chunks(bytes, kFound, [&](int64_t begin, int64_t end, int) {
+      madvise(memory + begin, static_cast<size_t>(end - begin), MADV_POPULATE_WRITE);
+    });
+  });
+#else
+  return LICORNE_OK;
+#endif
 }
 
 void licorne_cpu_free(int64_t address, int64_t bytes) {

@@ -34,6 +34,15 @@ void memory() {
     data[bytes - 1] = 1;
     licorne_cpu_free(address, bytes);
   }
+  for (const int64_t bytes : {int64_t{1000}, (int64_t{9} << 20) + 5}) {
+    const int64_t address = licorne_cpu_allocate(bytes);
+    char* data = reinterpret_cast<char*>(address);
+    data[bytes / 2] = 7;
+    OK(licorne_cpu_populate(address, bytes));
+    EXPECT(data[0] == 0 && data[bytes / 2] == 7 && data[bytes - 1] == 0);
+    licorne_cpu_free(address, bytes);
+  }
+  OK(licorne_cpu_populate(0, 0));
   EXPECT(licorne_cpu_available_bytes() > 0);
   Floats values(300000, 1.0f), copy(300000);
   OK(licorne_cpu_fill_f32(values.data(), 300000, 2.5f));

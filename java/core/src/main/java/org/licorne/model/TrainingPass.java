@@ -56,6 +56,9 @@ public final class TrainingPass implements AutoCloseable {
                     kernels.activationType(),
                     slab -> new Memory(
                             slab, gpt.config(), kernels, B, T, gradients, logitsBytes, recomputation));
+            if (gradients) {
+                memory.tokens.buffer().populate();
+            }
             this.transfer = new HostTransfer(B * T);
             this.losses = new float[B * T];
             this.places = new int[B * T];

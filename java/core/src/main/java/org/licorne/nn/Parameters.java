@@ -107,7 +107,7 @@ public final class Parameters {
 
     /** Gives every parameter zero-filled memory. */
     public void allocate(MemoryScope scope) {
-        values = allocateFlat(scope, "parameters");
+        values = allocateFlat(scope, "parameters", DType.F32);
         bind(values, Parameter::bind);
     }
 
@@ -175,9 +175,11 @@ public final class Parameters {
         return kernels.activationType() == DType.F32 ? null : copy;
     }
 
-    /** One more slab of this layout, zero-filled, e.g. for an optimiser's moments. */
+    /** One more slab of this layout, zero-filled, e.g. for an optimiser's moments: every step writes to all of it. */
     public Flat allocateFlat(MemoryScope scope, String name) {
-        return allocateFlat(scope, name, DType.F32);
+        Flat flat = allocateFlat(scope, name, DType.F32);
+        flat.all().buffer().populate();
+        return flat;
     }
 
     private Flat allocateFlat(MemoryScope scope, String name, DType dtype) {

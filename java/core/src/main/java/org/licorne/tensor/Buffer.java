@@ -72,6 +72,14 @@ public abstract class Buffer implements AutoCloseable {
      */
     public abstract ByteBuffer view(long offset, int length);
 
+    /**
+     * Says that all of it will soon be written to, in one sweep after the other. A system that promises memory before it
+     * has it then finds it at once, which takes less time than piece by piece. Changes nothing that the buffer holds.
+     */
+    public void populate() {
+        // most memory is there once it is allocated
+    }
+
     /** Whether {@link #view} works. */
     public abstract boolean hostAccessible();
 

@@ -93,6 +93,16 @@ final class CpuBuffer extends Buffer {
     }
 
     @Override
+    public void populate() {
+        acquire();
+        try {
+            CpuKernels.check(CpuLibrary.licorne_cpu_populate(address, bytes()));
+        } finally {
+            release();
+        }
+    }
+
+    @Override
     public boolean hostAccessible() {
         return true;
     }

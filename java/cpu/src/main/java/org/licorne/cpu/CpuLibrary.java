@@ -70,6 +70,8 @@ final class CpuLibrary {
 
     static native long licorne_cpu_allocate(long bytes);
 
+    static native int licorne_cpu_populate(long address, long bytes);
+
     static native void licorne_cpu_free(long address, long bytes);
 
     static native long licorne_cpu_available_bytes();

@@ -49,6 +49,13 @@ final class MemoryContract {
                 assertThatThrownBy(() -> buffer.view(4, 12)).isInstanceOf(UnsupportedOperationException.class);
             }
         }
+        int large = (5 << 20) + 3; // more than memory that is taken together with others
+        try (Buffer buffer = backend.allocate("populated", large)) {
+            buffer.write(large - 3, ByteBuffer.wrap(new byte[] {1, 2, 3}));
+            buffer.populate();
+            assertThat(read(buffer, large - 5, 5)).containsExactly(0, 0, 1, 2, 3);
+            assertThat(read(buffer, 0, 1 << 20)).containsOnly(0);
+        }
         try (MemoryScope scope = new MemoryScope(backend, "tensors")) {
             Tensor floats = scope.tensor("floats", DType.F32, 3, 5);
             float[] values = Values.normal(1).generate(new Random(4), 15);
