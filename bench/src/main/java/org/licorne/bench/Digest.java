@@ -35,8 +35,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "Measures this machine: two minutes, one table.",
             "",
             "Every op is checked against the reference before it is timed. Backends take turns, and the figures are "
-                    + "medians. Percentages are of what the same run measured as the machine's peak of multiply-adds, or "
-                    + "of its memory's read bandwidth for work that is limited by memory."
+                    + "medians. Percentages are of what the same run measured as the machine's peak of multiply-adds,"
+                    + " or of its memory's read bandwidth for work that is limited by memory."
         },
         mixinStandardHelpOptions = true,
         sortOptions = false,
@@ -67,8 +67,9 @@ public final class Digest implements Callable<Integer> {
     @Option(
             names = "--backends",
             split = ",",
-            description = "Backends to compare, java-vector among them; the first is the yardstick (default: all that are "
-                    + "available).")
+            description =
+                    "Backends to compare, java-vector among them; the first is the yardstick (default: all that are "
+                            + "available).")
     private List<String> backendNames = new ArrayList<>();
 
     @Option(
@@ -93,7 +94,10 @@ public final class Digest implements Callable<Integer> {
             description = "With --peers: what to compare (default: ${DEFAULT-VALUE}).")
     private List<String> work;
 
-    @Option(names = "--size", defaultValue = "gpt2", description = "With --peers: model size (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--size",
+            defaultValue = "gpt2",
+            description = "With --peers: model size (default: ${DEFAULT-VALUE}).")
     private String size;
 
     @Option(
@@ -107,8 +111,9 @@ public final class Digest implements Callable<Integer> {
             names = "--precision",
             split = ",",
             defaultValue = "fp32,bf16,q8,q4",
-            description = "With --peers: what products are computed in, and for our own decoding what weights are stored "
-                    + "in (default: ${DEFAULT-VALUE}).")
+            description =
+                    "With --peers: what products are computed in, and for our own decoding what weights are stored "
+                            + "in (default: ${DEFAULT-VALUE}).")
     private List<String> precisions;
 
     @Option(
@@ -119,15 +124,19 @@ public final class Digest implements Callable<Integer> {
                     + "${DEFAULT-VALUE}).")
     private List<String> engines;
 
-    @Option(names = "--rounds", defaultValue = "5", description = "With --peers: turns of each engine (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--rounds",
+            defaultValue = "5",
+            description = "With --peers: turns of each engine (default: ${DEFAULT-VALUE}).")
     private int rounds;
 
     @Option(
             names = "--limit",
             paramLabel = "SECONDS",
             defaultValue = "230",
-            description = "With --peers: time for all work together; rounds beyond the second are left out where it would "
-                    + "be passed (default: ${DEFAULT-VALUE}).")
+            description =
+                    "With --peers: time for all work together; rounds beyond the second are left out where it would "
+                            + "be passed (default: ${DEFAULT-VALUE}).")
     private double limit;
 
     @Option(names = "--save", description = "Write the results to bench/results/<date>-<machine>.json.")
@@ -151,7 +160,8 @@ public final class Digest implements Callable<Integer> {
             CommandLine misused = misuse.getCommandLine();
             misused.getErr().println("error: " + misuse.getMessage());
             UnmatchedArgumentException.printSuggestions(misuse, misused.getErr());
-            misused.getErr().println("'./" + misused.getCommandSpec().qualifiedName() + " --help' shows what it takes.");
+            misused.getErr()
+                    .println("'./" + misused.getCommandSpec().qualifiedName() + " --help' shows what it takes.");
             return misused.getCommandSpec().exitCodeOnInvalidInput();
         });
         command.setExecutionExceptionHandler((exception, failed, parsed) -> {
@@ -199,7 +209,8 @@ public final class Digest implements Callable<Integer> {
             Stream<String> available = Backends.providers().stream()
                     .filter(provider -> provider.probe().available())
                     .map(BackendProvider::name);
-            Stream<String> rival = RivalProvider.find(WorkloadSpec.JAVA_VECTOR).stream().map(RivalProvider::engine);
+            Stream<String> rival =
+                    RivalProvider.find(WorkloadSpec.JAVA_VECTOR).stream().map(RivalProvider::engine);
             backendNames = Stream.concat(available, rival)
                     .sorted(Comparator.comparingInt(Digest::yardsticksFirst))
                     .toList();
@@ -221,7 +232,9 @@ public final class Digest implements Callable<Integer> {
             digest.runModel(new WorkloadSpec(Kind.TRAINING_STEP, "", "nano", 1, 16, "fp32"), all, seconds / 15);
             List<Backend> fast = full
                     ? all
-                    : all.stream().filter(backend -> !backend.name().startsWith("reference")).toList();
+                    : all.stream()
+                            .filter(backend -> !backend.name().startsWith("reference"))
+                            .toList();
             digest.runModel(new WorkloadSpec(Kind.TRAINING_STEP, "", "gpt2", 4, 64, "fp32"), fast, seconds / 6);
             digest.runModel(new WorkloadSpec(Kind.DECODE, "", "gpt2", 1, 16, "fp32"), fast, seconds / 15);
             return digest.results();

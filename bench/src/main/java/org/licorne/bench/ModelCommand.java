@@ -18,7 +18,10 @@ abstract class ModelCommand implements Callable<Integer> {
     @Option(names = "--size", defaultValue = "gpt2", description = "Model size (default: ${DEFAULT-VALUE}).")
     private String size;
 
-    @Option(names = "--precision", defaultValue = "fp32", description = "fp32 or bf16; decode also takes q8 and q4 (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--precision",
+            defaultValue = "fp32",
+            description = "fp32 or bf16; decode also takes q8 and q4 (default: ${DEFAULT-VALUE}).")
     private String precision;
 
     @Option(
@@ -75,7 +78,9 @@ abstract class ModelCommand implements Callable<Integer> {
     }
 
     private static double secondsSinceStart() {
-        return (System.currentTimeMillis() - ManagementFactory.getRuntimeMXBean().getStartTime()) * 1e-3;
+        return (System.currentTimeMillis()
+                        - ManagementFactory.getRuntimeMXBean().getStartTime())
+                * 1e-3;
     }
 
     /** The BLAS is chosen when PyTorch loads, so before anything touches it. */

@@ -19,8 +19,8 @@ import org.licorne.tensor.Tensor;
  */
 public final class TrainingPass implements AutoCloseable {
     /**
-     * How large the logits of one chunk of rows may get, unless told otherwise: 256 rows of GPT-2's vocabulary, which with
-     * what the products pack beside them stays below 64 MB.
+     * How large the logits of one chunk of rows may get, unless told otherwise: 256 rows of GPT-2's vocabulary, which
+     * with what the products pack beside them stays below 64 MB.
      */
     public static final long DEFAULT_LOGITS_BYTES = 50L << 20;
 
@@ -264,7 +264,10 @@ public final class TrainingPass implements AutoCloseable {
         return sumLosses();
     }
 
-    /** Each position's loss in nats from the last call of {@link #evaluate} or {@link #lossAndGradients} that gave their sum. */
+    /**
+     * Each position's loss in nats from the last call of {@link #evaluate} or {@link #lossAndGradients} that gave their
+     * sum.
+     */
     public float[] losses() {
         return losses.clone();
     }

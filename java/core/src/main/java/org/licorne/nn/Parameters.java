@@ -152,8 +152,8 @@ public final class Parameters {
     }
 
     /**
-     * Gives the kernels' ops weights that they can read: where activations are not F32, a copy in their type, written by
-     * {@link #refreshCopy}. Does nothing if there is one, or if ops read the parameters themselves.
+     * Gives the kernels' ops weights that they can read: where activations are not F32, a copy in their type, written
+     * by {@link #refreshCopy}. Does nothing if there is one, or if ops read the parameters themselves.
      */
     public void allocateCopy(MemoryScope scope, Kernels kernels) {
         if (copy == null && kernels.activationType() != DType.F32) {
@@ -219,8 +219,8 @@ public final class Parameters {
     }
 
     /**
-     * Makes all gradients zero. Those that decay are by far the most; their memory is written when it is looked at, or by
-     * the first product that comes instead.
+     * Makes all gradients zero. Those that decay are by far the most; their memory is written when it is looked at, or
+     * by the first product that comes instead.
      */
     public void zeroGradients(Kernels kernels) {
         kernels.fill(allocatedGradients().undecayed(), 0);
