@@ -4,7 +4,16 @@
 // a fraction of the memory's speed there.
 #include "licorne/linear.h"
 
+// OpenBLAS's header takes _Float16 for granted from gcc 12 on, but on ARM C++ knows it only since gcc 13. Nothing here
+// calls what it appears in.
+#if defined(__aarch64__) && !defined(__clang__) && __GNUC__ == 12
+#include <cstdint>
+#define _Float16 uint16_t
 #include <cblas.h>
+#undef _Float16
+#else
+#include <cblas.h>
+#endif
 
 #include <algorithm>
 #include <cstring>

@@ -172,6 +172,27 @@ class LauncherTest {
     }
 
     @Test
+    void fedoraGetsItsToolsFromDnf() throws Exception {
+        onlyTheseTools();
+        Path find = Files.move(tools.resolve("find"), tools.resolve("find.hidden"));
+        Files.delete(tools.resolve("ninja"));
+        script("id", "echo 0");
+        script(
+                "dnf",
+                "case $* in '-q -y install ninja-build findutils') ;; *) echo \"asked: $*\"; exit 1;; esac",
+                "printf '#!/bin/sh\\n' >'" + tools + "/ninja'",
+                "chmod +x '" + tools + "/ninja'",
+                "mv '" + find + "' '" + tools + "/find'");
+        Outcome outcome = launch("sizes");
+        assertThat(outcome.output())
+                .contains("Ninja: runs the native build", "find: sees which files changed")
+                .contains("Installing: ninja-build findutils")
+                .contains("org.licorne.cli.Licorne sizes")
+                .doesNotContain("asked:");
+        assertThat(outcome.status()).isZero();
+    }
+
+    @Test
     void nobodyToAskAndNoRootInstallsNothingUnlessTold() throws Exception {
         onlyTheseTools();
         script("cmake", "echo cmake version 3.18.4");

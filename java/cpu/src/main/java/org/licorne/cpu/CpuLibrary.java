@@ -34,7 +34,9 @@ import org.bytedeco.javacpp.annotation.Platform;
             "licorne/adamw.h"
         },
         link = "licorne_cpu",
-        preload = {"gfortran@.5", "openblas@.0"},
+        // Each is needed by those after it, and a machine that only runs Java may have none. JavaCPP passes over a name
+        // that the preset has no file for: some are of Linux only, some of macOS.
+        preload = {"gcc_s@.1.1", "quadmath@.0", "gfortran@.5", "openblas@.0"},
         preloadresource = "/org/bytedeco/openblas/")
 final class CpuLibrary {
     /** What the C header calls LICORNE_VERSION; loading refuses a library of another version. */
