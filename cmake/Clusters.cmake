@@ -27,7 +27,8 @@ function(licorne_clusters objects)
     target_include_directories(licorne_${cluster} PRIVATE include src)
     target_compile_definitions(licorne_${cluster} PRIVATE ${LICORNE_ARCHITECTURE} LICORNE_ISA=${cluster})
     target_compile_options(licorne_${cluster} PRIVATE ${flags_${cluster}} -include ${CMAKE_CURRENT_SOURCE_DIR}/src/cpu/isa.h
-                           -Wno-unused-function -Wno-unused-variable -Wno-maybe-uninitialized -Wno-uninitialized)
+                           -Wno-unused-function -Wno-unused-variable -Wno-uninitialized
+                           $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     list(APPEND all $<TARGET_OBJECTS:licorne_${cluster}>)
   endforeach()
   set(${objects} ${all} PARENT_SCOPE)

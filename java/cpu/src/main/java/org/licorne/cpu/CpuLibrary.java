@@ -35,8 +35,9 @@ import org.bytedeco.javacpp.annotation.Platform;
         },
         link = "licorne_cpu",
         // Each is needed by those after it, and a machine that only runs Java may have none. JavaCPP passes over a name
-        // that the preset has no file for: some are of Linux only, some of macOS.
-        preload = {"gcc_s@.1.1", "quadmath@.0", "gfortran@.5", "openblas@.0"},
+        // that the preset has no file for: some are of Linux only, some of macOS. "##": from the preset's jar only; the
+        // build would otherwise copy the building machine's into ours.
+        preload = {"gcc_s@.1.1##", "quadmath@.0##", "gfortran@.5##", "openblas@.0##"},
         preloadresource = "/org/bytedeco/openblas/")
 final class CpuLibrary {
     /** What the C header calls LICORNE_VERSION; loading refuses a library of another version. */
