@@ -49,7 +49,8 @@ final class InterleavedTimer {
             }
         }
         return samples.stream()
-                .map(list -> new Samples(list.stream().mapToDouble(Double::doubleValue).toArray()))
+                .map(list -> new Samples(
+                        list.stream().mapToDouble(Double::doubleValue).toArray()))
                 .toList();
     }
 }

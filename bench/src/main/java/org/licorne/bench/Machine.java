@@ -36,7 +36,10 @@ public record Machine(
     public static Machine here() {
         String processor = firstValue(Path.of("/proc/cpuinfo"), "model name", System.getProperty("os.arch"));
         int processors = Runtime.getRuntime().availableProcessors();
-        String name = processor.toLowerCase(Locale.ROOT).replaceAll("\\(r\\)|\\(tm\\)|@.*", "").trim()
+        String name = processor
+                .toLowerCase(Locale.ROOT)
+                .replaceAll("\\(r\\)|\\(tm\\)|@.*", "")
+                .trim()
                 .replaceAll("[^a-z0-9]+", "-");
         return new Machine(
                 name + "-" + processors,
@@ -102,8 +105,11 @@ public record Machine(
     /** The folder that holds {@code bench}, seen from these classes; the working directory if they lie elsewhere. */
     public static Path repository() {
         try {
-            Path classes = Path.of(
-                    Machine.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+            Path classes = Path.of(Machine.class
+                    .getProtectionDomain()
+                    .getCodeSource()
+                    .getLocation()
+                    .toURI());
             for (Path folder = classes; folder != null; folder = folder.getParent()) {
                 if (Files.isDirectory(folder.resolve("bench")) && Files.isRegularFile(folder.resolve("pom.xml"))) {
                     return folder;

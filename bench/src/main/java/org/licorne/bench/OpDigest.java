@@ -107,7 +107,9 @@ final class OpDigest {
     /** The backends that have an op; only a rival lacks any. */
     private List<Backend> having(String op) {
         return backends.stream()
-                .filter(backend -> RivalProvider.find(backend.name()).map(rival -> rival.has(op)).orElse(true))
+                .filter(backend -> RivalProvider.find(backend.name())
+                        .map(rival -> rival.has(op))
+                        .orElse(true))
                 .toList();
     }
 

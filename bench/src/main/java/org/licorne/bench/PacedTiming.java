@@ -34,10 +34,8 @@ record PacedTiming(Samples runs, Samples percentOfPeak, Samples peakFlops, Sampl
             System.arraycopy(own, 0, seconds, first, count);
             flops[block] = peaks.flops(precision);
             readBytes[block] = peaks.readBytes();
-            percents[block] =
-                    peaks.percent(workload.flops(), workload.bytes(), new Samples(own).median(), precision);
+            percents[block] = peaks.percent(workload.flops(), workload.bytes(), new Samples(own).median(), precision);
         }
-        return new PacedTiming(
-                new Samples(seconds), new Samples(percents), new Samples(flops), new Samples(readBytes));
+        return new PacedTiming(new Samples(seconds), new Samples(percents), new Samples(flops), new Samples(readBytes));
     }
 }

@@ -43,12 +43,11 @@ public record Peaks(double fp32Flops, double bf16Flops, double int8Operations, d
 
     /** Arithmetic peak of a precision; that of fp32 where the processor has no instructions for it. */
     public double flops(String precision) {
-        double own =
-                switch (precision) {
-                    case "bf16" -> bf16Flops;
-                    case "q8", "q4" -> int8Operations;
-                    default -> fp32Flops;
-                };
+        double own = switch (precision) {
+            case "bf16" -> bf16Flops;
+            case "q8", "q4" -> int8Operations;
+            default -> fp32Flops;
+        };
         return own > 0 ? own : fp32Flops;
     }
 

@@ -44,7 +44,8 @@ public final class Table {
         StringBuilder line = new StringBuilder();
         for (int column = 0; column < cells.length; column++) {
             String blanks = " ".repeat(widths[column] - cells[column].length());
-            line.append(column < leftColumns ? cells[column] + blanks : blanks + cells[column]).append("  ");
+            line.append(column < leftColumns ? cells[column] + blanks : blanks + cells[column])
+                    .append("  ");
         }
         text.append(line.toString().stripTrailing()).append(System.lineSeparator());
     }

@@ -20,11 +20,7 @@ import picocli.CommandLine.Parameters;
             "Work among peers that a later file has measured again is left out of the earlier one."
         },
         mixinStandardHelpOptions = true,
-        footer = {
-            "",
-            "Example:",
-            "  ./licorne bench table bench/results/*.json --into README.md"
-        })
+        footer = {"", "Example:", "  ./licorne bench table bench/results/*.json --into README.md"})
 final class TableCommand implements Callable<Integer> {
     @Parameters(arity = "1..*", paramLabel = "FILE", description = "Files that --save wrote.")
     private List<Path> files;
@@ -35,9 +31,7 @@ final class TableCommand implements Callable<Integer> {
             description = "Replace what lies between '" + MarkedFile.BEGIN + "' and '" + MarkedFile.END + "' there.")
     private Path into;
 
-    @Option(
-            names = "--brief",
-            description = "Only how ours compares with the fastest peer, and the pictures.")
+    @Option(names = "--brief", description = "Only how ours compares with the fastest peer, and the pictures.")
     private boolean brief;
 
     @Override
@@ -62,14 +56,20 @@ final class TableCommand implements Callable<Integer> {
         StringBuilder text = new StringBuilder();
         List<Picture> pictures = GrowthCharts.draw(results, file);
         for (Picture picture : pictures) {
-            text.append("![").append(picture.title()).append("](").append(link(picture.file())).append(")\n");
+            text.append("![")
+                    .append(picture.title())
+                    .append("](")
+                    .append(link(picture.file()))
+                    .append(")\n");
         }
         return pictures.isEmpty() ? "" : text.append('\n').toString();
     }
 
     /** From the file that the Markdown goes into. */
     private String link(Path picture) {
-        Path from = into == null ? Path.of("").toAbsolutePath() : into.toAbsolutePath().normalize().getParent();
+        Path from = into == null
+                ? Path.of("").toAbsolutePath()
+                : into.toAbsolutePath().normalize().getParent();
         return from.relativize(picture.toAbsolutePath().normalize()).toString().replace('\\', '/');
     }
 }

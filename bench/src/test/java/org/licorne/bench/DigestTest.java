@@ -74,7 +74,14 @@ class DigestTest {
     @Test
     void aChosenOpIsTimedInAllItsSizes() throws IOException {
         Path file = folder.resolve("ops.json");
-        assertThat(Digest.run("--ops", "attention_forward", "--backends", "cpu", "--seconds", "0.5", "--output",
+        assertThat(Digest.run(
+                        "--ops",
+                        "attention_forward",
+                        "--backends",
+                        "cpu",
+                        "--seconds",
+                        "0.5",
+                        "--output",
                         file.toString()))
                 .isZero();
         JsonNode ops = new ObjectMapper().readTree(file.toFile()).get("ops");
@@ -115,12 +122,14 @@ class DigestTest {
                         new PeerResult(spec, 1, 1, 1, 2, spec.context(), 1e9, 0, 2_000_000_000L, 1),
                         null))
                 .toList();
-        new BenchResults(
-                        Machine.here(), new Peaks(1, 1, 1, 1, 1), "avx2", 2, List.of(), List.of(), points)
-                .write(file);
+        new BenchResults(Machine.here(), new Peaks(1, 1, 1, 1, 1), "avx2", 2, List.of(), List.of(), points).write(file);
         Path readme = Files.writeString(folder.resolve("README.md"), MarkedFile.BEGIN + "\n" + MarkedFile.END + "\n");
-        assertThat(Digest.run("table", file.toString(), "--brief", "--into", readme.toString())).isZero();
-        assertThat(readme).content().contains("](bench/results/growth-context-cost.svg)").doesNotContain("| growing |");
+        assertThat(Digest.run("table", file.toString(), "--brief", "--into", readme.toString()))
+                .isZero();
+        assertThat(readme)
+                .content()
+                .contains("](bench/results/growth-context-cost.svg)")
+                .doesNotContain("| growing |");
         assertThat(file.resolveSibling("growth-context-cost.svg")).isNotEmptyFile();
         assertThat(Digest.run("plot", file.toString())).isZero();
         assertThat(Digest.run("growth", "--axis", "patience")).isEqualTo(1);

@@ -160,15 +160,27 @@ final class KernelTimes {
             Tensor weight = random(scope, "weight", ACTIVATION, OC, C);
             Tensor bias = random(scope, "bias", ACTIVATION, OC);
             Tensor out = random(scope, "out", ACTIVATION, N, OC);
-            time("linear_forward", sizes, few ? 0 : flops, bytes, () ->
-                    kernels.linearForward(out, x, weight, bias, N, C, OC));
+            time(
+                    "linear_forward",
+                    sizes,
+                    few ? 0 : flops,
+                    bytes,
+                    () -> kernels.linearForward(out, x, weight, bias, N, C, OC));
             if (!few) {
-                time("linear_backward_input", sizes, flops, 0, () ->
-                        kernels.linearBackwardInput(x, out, weight, N, C, OC));
+                time(
+                        "linear_backward_input",
+                        sizes,
+                        flops,
+                        0,
+                        () -> kernels.linearBackwardInput(x, out, weight, N, C, OC));
                 Tensor dweight = random(scope, "dweight", DType.F32, OC, C);
                 Tensor dbias = random(scope, "dbias", DType.F32, OC);
-                time("linear_backward_weight", sizes, flops, 0, () ->
-                        kernels.linearBackwardWeight(dweight, dbias, out, x, N, C, OC, true));
+                time(
+                        "linear_backward_weight",
+                        sizes,
+                        flops,
+                        0,
+                        () -> kernels.linearBackwardWeight(dweight, dbias, out, x, N, C, OC, true));
             }
         }
     }
@@ -194,10 +206,19 @@ final class KernelTimes {
                     Math.max(
                             kernels.attentionForwardWorkspaceBytes(shape),
                             kernels.attentionBackwardWorkspaceBytes(shape)));
-            time("attention_forward", sizes, 4 * D * pairs, 0, () ->
-                    kernels.attentionForward(out, lse, q, k, v, workspace, shape, mask, scale));
-            time("attention_backward", sizes, 10 * D * pairs, 0, () ->
-                    kernels.attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, workspace, shape, mask, scale));
+            time(
+                    "attention_forward",
+                    sizes,
+                    4 * D * pairs,
+                    0,
+                    () -> kernels.attentionForward(out, lse, q, k, v, workspace, shape, mask, scale));
+            time(
+                    "attention_backward",
+                    sizes,
+                    10 * D * pairs,
+                    0,
+                    () -> kernels.attentionBackward(
+                            dq, dk, dv, dout, out, lse, q, k, v, workspace, shape, mask, scale));
         }
     }
 
@@ -211,8 +232,12 @@ final class KernelTimes {
             Tensor lengths = scope.tensor("lengths", DType.I32, B);
             kernels.fill(lengths, S);
             Tensor workspace = workspace(scope, kernels.attentionDecodeWorkspaceBytes(shape));
-            time("attention_decode", "B=" + B + " S=" + S + " H=" + H + " D=" + D, 0, 4.0 * B * S * H * D, () ->
-                    kernels.attentionDecode(out, q, k, v, lengths, workspace, shape, 0.125f));
+            time(
+                    "attention_decode",
+                    "B=" + B + " S=" + S + " H=" + H + " D=" + D,
+                    0,
+                    4.0 * B * S * H * D,
+                    () -> kernels.attentionDecode(out, q, k, v, lengths, workspace, shape, 0.125f));
             try (CudaGraph graph = CudaGraph.record(backend, () -> {
                 for (int layer = 0; layer < 12; layer++) {
                     kernels.attentionDecode(out, q, k, v, lengths, workspace, shape, 0.125f);
@@ -232,12 +257,24 @@ final class KernelTimes {
             Tensor streams = scope.tensor("streams", DType.I32, B);
             Tensor positions = scope.tensor("positions", DType.I32, B);
             Tensor workspace = workspace(scope, kernels.sampleWorkspaceBytes(B, V));
-            time("sample", sizes + " greedy", 0, 2.0 * B * V, () -> kernels.sample(
-                    tokens, logits, streams, positions, workspace, B, V, Vp, 0, 0, 1, 1));
-            time("sample", sizes + " top 50", 0, 2.0 * B * V, () -> kernels.sample(
-                    tokens, logits, streams, positions, workspace, B, V, Vp, 0.8, 50, 1, 1));
-            time("sample", sizes + " p 0.95", 0, 2.0 * B * V, () -> kernels.sample(
-                    tokens, logits, streams, positions, workspace, B, V, Vp, 0.8, 0, 0.95, 1));
+            time(
+                    "sample",
+                    sizes + " greedy",
+                    0,
+                    2.0 * B * V,
+                    () -> kernels.sample(tokens, logits, streams, positions, workspace, B, V, Vp, 0, 0, 1, 1));
+            time(
+                    "sample",
+                    sizes + " top 50",
+                    0,
+                    2.0 * B * V,
+                    () -> kernels.sample(tokens, logits, streams, positions, workspace, B, V, Vp, 0.8, 50, 1, 1));
+            time(
+                    "sample",
+                    sizes + " p 0.95",
+                    0,
+                    2.0 * B * V,
+                    () -> kernels.sample(tokens, logits, streams, positions, workspace, B, V, Vp, 0.8, 0, 0.95, 1));
         }
     }
 
@@ -246,8 +283,12 @@ final class KernelTimes {
             Tensor logits = random(scope, "logits", ACTIVATION, N, Vp);
             Tensor losses = scope.tensor("losses", DType.F32, N);
             Tensor targets = indices(scope, "targets", (int) V, N);
-            time("cross_entropy_backward", "N=" + N + " V=" + V, 0, 4.0 * N * Vp, () ->
-                    kernels.crossEntropyBackward(losses, logits, logits, targets, N, V, Vp, 1e-3f, 0, 0));
+            time(
+                    "cross_entropy_backward",
+                    "N=" + N + " V=" + V,
+                    0,
+                    4.0 * N * Vp,
+                    () -> kernels.crossEntropyBackward(losses, logits, logits, targets, N, V, Vp, 1e-3f, 0, 0));
         }
     }
 
@@ -262,13 +303,22 @@ final class KernelTimes {
             Tensor rstd = scope.tensor("rstd", DType.F32, N);
             Tensor gamma = random(scope, "gamma", ACTIVATION, C);
             Tensor beta = random(scope, "beta", ACTIVATION, C);
-            time("layer_norm_forward", sizes + " residual", 0, 8.0 * N * C, () ->
-                    kernels.layerNormForward(out, sum, mean, rstd, x, residual, gamma, beta, N, C, 1e-5f));
+            time(
+                    "layer_norm_forward",
+                    sizes + " residual",
+                    0,
+                    8.0 * N * C,
+                    () -> kernels.layerNormForward(out, sum, mean, rstd, x, residual, gamma, beta, N, C, 1e-5f));
             Tensor dgamma = scope.tensor("dgamma", DType.F32, C);
             Tensor dbeta = scope.tensor("dbeta", DType.F32, C);
             Tensor workspace = workspace(scope, kernels.layerNormBackwardWorkspaceBytes(N, C));
-            time("layer_norm_backward", sizes + " residual", 0, 8.0 * N * C, () -> kernels.layerNormBackward(
-                    out, dgamma, dbeta, x, sum, gamma, mean, rstd, residual, workspace, N, C));
+            time(
+                    "layer_norm_backward",
+                    sizes + " residual",
+                    0,
+                    8.0 * N * C,
+                    () -> kernels.layerNormBackward(
+                            out, dgamma, dbeta, x, sum, gamma, mean, rstd, residual, workspace, N, C));
         }
     }
 
@@ -292,9 +342,26 @@ final class KernelTimes {
             Tensor norm = scope.tensor("norm", DType.F32, 1);
             Tensor workspace = workspace(scope, kernels.globalNormWorkspaceBytes(count));
             time("global_norm", "count=" + count, 0, 4.0 * count, () -> kernels.globalNorm(norm, gradients, workspace));
-            time("adamw", "count=" + count, 0, 30.0 * count, () -> kernels.adamw(
-                    parameters, weights, m, v, gradients, norm, 1e-4f, 0.9f, 0.95f, 1e-8f, 0.1f, 1, Float.MAX_VALUE,
-                    10));
+            time(
+                    "adamw",
+                    "count=" + count,
+                    0,
+                    30.0 * count,
+                    () -> kernels.adamw(
+                            parameters,
+                            weights,
+                            m,
+                            v,
+                            gradients,
+                            norm,
+                            1e-4f,
+                            0.9f,
+                            0.95f,
+                            1e-8f,
+                            0.1f,
+                            1,
+                            Float.MAX_VALUE,
+                            10));
         }
     }
 
@@ -305,10 +372,18 @@ final class KernelTimes {
             Tensor out = random(scope, "out", ACTIVATION, N, C);
             Tensor tokens = indices(scope, "tokens", (int) Vp, N);
             Tensor gradient = scope.tensor("gradient", DType.F32, Vp, C);
-            time("embedding_forward", sizes, 0, 4.0 * N * C, () ->
-                    kernels.embeddingForward(out, table, null, tokens, null, N, C));
-            time("embedding_backward", sizes, 0, 10.0 * N * C, () ->
-                    kernels.embeddingBackward(gradient, null, out, tokens, null, N, C));
+            time(
+                    "embedding_forward",
+                    sizes,
+                    0,
+                    4.0 * N * C,
+                    () -> kernels.embeddingForward(out, table, null, tokens, null, N, C));
+            time(
+                    "embedding_backward",
+                    sizes,
+                    0,
+                    10.0 * N * C,
+                    () -> kernels.embeddingBackward(gradient, null, out, tokens, null, N, C));
         }
     }
 }

@@ -24,7 +24,6 @@ public final class PeerComparison {
     /** Of what is free when a comparison begins; the rest is for what a process needs beyond what was seen so far. */
     private static final double SHARE_OF_MEMORY = 0.75;
 
-
     private final int threads;
     private final int rounds;
     private final double blockSeconds;
@@ -110,8 +109,8 @@ public final class PeerComparison {
         }
 
         PeerResult result() {
-            Samples samples =
-                    new Samples(seconds.stream().mapToDouble(Double::doubleValue).toArray());
+            Samples samples = new Samples(
+                    seconds.stream().mapToDouble(Double::doubleValue).toArray());
             return new PeerResult(
                     spec,
                     samples.median(),

@@ -36,8 +36,7 @@ public final class Worker {
             PyTorch.threads(Integer.parseInt(arguments[1]));
         }
         try (Workload workload = Workloads.open(spec);
-                BufferedReader input =
-                        new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
+                BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
             WorkloadTimer timer = new WorkloadTimer(workload);
             double fingerprint = timer.warmUp();
             answer(new Ready(

@@ -66,7 +66,8 @@ public record BenchResults(
                 .filter(old -> others.stream()
                         .filter(other -> other.machine.time().compareTo(machine.time()) > 0)
                         .flatMap(other -> other.peers.stream())
-                        .noneMatch(result -> result.spec().title().equals(old.spec().title())))
+                        .noneMatch(result ->
+                                result.spec().title().equals(old.spec().title())))
                 .toList();
         return new BenchResults(machine, peaks, instructionSet, threads, ops, current, growth);
     }

@@ -16,8 +16,8 @@ record DecodingPlan(GptConfig config, int prompt, double weightBytes, int cacheB
 
     DecodingPlan {
         if (prompt >= config.contextLength()) {
-            throw new IllegalArgumentException("a prompt of " + prompt + " tokens leaves no room in a context of "
-                    + config.contextLength());
+            throw new IllegalArgumentException(
+                    "a prompt of " + prompt + " tokens leaves no room in a context of " + config.contextLength());
         }
     }
 

@@ -42,15 +42,14 @@ final class LicorneAttention implements Workload {
         dout = memory.tensor("dout", type, out.shape());
         dout.write(data.dout());
         lse = memory.tensor("lse", DType.F32, data.B(), data.H(), data.T());
-        long bytes = Math.max(
-                kernels.attentionForwardWorkspaceBytes(shape), kernels.attentionBackwardWorkspaceBytes(shape));
+        long bytes =
+                Math.max(kernels.attentionForwardWorkspaceBytes(shape), kernels.attentionBackwardWorkspaceBytes(shape));
         workspace = bytes == 0 ? null : memory.tensor("workspace", DType.U8, bytes);
     }
 
     @Override
     public void run() {
-        kernels.attentionForward(
-                out, lse, heads[0], heads[1], heads[2], workspace, shape, Mask.causal(), data.scale());
+        kernels.attentionForward(out, lse, heads[0], heads[1], heads[2], workspace, shape, Mask.causal(), data.scale());
         kernels.attentionBackward(
                 gradients[0],
                 gradients[1],

@@ -4,8 +4,8 @@ import org.licorne.backend.Backend;
 import org.licorne.model.DecodingPass;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
-import org.licorne.model.Sampling;
 import org.licorne.model.Quantization;
+import org.licorne.model.Sampling;
 import org.licorne.tensor.DType;
 
 /**
@@ -27,8 +27,7 @@ final class LicorneDecoding implements Workload {
         DType weights = type(precision);
         DType cacheType = weights == DType.F32 ? DType.F32 : DType.BF16;
         plan = new DecodingPlan(config, prompt, bytesPerWeight(weights), cacheType.bytes());
-        Gpt original =
-                Gpt.initialise(backend, config, TrainingData.SEED).computeIn(WorkloadSpec.products(precision));
+        Gpt original = Gpt.initialise(backend, config, TrainingData.SEED).computeIn(WorkloadSpec.products(precision));
         gpt = weights == DType.F32 ? original : quantized(original, weights);
         pass = gpt.decodingPass(B, plan.capacity(), cacheType);
         tokens = new int[B];

@@ -35,9 +35,8 @@ public final class LossHead implements AutoCloseable {
         this.backend = backend;
         this.kernels = backend.kernels(WorkloadSpec.products(precision));
         if (kernels.activationType() != DType.F32) {
-            throw new UnsupportedOperationException(
-                    "the head is timed on F32 activations, but " + backend.device() + " keeps "
-                            + kernels.activationType());
+            throw new UnsupportedOperationException("the head is timed on F32 activations, but " + backend.device()
+                    + " keeps " + kernels.activationType());
         }
         this.N = N;
         this.V = V;
@@ -119,8 +118,7 @@ public final class LossHead implements AutoCloseable {
         float[] gradients = dhidden.toFloats();
         long Vp = logits.size(1);
         kernels.linearForward(logits, hidden, table.padded(), null, N, C, Vp);
-        kernels.crossEntropyBackward(
-                activations.losses, logits, logits, activations.targets, N, V, Vp, 1f / N, 0, 0);
+        kernels.crossEntropyBackward(activations.losses, logits, logits, activations.targets, N, V, Vp, 1f / N, 0, 0);
         kernels.linearBackwardInput(dhidden, logits, table.padded(), N, C, Vp);
         backend.synchronize();
         float[] expected = dhidden.toFloats();

@@ -46,7 +46,9 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
                 return valueOf(name.trim().toUpperCase(Locale.ROOT).replace('-', '_'));
             } catch (IllegalArgumentException e) {
                 throw new IllegalArgumentException("there is no work '" + name + "'; there are "
-                        + Stream.of(values()).map(kind -> kind.toString().replace(' ', '-')).collect(joining(", ")));
+                        + Stream.of(values())
+                                .map(kind -> kind.toString().replace(' ', '-'))
+                                .collect(joining(", ")));
             }
         }
 
@@ -61,9 +63,10 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
             throw new IllegalArgumentException("batch " + batch + " and context " + context + " must be positive");
         }
         boolean small = kind == Kind.DECODE && !engine.startsWith(PYTORCH);
-        if (!List.of("fp32", "bf16").contains(precision) && !(small && List.of("q8", "q4").contains(precision))) {
-            throw new IllegalArgumentException("precision '" + precision + "' is neither fp32 nor bf16"
-                    + (small ? ", nor q8 or q4" : ""));
+        if (!List.of("fp32", "bf16").contains(precision)
+                && !(small && List.of("q8", "q4").contains(precision))) {
+            throw new IllegalArgumentException(
+                    "precision '" + precision + "' is neither fp32 nor bf16" + (small ? ", nor q8 or q4" : ""));
         }
     }
 

@@ -54,8 +54,7 @@ public final class Workloads {
     public static GptConfig config(WorkloadSpec spec) {
         Matcher own = OWN_SHAPE.matcher(spec.size());
         if (own.matches()) {
-            return new GptConfig(
-                    OWN_VOCABULARY, spec.context(), number(own, 2), number(own, 1), number(own, 3));
+            return new GptConfig(OWN_VOCABULARY, spec.context(), number(own, 2), number(own, 1), number(own, 3));
         }
         GptConfig config = GptSize.named(spec.size()).config();
         return spec.context() > config.contextLength() ? config.withContextLength(spec.context()) : config;
@@ -71,18 +70,19 @@ public final class Workloads {
         int B = spec.batch();
         int T = spec.context();
         return switch (spec.kind()) {
-            case TRAINING_STEP -> new LicorneTrainingStep(
-                    backend, WorkloadSpec.products(spec.precision()), config, B, T);
-            case ATTENTION -> new LicorneAttention(
-                    backend, kernels, AttentionData.random(B, T, config.heads(), config.headSize()));
-            case CROSS_ENTROPY -> new LicorneCrossEntropy(
-                    backend, kernels, CrossEntropyData.random(B * T, config.vocabularySize()));
-            case SOFTMAX -> new LicorneSoftmax(
-                    backend, kernels, CrossEntropyData.random(B * T, config.vocabularySize()));
-            case LINEAR -> new LicorneLinear(
-                    backend,
-                    kernels,
-                    LinearData.random(B * T, config.channels(), Math.toIntExact(config.hiddenChannels())));
+            case TRAINING_STEP ->
+                new LicorneTrainingStep(backend, WorkloadSpec.products(spec.precision()), config, B, T);
+            case ATTENTION ->
+                new LicorneAttention(backend, kernels, AttentionData.random(B, T, config.heads(), config.headSize()));
+            case CROSS_ENTROPY ->
+                new LicorneCrossEntropy(backend, kernels, CrossEntropyData.random(B * T, config.vocabularySize()));
+            case SOFTMAX ->
+                new LicorneSoftmax(backend, kernels, CrossEntropyData.random(B * T, config.vocabularySize()));
+            case LINEAR ->
+                new LicorneLinear(
+                        backend,
+                        kernels,
+                        LinearData.random(B * T, config.channels(), Math.toIntExact(config.hiddenChannels())));
             case DECODE -> new LicorneDecoding(backend, config, B, T, spec.precision());
         };
     }
@@ -93,13 +93,15 @@ public final class Workloads {
         int T = spec.context();
         return switch (spec.kind()) {
             case TRAINING_STEP -> new PyTorchTrainingStep(config, B, T, precision);
-            case ATTENTION -> new PyTorchAttention(
-                    AttentionData.random(B, T, config.heads(), config.headSize()), precision);
-            case CROSS_ENTROPY -> new PyTorchCrossEntropy(
-                    CrossEntropyData.random(B * T, config.vocabularySize()), precision);
+            case ATTENTION ->
+                new PyTorchAttention(AttentionData.random(B, T, config.heads(), config.headSize()), precision);
+            case CROSS_ENTROPY ->
+                new PyTorchCrossEntropy(CrossEntropyData.random(B * T, config.vocabularySize()), precision);
             case SOFTMAX -> new PyTorchSoftmax(CrossEntropyData.random(B * T, config.vocabularySize()), precision);
-            case LINEAR -> new PyTorchLinear(
-                    LinearData.random(B * T, config.channels(), Math.toIntExact(config.hiddenChannels())), precision);
+            case LINEAR ->
+                new PyTorchLinear(
+                        LinearData.random(B * T, config.channels(), Math.toIntExact(config.hiddenChannels())),
+                        precision);
             case DECODE -> new PyTorchDecoding(config, B, T, precision);
         };
     }

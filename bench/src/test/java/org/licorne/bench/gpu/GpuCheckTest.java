@@ -31,7 +31,8 @@ class GpuCheckTest {
     @Test
     void tellsOfEveryBackendAndWhetherThereIsAGpu() throws IOException {
         boolean gpu = Backends.providers().stream()
-                .anyMatch(provider -> provider.name().equals("cuda") && provider.probe().available());
+                .anyMatch(provider ->
+                        provider.name().equals("cuda") && provider.probe().available());
         assertThat(run("machine", folder.resolve("machine.json").toString())).isEqualTo(gpu ? 0 : GpuCheck.NO_GPU);
         JsonNode backends = read("machine.json").get("backends");
         assertThat(backends.findValuesAsText("name")).contains("cuda", "cpu", "reference");
@@ -53,7 +54,9 @@ class GpuCheckTest {
         assertThat(sum.get("skipped").asInt()).isEqualTo(1);
         assertThat(sum.at("/failures/0/test").asText()).isEqualTo("B: wrong");
         assertThat(sum.at("/failures/0/message").asText()).isEqualTo("expected 1 but was 2");
-        assertThat(run("tests", file, folder.resolve("nowhere").toString())).as("no test is no success").isEqualTo(1);
+        assertThat(run("tests", file, folder.resolve("nowhere").toString()))
+                .as("no test is no success")
+                .isEqualTo(1);
     }
 
     @Test
@@ -66,10 +69,12 @@ class GpuCheckTest {
         Files.writeString(folder.resolve("kernels.json"), "{\"kernels\": [{\"milliseconds\": 1.5}]}");
         Files.writeString(folder.resolve("training.json"), "{\"work\": [{\"sec");
         Files.writeString(folder.resolve("about.json"), "{\"gpu\": \"some\"}");
-        assertThat(run("merge", folder.resolve("gpu.json").toString(), folder.toString())).isZero();
+        assertThat(run("merge", folder.resolve("gpu.json").toString(), folder.toString()))
+                .isZero();
         JsonNode merged = read("gpu.json");
         assertThat(merged.at("/about/gpu").asText()).isEqualTo("some");
-        assertThat(merged.at("/parts/kernels/figures/kernels/0/milliseconds").asDouble()).isEqualTo(1.5);
+        assertThat(merged.at("/parts/kernels/figures/kernels/0/milliseconds").asDouble())
+                .isEqualTo(1.5);
         assertThat(merged.at("/parts/training/status").asText()).isEqualTo("timed out");
         assertThat(merged.at("/parts/training/unreadable").isTextual()).isTrue();
         assertThat(merged.at("/parts/peers/remark").asText()).isEqualTo("there is no PyTorch");

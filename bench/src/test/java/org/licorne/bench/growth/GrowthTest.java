@@ -56,9 +56,11 @@ class GrowthTest {
     @Test
     void whatDoesNotFitSaysHowMuchItTakes() {
         try (Backend backend = Backends.open("reference")) {
-            GrowthResult small = GrowthPlan.sizes("reference", List.of("1x16x1"), 1, List.of("fp32")).get(0);
+            GrowthResult small = GrowthPlan.sizes("reference", List.of("1x16x1"), 1, List.of("fp32"))
+                    .get(0);
             assertThat(GrowthPlan.obstacle(small, backend)).isNull();
-            GrowthResult large = GrowthPlan.sizes("reference", List.of("96x12288x96"), 1, List.of("fp32")).get(0);
+            GrowthResult large = GrowthPlan.sizes("reference", List.of("96x12288x96"), 1, List.of("fp32"))
+                    .get(0);
             assertThat(GrowthPlan.obstacle(large, backend)).contains("GB of memory", "are free");
         }
     }
@@ -72,8 +74,15 @@ class GrowthTest {
                 .containsExactly(1.0, 0.5, 2.0);
         first.requireSame(Machine.here(), folder);
         Machine here = Machine.here();
-        Machine other = new Machine(here.name(), here.processor(), here.processors(), here.memoryBytes(), here.system(),
-                here.jdk(), "another", here.time());
+        Machine other = new Machine(
+                here.name(),
+                here.processor(),
+                here.processors(),
+                here.memoryBytes(),
+                here.system(),
+                here.jdk(),
+                "another",
+                here.time());
         assertThatThrownBy(() -> first.requireSame(other, folder)).hasMessageContaining("another --output");
     }
 
@@ -85,8 +94,8 @@ class GrowthTest {
                 points.add(point(Axis.CONTEXT, context, precision, context / (precision.equals("fp32") ? 200.0 : 400)));
             }
         }
-        points.add(new GrowthResult(
-                Axis.PARAMETERS, points.get(0).spec(), 1_000_000, null, "it takes 99 GB of memory"));
+        points.add(
+                new GrowthResult(Axis.PARAMETERS, points.get(0).spec(), 1_000_000, null, "it takes 99 GB of memory"));
         BenchResults results = results(points.toArray(GrowthResult[]::new));
         List<Picture> pictures = GrowthCharts.draw(results, folder.resolve("growth.json"));
         assertThat(pictures)
@@ -115,8 +124,7 @@ class GrowthTest {
     }
 
     private static GrowthResult point(Axis axis, int context, String precision, double seconds) {
-        WorkloadSpec spec =
-                new WorkloadSpec(WorkloadSpec.Kind.TRAINING_STEP, "cpu", "gpt2", 1, context, precision);
+        WorkloadSpec spec = new WorkloadSpec(WorkloadSpec.Kind.TRAINING_STEP, "cpu", "gpt2", 1, context, precision);
         PeerResult figures = new PeerResult(
                 spec, seconds, seconds, seconds, 2, context, 1e9 * context, 0, 2_500_000_000L + 400_000L * context, 1);
         return new GrowthResult(axis, spec, 124_439_808, figures, null);

@@ -33,7 +33,8 @@ class OpBenchmarkTest {
     void everyRealisticCaseIsABenchmark() throws NoSuchFieldException {
         List<String> cases = new ArrayList<>();
         for (Class<? extends OpBenchmark> benchmark : BENCHMARKS) {
-            cases.addAll(List.of(benchmark.getField("opCase").getAnnotation(Param.class).value()));
+            cases.addAll(List.of(
+                    benchmark.getField("opCase").getAnnotation(Param.class).value()));
         }
         assertThat(cases)
                 .containsExactlyInAnyOrderElementsOf(

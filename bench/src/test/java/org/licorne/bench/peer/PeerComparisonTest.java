@@ -34,7 +34,6 @@ class PeerComparisonTest {
     @Test
     void anEngineThatCannotDoTheWorkSaysWhy() {
         WorkloadSpec spec = new WorkloadSpec(WorkloadSpec.Kind.ATTENTION, "reference", "nano", 1, 8, "bf16");
-        assertThatThrownBy(() -> comparison.compare(List.of(spec), 60))
-                .hasMessageContaining("has no products in BF16");
+        assertThatThrownBy(() -> comparison.compare(List.of(spec), 60)).hasMessageContaining("has no products in BF16");
     }
 }

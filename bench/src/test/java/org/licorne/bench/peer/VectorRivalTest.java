@@ -42,7 +42,9 @@ class VectorRivalTest {
     @Test
     void takesACaseOfEveryOp() {
         Map<String, List<OpCase>> byOp = cases().collect(Collectors.groupingBy(OpCase::op));
-        assertThat(byOp).hasSizeGreaterThan(8).allSatisfy((op, cases) -> assertThat(cases).anyMatch(this::check));
+        assertThat(byOp)
+                .hasSizeGreaterThan(8)
+                .allSatisfy((op, cases) -> assertThat(cases).anyMatch(this::check));
     }
 
     /** @return whether the rival has this variant */

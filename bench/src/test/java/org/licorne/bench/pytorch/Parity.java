@@ -42,8 +42,8 @@ final class Parity {
 
     /** Prints the largest errors since the last report, so that a tolerance can be held against what is measured. */
     static void report(String test) {
-        WORST.forEach((backend, worst) -> System.out.printf(
-                "%s, %s: largest error %.2e (%s)%n", test, backend, worst.error, worst.what));
+        WORST.forEach((backend, worst) ->
+                System.out.printf("%s, %s: largest error %.2e (%s)%n", test, backend, worst.error, worst.what));
         WORST.clear();
     }
 

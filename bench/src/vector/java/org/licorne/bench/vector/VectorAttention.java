@@ -88,8 +88,12 @@ record VectorAttention(int B, int T, int H, int D, int stride, int outStride, fl
                 for (int r = 0; r < rows; r++) {
                     int row = r * keys;
                     int visible = first + r + 1;
-                    float delta = Lanes.dot(douts.values(), douts.from(r, 0).start(), outs.values(),
-                            outs.from(r, 0).start(), D);
+                    float delta = Lanes.dot(
+                            douts.values(),
+                            douts.from(r, 0).start(),
+                            outs.values(),
+                            outs.from(r, 0).start(),
+                            D);
                     Lanes.scale(weights, row, visible, scale);
                     Lanes.exp(weights, row, weights, row, visible, lse.values()[lse.start() + index * T + first + r]);
                     Arrays.fill(weights, row + visible, row + keys, 0);
@@ -100,8 +104,7 @@ record VectorAttention(int B, int T, int H, int D, int stride, int outStride, fl
                 Matrix ds = Matrix.of(gradients, 0, keys);
                 VectorProduct.add(head(dv, index, stride), p.transposed(), douts, keys, D, rows);
                 VectorProduct.add(head(dk, index, stride), ds.transposed(), queries, keys, D, rows);
-                VectorProduct.add(
-                        head(dq, index, stride).from(first, 0), ds, head(k, index, stride), rows, D, keys);
+                VectorProduct.add(head(dq, index, stride).from(first, 0), ds, head(k, index, stride), rows, D, keys);
             }
         });
     }

@@ -20,7 +20,8 @@ final class VectorLinear {
                 System.arraycopy(bias.values(), bias.start(), out.values(), row, OC);
             }
         });
-        VectorProduct.addParallel(matrix(out, OC), matrix(x, C), matrix(weight, C).transposed(), N, OC, C);
+        VectorProduct.addParallel(
+                matrix(out, OC), matrix(x, C), matrix(weight, C).transposed(), N, OC, C);
     }
 
     /** {@code dx (N,C) = dout (N,OC) · weight}. */
@@ -31,7 +32,13 @@ final class VectorLinear {
 
     /** {@code dweight (OC,C) += doutᵀ · x}, or = if not accumulate; {@code dbias (OC) += Σ dout}; dbias may be null. */
     static void backwardWeight(
-            FloatSlice dweight, FloatSlice dbias, FloatSlice dout, FloatSlice x, int N, int C, int OC,
+            FloatSlice dweight,
+            FloatSlice dbias,
+            FloatSlice dout,
+            FloatSlice x,
+            int N,
+            int C,
+            int OC,
             boolean accumulate) {
         if (!accumulate) {
             Arrays.fill(dweight.values(), dweight.start(), dweight.start() + OC * C, 0);
@@ -44,8 +51,13 @@ final class VectorLinear {
             int column = block * BIAS_COLUMNS;
             int columns = Math.min(BIAS_COLUMNS, OC - column);
             for (int n = 0; n < N; n++) {
-                Lanes.addScaled(dbias.values(), dbias.start() + column, 1, dout.values(),
-                        dout.start() + n * OC + column, columns);
+                Lanes.addScaled(
+                        dbias.values(),
+                        dbias.start() + column,
+                        1,
+                        dout.values(),
+                        dout.start() + n * OC + column,
+                        columns);
             }
         });
     }

@@ -89,8 +89,14 @@ final class VectorProduct {
                     int column = strip * COLUMNS;
                     int columns = Math.min(COLUMNS, N - column);
                     for (int r = 0; r < rows; r += ROWS) {
-                        tile(packed, out.from(row + r, column), r * depth, column * depth, Math.min(ROWS, rows - r),
-                                columns, depth);
+                        tile(
+                                packed,
+                                out.from(row + r, column),
+                                r * depth,
+                                column * depth,
+                                Math.min(ROWS, rows - r),
+                                columns,
+                                depth);
                     }
                 }
             }

@@ -57,8 +57,7 @@ final class PretrainCommand implements Callable<Integer> {
 
     @Option(
             names = "--resume",
-            description =
-                    "Go on from the newest checkpoint in --output with its flags; those given now replace them.")
+            description = "Go on from the newest checkpoint in --output with its flags; those given now replace them.")
     private boolean resume;
 
     @Mixin

@@ -18,18 +18,45 @@ final class AttentionChecks {
     }
 
     static void queries(String op, String name, Tensor tensor, DType type, AttentionShape shape, boolean written) {
-        strided(op, name, tensor, type, shape.B(), shape.T(), shape.H() * shape.D(), shape.queryTokenStride(),
-                shape.queryBatchStride(), written);
+        strided(
+                op,
+                name,
+                tensor,
+                type,
+                shape.B(),
+                shape.T(),
+                shape.H() * shape.D(),
+                shape.queryTokenStride(),
+                shape.queryBatchStride(),
+                written);
     }
 
     static void keys(String op, String name, Tensor tensor, DType type, AttentionShape shape, boolean written) {
-        strided(op, name, tensor, type, shape.B(), shape.S(), shape.G() * shape.D(), shape.keyTokenStride(),
-                shape.keyBatchStride(), written);
+        strided(
+                op,
+                name,
+                tensor,
+                type,
+                shape.B(),
+                shape.S(),
+                shape.G() * shape.D(),
+                shape.keyTokenStride(),
+                shape.keyBatchStride(),
+                written);
     }
 
     static void outputs(String op, String name, Tensor tensor, DType type, AttentionShape shape, boolean written) {
-        strided(op, name, tensor, type, shape.B(), shape.T(), shape.H() * shape.D(), shape.outTokenStride(),
-                shape.outBatchStride(), written);
+        strided(
+                op,
+                name,
+                tensor,
+                type,
+                shape.B(),
+                shape.T(),
+                shape.H() * shape.D(),
+                shape.outTokenStride(),
+                shape.outBatchStride(),
+                written);
     }
 
     private static void strided(
@@ -52,9 +79,11 @@ final class AttentionChecks {
         }
         long sequence = product(op, tokens - 1, tokenStride) + width;
         if (written && batches > 1 && batchStride < sequence) {
-            throw failure(op, name + " is written, but its sequences of " + sequence
-                    + " elements overlap at a batch stride of "
-                    + batchStride);
+            throw failure(
+                    op,
+                    name + " is written, but its sequences of " + sequence
+                            + " elements overlap at a batch stride of "
+                            + batchStride);
         }
         reaches(op, name, tensor, type, product(op, batches - 1, batchStride) + sequence);
     }

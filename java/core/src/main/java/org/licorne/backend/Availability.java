@@ -11,12 +11,7 @@ package org.licorne.backend;
  * @param expected false where the machine has no such device: then passing the backend over is nothing to tell
  */
 public record Availability(
-        boolean available,
-        String device,
-        String instructionSet,
-        long memoryBytes,
-        String reason,
-        boolean expected) {
+        boolean available, String device, String instructionSet, long memoryBytes, String reason, boolean expected) {
     public static Availability available(String device, String instructionSet, long memoryBytes) {
         return new Availability(true, device, instructionSet, memoryBytes, "", true);
     }

@@ -53,8 +53,8 @@ public final class MaskIntervals {
         }
         for (int b = 0; b < lengths.length; b++) {
             if (lengths[b] < 0 || lengths[b] > limit) {
-                throw new IllegalArgumentException("mask: " + name + "[" + b + "] = " + lengths[b] + " is outside 0 to "
-                        + letter + " = " + limit);
+                throw new IllegalArgumentException(
+                        "mask: " + name + "[" + b + "] = " + lengths[b] + " is outside 0 to " + letter + " = " + limit);
             }
         }
     }
@@ -114,13 +114,12 @@ public final class MaskIntervals {
         }
         long p = position(b, i);
         long length = keyLength(b);
-        long to =
-                switch (kind) {
-                    case NONE -> length;
-                    case CAUSAL -> p + 1;
-                    case PREFIX -> Math.max(p + 1, prefixLengths[b]);
-                    case WINDOW -> p + 1 + Math.min(windowRight, T + S); // p is at least -T
-                };
+        long to = switch (kind) {
+            case NONE -> length;
+            case CAUSAL -> p + 1;
+            case PREFIX -> Math.max(p + 1, prefixLengths[b]);
+            case WINDOW -> p + 1 + Math.min(windowRight, T + S); // p is at least -T
+        };
         to = Math.max(0, Math.min(to, length));
         if (documents != null) {
             int last = (int) p;

@@ -91,8 +91,7 @@ public final class CheckpointStore implements AutoCloseable {
 
     /** Held until the channel is closed. */
     private void takeLock() throws IOException {
-        lockChannel =
-                FileChannel.open(directory.resolve(LOCK), StandardOpenOption.WRITE, StandardOpenOption.CREATE);
+        lockChannel = FileChannel.open(directory.resolve(LOCK), StandardOpenOption.WRITE, StandardOpenOption.CREATE);
         if (lockChannel.tryLock() == null) {
             throw taken();
         }
@@ -159,8 +158,10 @@ public final class CheckpointStore implements AutoCloseable {
         List<TrainingCheckpoint> before = TrainingCheckpoint.list(directory);
         TrainingCheckpoint last = before.isEmpty() ? null : before.get(before.size() - 1);
         if (last != null && last.step() > state.step()) {
-            throw new CheckpointException(directory, "a checkpoint of step " + state.step()
-                    + " would be older than that of step " + last.step() + ", which is already here",
+            throw new CheckpointException(
+                    directory,
+                    "a checkpoint of step " + state.step() + " would be older than that of step " + last.step()
+                            + ", which is already here",
                     "Resume from it, or use another directory");
         }
         int copy = last != null && last.step() == state.step() ? last.copy() + 1 : 0;

@@ -53,8 +53,10 @@ final class Gpt2Config {
             throw error("quantization_config", "is set", "of quantised models only Licorne's own can be read");
         }
         int channels = size("n_embd");
-        if (!json.path("n_inner").isNull() && !json.path("n_inner").isMissingNode()
-                && (!json.path("n_inner").isIntegralNumber() || json.path("n_inner").longValue() != 4L * channels)) {
+        if (!json.path("n_inner").isNull()
+                && !json.path("n_inner").isMissingNode()
+                && (!json.path("n_inner").isIntegralNumber()
+                        || json.path("n_inner").longValue() != 4L * channels)) {
             throw error("n_inner", "is " + shown("n_inner"), "only null or 4 times n_embd can be run");
         }
         try {

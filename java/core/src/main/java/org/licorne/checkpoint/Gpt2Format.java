@@ -55,8 +55,7 @@ final class Gpt2Format {
         Stream<Entry> blocks = IntStream.range(0, config.layers())
                 .boxed()
                 .flatMap(layer -> block("h." + layer + ".", C, config.hiddenChannels()).stream());
-        Stream<Entry> end =
-                Stream.of(new Entry("ln_f.weight", false, C), new Entry("ln_f.bias", false, C));
+        Stream<Entry> end = Stream.of(new Entry("ln_f.weight", false, C), new Entry("ln_f.bias", false, C));
         return Stream.concat(Stream.concat(tables, blocks), end);
     }
 

@@ -107,8 +107,14 @@ public final class Safetensors implements AutoCloseable {
             String name = item.getKey();
             String shard = item.getValue().asText();
             if (!item.getValue().isTextual() || !shard.matches("[\\w.-]+") || shard.startsWith(".")) {
-                throw new CheckpointException(index, name, -1, "its shard " + CheckpointException.quote(shard)
-                        + " is not the plain name of a file beside the index", null, null);
+                throw new CheckpointException(
+                        index,
+                        name,
+                        -1,
+                        "its shard " + CheckpointException.quote(shard)
+                                + " is not the plain name of a file beside the index",
+                        null,
+                        null);
             }
             Map<String, TensorEntry> inShard = shards.computeIfAbsent(shard, key -> {
                 Map<String, TensorEntry> found = new HashMap<>();
@@ -117,9 +123,13 @@ public final class Safetensors implements AutoCloseable {
             });
             TensorEntry entry = inShard.get(name);
             if (entry == null) {
-                throw new CheckpointException(index.resolveSibling(shard), name, -1,
+                throw new CheckpointException(
+                        index.resolveSibling(shard),
+                        name,
+                        -1,
                         "the index says that this file holds the tensor, but it does not",
-                        "Get the shards again", null);
+                        "Get the shards again",
+                        null);
             }
             entries.put(name, entry);
         });

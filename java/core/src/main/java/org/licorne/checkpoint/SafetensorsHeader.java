@@ -75,19 +75,28 @@ final class SafetensorsHeader {
 
     private byte[] bytes(FileChannel channel) throws IOException {
         if (fileBytes < LENGTH_BYTES) {
-            throw error(null, fileBytes, "the file ends after " + fileBytes
-                    + " bytes, but a safetensors file begins with the 8 bytes of its header's length");
+            throw error(
+                    null,
+                    fileBytes,
+                    "the file ends after " + fileBytes
+                            + " bytes, but a safetensors file begins with the 8 bytes of its header's length");
         }
         ByteBuffer lengthField = ByteBuffer.allocate(LENGTH_BYTES).order(ByteOrder.LITTLE_ENDIAN);
         fill(channel, lengthField, 0);
         long length = lengthField.getLong(0);
         if (length < 0 || length > LARGEST_HEADER) {
-            throw error(null, 0, "the header would have " + Long.toUnsignedString(length) + " bytes, but "
-                    + LARGEST_HEADER + " are the most that is allowed");
+            throw error(
+                    null,
+                    0,
+                    "the header would have " + Long.toUnsignedString(length) + " bytes, but " + LARGEST_HEADER
+                            + " are the most that is allowed");
         }
         if (length > fileBytes - LENGTH_BYTES) {
-            throw error(null, 0, "the header would have " + length + " bytes, but only " + (fileBytes - LENGTH_BYTES)
-                    + " follow in the file");
+            throw error(
+                    null,
+                    0,
+                    "the header would have " + length + " bytes, but only " + (fileBytes - LENGTH_BYTES)
+                            + " follow in the file");
         }
         dataStart = LENGTH_BYTES + length;
         ByteBuffer header = ByteBuffer.allocate((int) length);
@@ -148,7 +157,8 @@ final class SafetensorsHeader {
                 throw error(null, at(parser), "something follows the header's JSON object");
             }
         } catch (JsonProcessingException e) {
-            long offset = e.getLocation() == null ? 0 : Math.max(0, e.getLocation().getByteOffset());
+            long offset =
+                    e.getLocation() == null ? 0 : Math.max(0, e.getLocation().getByteOffset());
             throw new CheckpointException(
                     file, null, LENGTH_BYTES + offset, "the header is not JSON: " + StrictJson.reason(e), DAMAGED, e);
         }
@@ -262,13 +272,18 @@ final class SafetensorsHeader {
         }
         long dataBytes = fileBytes - dataStart;
         if (end > dataBytes) {
-            throw error(name, dataStart + begin, "its data would end at byte " + end
-                    + " of the data, but the file holds " + dataBytes
-                    + " bytes of data: it is cut short or its header is wrong");
+            throw error(
+                    name,
+                    dataStart + begin,
+                    "its data would end at byte " + end
+                            + " of the data, but the file holds " + dataBytes
+                            + " bytes of data: it is cut short or its header is wrong");
         }
         if (end - begin != bytes) {
-            throw error(name, dataStart + begin, "its data has " + (end - begin) + " bytes, but shape " + shape + " of "
-                    + type + " needs " + bytes);
+            throw error(
+                    name,
+                    dataStart + begin,
+                    "its data has " + (end - begin) + " bytes, but shape " + shape + " of " + type + " needs " + bytes);
         }
         return new Raw(name, type, List.copyOf(shape), begin, end, headerByte);
     }
@@ -281,19 +296,25 @@ final class SafetensorsHeader {
         String before = null;
         for (Raw tensor : byOffset) {
             if (tensor.begin < covered) {
-                throw error(tensor.name, dataStart + tensor.begin, "its data overlaps that of "
-                        + CheckpointException.quote(before));
+                throw error(
+                        tensor.name,
+                        dataStart + tensor.begin,
+                        "its data overlaps that of " + CheckpointException.quote(before));
             }
             if (tensor.begin > covered) {
-                throw error(tensor.name, dataStart + covered, "a hole of " + (tensor.begin - covered)
-                        + " bytes lies before its data");
+                throw error(
+                        tensor.name,
+                        dataStart + covered,
+                        "a hole of " + (tensor.begin - covered) + " bytes lies before its data");
             }
             covered = tensor.end;
             before = tensor.name;
         }
         if (covered != fileBytes - dataStart) {
-            throw error(before, dataStart + covered, (fileBytes - dataStart - covered)
-                    + " bytes at the end of the file belong to no tensor");
+            throw error(
+                    before,
+                    dataStart + covered,
+                    (fileBytes - dataStart - covered) + " bytes at the end of the file belong to no tensor");
         }
     }
 

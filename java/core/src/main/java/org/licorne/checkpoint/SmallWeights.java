@@ -1,7 +1,5 @@
 package org.licorne.checkpoint;
 
-import java.io.IOException;
-import java.nio.file.Path;
 import java.util.Map;
 import org.licorne.nn.Parameter;
 import org.licorne.tensor.DType;
@@ -84,8 +82,7 @@ final class SmallWeights {
 
     /** The part of a matrix's memory that is in the file: without rows of padding beyond the last tile. */
     private static Tensor memory(Gpt2Format.Entry entry, Parameter parameter) {
-        return parameter.small().part(
-                entry.name(), 0, parameter.dtype().matrixShape(entry.rows(), entry.columns()));
+        return parameter.small().part(entry.name(), 0, parameter.dtype().matrixShape(entry.rows(), entry.columns()));
     }
 
     /** Adds a matrix to what will be written. */
@@ -96,8 +93,11 @@ final class SmallWeights {
         if (type.isTile()) {
             writer.addBytes(entry.name(), ElementType.U8, shape, memory);
         } else if (entry.transposed()) {
-            writer.add(entry.name(), ElementType.BF16, shape, sink -> Transposition.transpose(
-                    memory::read, memory.size(0), memory.size(1), sink::floats));
+            writer.add(
+                    entry.name(),
+                    ElementType.BF16,
+                    shape,
+                    sink -> Transposition.transpose(memory::read, memory.size(0), memory.size(1), sink::floats));
         } else {
             writer.add(entry.name(), memory);
         }
@@ -107,8 +107,10 @@ final class SmallWeights {
     static void check(TensorEntry found, Gpt2Format.Entry entry, DType type) {
         ElementType wanted = type.isTile() ? ElementType.U8 : ElementType.BF16;
         if (found.type() != wanted) {
-            throw found.error("its type is " + found.type() + ", but the file says that its matrices are in "
-                    + name(type) + ", which is " + wanted, null);
+            throw found.error(
+                    "its type is " + found.type() + ", but the file says that its matrices are in " + name(type)
+                            + ", which is " + wanted,
+                    null);
         }
         Safetensors.requireShape(found, fileShape(entry, type));
     }

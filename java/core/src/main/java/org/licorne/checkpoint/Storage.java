@@ -127,7 +127,8 @@ class Storage {
         } else if (lower.contains("read-only file system")) {
             why = "the file system is read-only";
             remedy = "Use a directory on another disk";
-        } else if (e instanceof FileAlreadyExistsException || e instanceof NotDirectoryException
+        } else if (e instanceof FileAlreadyExistsException
+                || e instanceof NotDirectoryException
                 || lower.contains("not a directory")) {
             why = (system != null ? system.getFile() : "part of the path") + " is a file where a directory is needed";
             remedy = "Move it away, or use another directory";

@@ -44,8 +44,8 @@ public final class StrictJson {
             return node;
         } catch (JsonProcessingException e) {
             long offset = e.getLocation() == null ? -1 : e.getLocation().getByteOffset();
-            throw new CheckpointException(file, null, offset, "the file is not valid JSON: " + reason(e),
-                    "Mend it or get it again", e);
+            throw new CheckpointException(
+                    file, null, offset, "the file is not valid JSON: " + reason(e), "Mend it or get it again", e);
         } catch (IOException e) {
             throw Storage.failure(file, "cannot be read", e);
         }

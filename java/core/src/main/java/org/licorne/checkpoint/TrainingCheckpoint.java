@@ -139,12 +139,16 @@ public final class TrainingCheckpoint {
         JsonNode json = StrictJson.readObject(file);
         long format = integer(file, json, "format");
         if (format != FORMAT) {
-            throw new CheckpointException(file, "the checkpoint has format " + format
-                    + ", but this version reads format " + FORMAT, "Resume with the version of Licorne that wrote it");
+            throw new CheckpointException(
+                    file,
+                    "the checkpoint has format " + format + ", but this version reads format " + FORMAT,
+                    "Resume with the version of Licorne that wrote it");
         }
         Map<String, String> configuration = new TreeMap<>();
-        object(file, json, "configuration").fields()
-                .forEachRemaining(item -> configuration.put(item.getKey(), item.getValue().asText()));
+        object(file, json, "configuration")
+                .fields()
+                .forEachRemaining(
+                        item -> configuration.put(item.getKey(), item.getValue().asText()));
         Map<String, Long> counters = new TreeMap<>();
         JsonNode counted = object(file, json, "counters");
         counted.fieldNames().forEachRemaining(key -> counters.put(key, integer(file, counted, key)));
@@ -179,13 +183,17 @@ public final class TrainingCheckpoint {
                 Safetensors.requireShape(entry, wanted.getValue().shape());
                 if (entry.type() != ElementType.of(wanted.getValue().dtype())) {
                     throw entry.error(
-                            "its type is " + entry.type() + " and should be " + wanted.getValue().dtype(), null);
+                            "its type is " + entry.type() + " and should be "
+                                    + wanted.getValue().dtype(),
+                            null);
                 }
             }
             for (String name : new TreeSet<>(file.names())) {
                 if (!tensors.containsKey(name)) {
-                    throw file.entry(name).error("this run has no such tensor",
-                            "Resume with the model and optimiser that wrote the checkpoint");
+                    throw file.entry(name)
+                            .error(
+                                    "this run has no such tensor",
+                                    "Resume with the model and optimiser that wrote the checkpoint");
                 }
             }
             tensors.forEach(file::copyTo);
@@ -257,8 +265,11 @@ public final class TrainingCheckpoint {
                 if (name.equals(TENSORS)) {
                     Safetensors.open(file).close(); // it knows which tensor is cut off
                 }
-                throw damaged(file, Math.min(channel.size(), expected.bytes()), "the file has " + channel.size()
-                        + " bytes, but " + expected.bytes() + " were written", null);
+                throw damaged(
+                        file,
+                        Math.min(channel.size(), expected.bytes()),
+                        "the file has " + channel.size() + " bytes, but " + expected.bytes() + " were written",
+                        null);
             }
             CRC32C checksum = new CRC32C();
             ByteBuffer chunk = ByteBuffer.allocateDirect((int) Math.min(1 << 20, Math.max(1, expected.bytes())));
@@ -269,8 +280,12 @@ public final class TrainingCheckpoint {
                 if (name.equals(TENSORS)) {
                     throwDamagedTensor();
                 }
-                throw damaged(file, -1, "the file is not what was written: its CRC-32C is "
-                        + String.format("%08x instead of %08x", checksum.getValue(), expected.checksum()), null);
+                throw damaged(
+                        file,
+                        -1,
+                        "the file is not what was written: its CRC-32C is "
+                                + String.format("%08x instead of %08x", checksum.getValue(), expected.checksum()),
+                        null);
             }
         } catch (IOException e) {
             throw Storage.failure(file, "cannot be read", e);
@@ -291,9 +306,10 @@ public final class TrainingCheckpoint {
                     checksum.update(chunk.flip());
                 }
                 if (checksums.has(tensorLine(name))
-                        && checksum.getValue() != checksums.line(tensorLine(name)).checksum()) {
-                    throw entry.error("the " + entry.bytes() + " bytes from here on are not those that were written",
-                            DAMAGED);
+                        && checksum.getValue()
+                                != checksums.line(tensorLine(name)).checksum()) {
+                    throw entry.error(
+                            "the " + entry.bytes() + " bytes from here on are not those that were written", DAMAGED);
                 }
             }
         }

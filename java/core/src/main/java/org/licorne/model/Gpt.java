@@ -206,8 +206,10 @@ public final class Gpt implements AutoCloseable {
         }
         List<Prediction> predictions = new ArrayList<>();
         try (TrainingPass pass = evaluationPass(1, tokens.length)) {
-            pass.eachLogits(tokens, (row, logits) -> predictions.add(Prediction.of(
-                    row + 1, logits, row + 1 < tokens.length ? tokens[row + 1] : -1, candidates)));
+            pass.eachLogits(
+                    tokens,
+                    (row, logits) -> predictions.add(Prediction.of(
+                            row + 1, logits, row + 1 < tokens.length ? tokens[row + 1] : -1, candidates)));
         }
         return predictions;
     }

@@ -66,7 +66,10 @@ public final class Quantization {
                 kernels.copy(target.tensor(), source.tensor());
             } else {
                 kernels.quantize(
-                        target.small(), source.padded(), source.padded().size(0), source.padded().size(1));
+                        target.small(),
+                        source.padded(),
+                        source.padded().size(0),
+                        source.padded().size(1));
             }
         }
         model.backend().synchronize();

@@ -54,8 +54,7 @@ public final class TrainingPass implements AutoCloseable {
                     scope,
                     "activations",
                     kernels.activationType(),
-                    slab -> new Memory(
-                            slab, gpt.config(), kernels, B, T, gradients, logitsBytes, recomputation));
+                    slab -> new Memory(slab, gpt.config(), kernels, B, T, gradients, logitsBytes, recomputation));
             if (gradients) {
                 memory.tokens.buffer().populate();
             }
@@ -90,8 +89,8 @@ public final class TrainingPass implements AutoCloseable {
                     "a batch needs at least one sequence of one token, not B=" + B + " T=" + T);
         }
         if (T > config.contextLength()) {
-            throw new IllegalArgumentException("sequences of " + T + " tokens are longer than the model's context of "
-                    + config.contextLength());
+            throw new IllegalArgumentException(
+                    "sequences of " + T + " tokens are longer than the model's context of " + config.contextLength());
         }
         Math.multiplyExact(B, T);
     }
@@ -125,11 +124,9 @@ public final class TrainingPass implements AutoCloseable {
             Tensor dhidden = backward ? slab.activations("dhidden_states", N, C) : null;
             // The head runs between the transformer's two passes, so its logits and their scratch share memory.
             long shared = slab.bytes();
-            Tensor logits =
-                    LanguageModelHead.Activations.logits(slab, N, config.paddedVocabularySize(), logitsBytes);
+            Tensor logits = LanguageModelHead.Activations.logits(slab, N, config.paddedVocabularySize(), logitsBytes);
             slab.rewind(shared);
-            gradients =
-                    backward ? new Transformer.Gradients(slab, dhidden, N, C, config.hiddenChannels()) : null;
+            gradients = backward ? new Transformer.Gradients(slab, dhidden, N, C, config.hiddenChannels()) : null;
             workspace = slab.workspace("workspace", workspaceBytes(kernels, shape, backward));
             slab.advance();
             transformer = new Transformer.Activations(
@@ -210,8 +207,7 @@ public final class TrainingPass implements AutoCloseable {
      * @param zLoss weight of the squared log of the softmax's denominator
      * @return the sum of the losses with both in them
      */
-    public double lossAndGradients(
-            int[] inputs, int[] targets, float scale, float labelSmoothing, float zLoss) {
+    public double lossAndGradients(int[] inputs, int[] targets, float scale, float labelSmoothing, float zLoss) {
         issue(inputs, targets, scale, labelSmoothing, zLoss);
         return sumLosses();
     }
@@ -248,12 +244,8 @@ public final class TrainingPass implements AutoCloseable {
         forward(inputs);
         writeTargets(targets);
         gpt.layers().head().backward(kernels, memory.head, scale, labelSmoothing, zLoss);
-        gpt.layers()
-                .transformer()
-                .backward(kernels, memory.transformer, memory.gradients, mask, memory.workspace);
-        gpt.layers()
-                .embedding()
-                .backward(kernels, memory.gradients.input, memory.tokens, memory.places, (long) B * T);
+        gpt.layers().transformer().backward(kernels, memory.transformer, memory.gradients, mask, memory.workspace);
+        gpt.layers().embedding().backward(kernels, memory.gradients.input, memory.tokens, memory.places, (long) B * T);
     }
 
     /** The sum of the plain losses in nats; gradients stay as they are. */
@@ -307,9 +299,7 @@ public final class TrainingPass implements AutoCloseable {
         checkLength(inputs, "tokens");
         gpt.checkTokens(inputs, N, "tokens", 0);
         transfer.write(memory.tokens, inputs, 0, N);
-        gpt.layers()
-                .embedding()
-                .forward(kernels, memory.transformer.input, memory.tokens, memory.places, N);
+        gpt.layers().embedding().forward(kernels, memory.transformer.input, memory.tokens, memory.places, N);
         gpt.layers().transformer().forward(kernels, memory.transformer, mask, memory.workspace);
     }
 

@@ -163,8 +163,7 @@ public final class Attention {
             widen(kernels, values, cache.values, first, tokens, cache.S, C);
         }
 
-        private static void widen(
-                Kernels kernels, Tensor out, Tensor rows, Tensor slots, long tokens, long S, long C) {
+        private static void widen(Kernels kernels, Tensor out, Tensor rows, Tensor slots, long tokens, long S, long C) {
             kernels.quantizedEmbeddingForward(
                     out.part(out.name(), 0, tokens, C), rows.reshape(S, C), null, slots, null, tokens, C, S);
         }
@@ -229,15 +228,6 @@ public final class Attention {
         long C = shape.H() * shape.D();
         input.forward(kernels, kept.packed.all, x, shape.B() * shape.T());
         kernels.keyValueAppend(
-                cache.keys,
-                cache.values,
-                kept.packed.k,
-                kept.packed.v,
-                places,
-                cache.B,
-                shape.T(),
-                cache.S,
-                C,
-                3 * C);
+                cache.keys, cache.values, kept.packed.k, kept.packed.v, places, cache.B, shape.T(), cache.S, C, 3 * C);
     }
 }

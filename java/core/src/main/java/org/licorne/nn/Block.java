@@ -112,13 +112,7 @@ public final class Block {
      * @param branch second summand, or null if stream is all, and is {@link Activations#input}
      */
     public void forward(
-            Kernels kernels,
-            Activations kept,
-            Tensor out,
-            Tensor stream,
-            Tensor branch,
-            Mask mask,
-            Tensor workspace) {
+            Kernels kernels, Activations kept, Tensor out, Tensor stream, Tensor branch, Mask mask, Tensor workspace) {
         norm1.forward(kernels, kept.norm1, kept.input, stream, branch, kept.N);
         attention.forward(kernels, kept.attention, out, kept.norm1.out, mask, workspace);
         norm2.forward(kernels, kept.norm2, kept.middle, kept.input, out, kept.N);
@@ -146,14 +140,7 @@ public final class Block {
         norm2.backward(kernels, kept.norm2, dstream, scratch.dnorm, kept.middle, dstream, workspace, N);
         norm1.rebuild(kernels, kept.norm1, kept.input, N);
         attention.backward(
-                kernels,
-                kept.attention,
-                scratch.attention,
-                scratch.dnorm,
-                dstream,
-                kept.norm1.out,
-                mask,
-                workspace);
+                kernels, kept.attention, scratch.attention, scratch.dnorm, dstream, kept.norm1.out, mask, workspace);
         norm1.backward(kernels, kept.norm1, dstream, scratch.dnorm, kept.input, dstream, workspace, N);
     }
 
@@ -189,8 +176,7 @@ public final class Block {
             Tensor keyLengths,
             Tensor workspace) {
         norm1.forward(kernels, kept.norm1, kept.input, stream, branch, kept.N);
-        attention.decode(
-                kernels, kept.attention, cache, out, kept.norm1.out, places, keyLengths, workspace);
+        attention.decode(kernels, kept.attention, cache, out, kept.norm1.out, places, keyLengths, workspace);
         norm2.forward(kernels, kept.norm2, kept.middle, kept.input, out, kept.N);
         mlp.forward(kernels, kept.mlp, out, kept.norm2.out, kept.N);
     }

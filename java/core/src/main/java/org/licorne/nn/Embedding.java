@@ -20,8 +20,8 @@ public final class Embedding {
             long vocabulary,
             long context,
             long channels) {
-        this.tokens = parameters.declareMatrix(
-                tokenName + ".weight", paddedVocabulary(vocabulary), vocabulary, channels);
+        this.tokens =
+                parameters.declareMatrix(tokenName + ".weight", paddedVocabulary(vocabulary), vocabulary, channels);
         this.positions = parameters.declare(positionName + ".weight", true, context, channels);
         this.channels = channels;
     }

@@ -63,7 +63,8 @@ public final class LanguageModelHead {
          * @param limitBytes how large the logits may get; at least one row is always held
          */
         public static Tensor logits(Slab slab, long N, long Vp, long limitBytes) {
-            long most = Math.max(1, Math.min(N, limitBytes / (Vp * slab.activationType().bytes())));
+            long most = Math.max(
+                    1, Math.min(N, limitBytes / (Vp * slab.activationType().bytes())));
             long count = Math.max(1, (N + most - 1) / most);
             return slab.activations("logits", (N + count - 1) / count, Vp); // chunks of even size
         }
@@ -74,8 +75,7 @@ public final class LanguageModelHead {
         }
     }
 
-    private record Chunk(
-            long rows, Tensor hidden, Tensor dhidden, Tensor logits, Tensor losses, Tensor targets) {}
+    private record Chunk(long rows, Tensor hidden, Tensor dhidden, Tensor logits, Tensor losses, Tensor targets) {}
 
     /** Takes a chunk's logits, which are overwritten after the call. */
     @FunctionalInterface
@@ -105,16 +105,7 @@ public final class LanguageModelHead {
             Tensor logits = chunk.logits;
             logits(kernels, chunk);
             kernels.crossEntropyBackward(
-                    chunk.losses,
-                    logits,
-                    logits,
-                    chunk.targets,
-                    chunk.rows,
-                    V,
-                    Vp,
-                    scale,
-                    labelSmoothing,
-                    zLoss);
+                    chunk.losses, logits, logits, chunk.targets, chunk.rows, V, Vp, scale, labelSmoothing, zLoss);
             table.addToGradient(kernels, null, logits, chunk.hidden, chunk.rows);
             kernels.linearBackwardInput(chunk.dhidden, logits, table.weight(kernels), chunk.rows, C, Vp);
         }

@@ -63,8 +63,7 @@ public final class Mlp {
     }
 
     /** @param dx (N, C) @param dout (N, C) @param x (N, C) @param dhidden scratch, (N, 4C) */
-    public void backward(
-            Kernels kernels, Activations kept, Tensor dx, Tensor dout, Tensor x, Tensor dhidden, long N) {
+    public void backward(Kernels kernels, Activations kept, Tensor dx, Tensor dout, Tensor x, Tensor dhidden, long N) {
         Tensor active = kept.active;
         if (!kept.keepsActive) {
             active = dhidden; // used up by the weight's gradient before dhidden is written over it

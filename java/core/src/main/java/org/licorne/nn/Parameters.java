@@ -124,8 +124,9 @@ public final class Parameters {
             for (Parameter parameter : byName.values()) {
                 if (parameter.dtype() != DType.F32) {
                     long[] padded = parameter.paddedShape();
-                    bytes = Math.max(bytes, kernels.quantizedLinearForwardWorkspaceBytes(
-                            matrices, MOST_ROWS, padded[1], padded[0]));
+                    bytes = Math.max(
+                            bytes,
+                            kernels.quantizedLinearForwardWorkspaceBytes(matrices, MOST_ROWS, padded[1], padded[0]));
                 }
             }
             Tensor workspace = slab.workspace("workspace", bytes);
@@ -279,7 +280,9 @@ public final class Parameters {
                 continue;
             }
             long offset = parameter.decays() ? decayed : undecayed;
-            String name = flat == values ? parameter.name() : parameter.name() + "." + flat.all().name();
+            String name = flat == values
+                    ? parameter.name()
+                    : parameter.name() + "." + flat.all().name();
             to.accept(parameter, flat.all().part(name, offset, parameter.paddedShape()));
             if (parameter.decays()) {
                 decayed += alignedElements(parameter);

@@ -69,10 +69,11 @@ public final class Transformer {
             } else {
                 for (int layer = 0; layer < layers; layer++) {
                     String name = "h." + layer;
-                    blocks.add(sharesBlocks && layer > 0
-                            ? new Block.Activations(slab, name, blocks.get(0))
-                            : new Block.Activations(
-                                    slab, name, shape, hiddenChannels, hidden, scratch.blocks, recomputation));
+                    blocks.add(
+                            sharesBlocks && layer > 0
+                                    ? new Block.Activations(slab, name, blocks.get(0))
+                                    : new Block.Activations(
+                                            slab, name, shape, hiddenChannels, hidden, scratch.blocks, recomputation));
                 }
                 input = layers == 0 ? slab.activations("input", N, C) : blocks.get(0).input;
                 last = layers == 0 ? input : slab.activations("last", N, C);

@@ -8,7 +8,13 @@ final class AttentionDecodeReference {
     private AttentionDecodeReference() {}
 
     static void forward(
-            Workers workers, Floats out, Floats q, Floats k, Floats v, Ints keyLengths, AttentionShape shape,
+            Workers workers,
+            Floats out,
+            Floats q,
+            Floats k,
+            Floats v,
+            Ints keyLengths,
+            AttentionShape shape,
             float scale) {
         int H = (int) shape.H();
         int D = (int) shape.D();

@@ -5,7 +5,14 @@ final class CrossEntropyReference {
     private CrossEntropyReference() {}
 
     static void forward(
-            Workers workers, Floats losses, Floats logits, Ints targets, int N, int V, int Vp, double labelSmoothing,
+            Workers workers,
+            Floats losses,
+            Floats logits,
+            Ints targets,
+            int N,
+            int V,
+            int Vp,
+            double labelSmoothing,
             double zLoss) {
         workers.run(N, (from, to) -> {
             double[] row = new double[V];
@@ -23,8 +30,17 @@ final class CrossEntropyReference {
     }
 
     static void backward(
-            Workers workers, Floats losses, Floats dlogits, Floats logits, Ints targets, int N, int V, int Vp,
-            double scale, double labelSmoothing, double zLoss) {
+            Workers workers,
+            Floats losses,
+            Floats dlogits,
+            Floats logits,
+            Ints targets,
+            int N,
+            int V,
+            int Vp,
+            double scale,
+            double labelSmoothing,
+            double zLoss) {
         workers.run(N, (from, to) -> {
             double[] row = new double[V];
             for (int n = from; n < to; n++) {

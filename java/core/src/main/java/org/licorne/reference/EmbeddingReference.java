@@ -7,7 +7,13 @@ final class EmbeddingReference {
     private EmbeddingReference() {}
 
     static void forward(
-            Workers workers, Floats out, Floats tokenTable, Floats positionTable, Ints tokens, Ints positions, int N,
+            Workers workers,
+            Floats out,
+            Floats tokenTable,
+            Floats positionTable,
+            Ints tokens,
+            Ints positions,
+            int N,
             int C) {
         workers.run(N, (from, to) -> {
             for (int n = from; n < to; n++) {
@@ -25,7 +31,13 @@ final class EmbeddingReference {
     }
 
     static void backward(
-            Workers workers, Floats dTokenTable, Floats dPositionTable, Floats dout, Ints tokens, Ints positions, int N,
+            Workers workers,
+            Floats dTokenTable,
+            Floats dPositionTable,
+            Floats dout,
+            Ints tokens,
+            Ints positions,
+            int N,
             int C) {
         scatter(workers, dTokenTable, dout, tokens, N, C);
         if (positions != null) {

@@ -15,7 +15,8 @@ final class GlobalNormReference {
 
     static void forward(Workers workers, Floats out, Floats x, int count, Tensor workspace) {
         int pieces = (count + PIECE - 1) / PIECE;
-        ByteBuffer sums = pieces == 0 ? null : ReferenceBackend.bufferOf(workspace).bytesView();
+        ByteBuffer sums =
+                pieces == 0 ? null : ReferenceBackend.bufferOf(workspace).bytesView();
         int start = pieces == 0 ? 0 : (int) workspace.byteOffset();
         workers.run(pieces, (from, to) -> {
             for (int piece = from; piece < to; piece++) {

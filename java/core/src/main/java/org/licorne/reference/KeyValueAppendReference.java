@@ -5,7 +5,15 @@ final class KeyValueAppendReference {
     private KeyValueAppendReference() {}
 
     static void append(
-            Floats keyCache, Floats valueCache, Floats k, Floats v, Ints positions, int B, int T, int S, int W,
+            Floats keyCache,
+            Floats valueCache,
+            Floats k,
+            Floats v,
+            Ints positions,
+            int B,
+            int T,
+            int S,
+            int W,
             int rowStride) {
         for (int row = 0; row < B * T; row++) {
             int position = positions.get(row);

@@ -44,8 +44,8 @@ final class QuantizeReference {
         }
         boolean eightBits = out.dtype() == DType.Q8;
         float wanted = eightBits ? Math.abs(extreme) / 127f : extreme / -8f;
-        short bits = Float16.fromFloat(
-                finite ? Math.max(-GREATEST_SCALE, Math.min(GREATEST_SCALE, wanted)) : Float.NaN);
+        short bits =
+                Float16.fromFloat(finite ? Math.max(-GREATEST_SCALE, Math.min(GREATEST_SCALE, wanted)) : Float.NaN);
         float scale = Float16.toFloat(bits);
         out.putScale(row, first, scale == 0 ? 0 : bits);
         int least = eightBits ? -127 : -8;

@@ -5,8 +5,14 @@ final class QuantizedEmbeddingReference {
     private QuantizedEmbeddingReference() {}
 
     static void forward(
-            Workers workers, Floats out, SmallMatrix tokenTable, Floats positionTable, Ints tokens, Ints positions,
-            int N, int C) {
+            Workers workers,
+            Floats out,
+            SmallMatrix tokenTable,
+            Floats positionTable,
+            Ints tokens,
+            Ints positions,
+            int N,
+            int C) {
         workers.run(N, (from, to) -> {
             for (int n = from; n < to; n++) {
                 for (int c = 0; c < C; c++) {

@@ -9,8 +9,7 @@ final class QuantizedLinearReference {
 
     private QuantizedLinearReference() {}
 
-    static void forward(
-            Workers workers, Floats out, Floats x, SmallMatrix weight, Floats bias, int N, int C, int OC) {
+    static void forward(Workers workers, Floats out, Floats x, SmallMatrix weight, Floats bias, int N, int C, int OC) {
         boolean rounds = weight.dtype() != DType.BF16;
         double[] rows = new double[N * C];
         for (int n = 0; n < N; n++) {

@@ -42,8 +42,8 @@ public final class ReferenceBackend implements Backend {
         if (tensor.buffer() instanceof ReferenceBuffer buffer) {
             return buffer;
         }
-        throw new IllegalArgumentException(tensor.name() + " lies in buffer '" + tensor.buffer().name()
-                + "', which is not memory of the reference backend");
+        throw new IllegalArgumentException(tensor.name() + " lies in buffer '"
+                + tensor.buffer().name() + "', which is not memory of the reference backend");
     }
 
     /** Direct memory that this JVM may use. */
@@ -122,15 +122,20 @@ public final class ReferenceBackend implements Backend {
             if (open > limit) {
                 throw new OutOfDeviceMemoryException(
                         "buffer '" + bufferName + "' (the limit is set by -XX:MaxDirectMemorySize or -Xmx)",
-                        bytes, limit - (open - bytes), limit);
+                        bytes,
+                        limit - (open - bytes),
+                        limit);
             }
-            ByteBuffer memory = ByteBuffer.allocateDirect((int) bytes + 2 * ALIGNMENT).alignedSlice(ALIGNMENT);
+            ByteBuffer memory =
+                    ByteBuffer.allocateDirect((int) bytes + 2 * ALIGNMENT).alignedSlice(ALIGNMENT);
             return new ReferenceBuffer(bufferName, memory.slice(0, (int) bytes), () -> OPEN_BYTES.addAndGet(-bytes));
         } catch (OutOfMemoryError e) {
             OPEN_BYTES.addAndGet(-bytes);
             throw new OutOfDeviceMemoryException(
                     "buffer '" + bufferName + "' (the limit is set by -XX:MaxDirectMemorySize or -Xmx)",
-                    bytes, Math.max(0, limit - (open - bytes)), limit);
+                    bytes,
+                    Math.max(0, limit - (open - bytes)),
+                    limit);
         } catch (RuntimeException e) {
             OPEN_BYTES.addAndGet(-bytes);
             throw e;

@@ -28,11 +28,13 @@ final class Workers implements AutoCloseable {
 
     Workers(int threads) {
         this.threads = threads;
-        this.pool = threads == 1 ? null : Executors.newFixedThreadPool(threads - 1, task -> {
-            Thread thread = new Thread(task, "licorne-reference");
-            thread.setDaemon(true);
-            return thread;
-        });
+        this.pool = threads == 1
+                ? null
+                : Executors.newFixedThreadPool(threads - 1, task -> {
+                    Thread thread = new Thread(task, "licorne-reference");
+                    thread.setDaemon(true);
+                    return thread;
+                });
     }
 
     int threads() {

@@ -29,8 +29,8 @@ public final class Tensor {
         this.elements = Shapes.elements(shape);
         long bytes = Math.multiplyExact(elements, dtype.bytes());
         if (byteOffset < 0 || byteOffset > buffer.bytes() - bytes) {
-            throw new IndexOutOfBoundsException(name + ": " + bytes + " bytes at " + byteOffset
-                    + " leave buffer '" + buffer.name() + "' of " + buffer.bytes() + " bytes");
+            throw new IndexOutOfBoundsException(name + ": " + bytes + " bytes at " + byteOffset + " leave buffer '"
+                    + buffer.name() + "' of " + buffer.bytes() + " bytes");
         }
     }
 

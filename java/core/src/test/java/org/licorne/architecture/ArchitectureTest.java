@@ -105,7 +105,8 @@ class ArchitectureTest {
         try (Stream<Path> files = Files.walk(modules)) {
             List<Path> offenders = files.filter(path -> path.toString().endsWith(".java"))
                     .filter(path -> modules.relativize(path).toString().contains("/src/main/"))
-                    .filter(path -> !List.of("cpu", "cuda").contains(modules.relativize(path).getName(0).toString()))
+                    .filter(path -> !List.of("cpu", "cuda")
+                            .contains(modules.relativize(path).getName(0).toString()))
                     .filter(ArchitectureTest::importsJavaCpp)
                     .toList();
             assertThat(offenders).isEmpty();
@@ -114,8 +115,8 @@ class ArchitectureTest {
 
     private static boolean importsJavaCpp(Path file) {
         try (Stream<String> lines = Files.lines(file)) {
-            return lines.anyMatch(line -> line.startsWith("import org.bytedeco")
-                    || line.startsWith("import static org.bytedeco"));
+            return lines.anyMatch(
+                    line -> line.startsWith("import org.bytedeco") || line.startsWith("import static org.bytedeco"));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

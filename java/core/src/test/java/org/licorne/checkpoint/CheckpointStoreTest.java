@@ -50,7 +50,14 @@ class CheckpointStoreTest {
         Map<String, Tensor> tensors = tensors(3);
         tensors.get("m").write(Float.NaN, -0f, Float.MIN_VALUE, Float.intBitsToFloat(0x7fc12345), 1e-45f);
         TrainingState state = new TrainingState(
-                7, 123_456_789_012L, 4096, 8, Double.NaN, 1.0 / 3, "sha256:abc", Map.of("seed", "42", "a", "ü"),
+                7,
+                123_456_789_012L,
+                4096,
+                8,
+                Double.NaN,
+                1.0 / 3,
+                "sha256:abc",
+                Map.of("seed", "42", "a", "ü"),
                 Map.of("stale", 2L));
         try (CheckpointStore store = CheckpointStore.open(training(), 2)) {
             assertThat(store.latest()).isEmpty();
@@ -254,7 +261,8 @@ class CheckpointStoreTest {
                         .hasMessageContaining("Make room");
                 Map<String, Tensor> restored = tensors(0);
                 store.latest().orElseThrow().restore(restored);
-                assertThat(restored.get("w").toFloats()).containsExactly(tensors(1).get("w").toFloats());
+                assertThat(restored.get("w").toFloats())
+                        .containsExactly(tensors(1).get("w").toFloats());
                 store.save(state(2, 2), tensors(2)); // what was written of the large one is gone
             }
         } finally {
@@ -360,13 +368,15 @@ class CheckpointStoreTest {
         byte[] damaged = whole.clone();
         damaged[whole.length - 1] ^= 1;
         Files.write(file, damaged);
-        assertThatThrownBy(() -> TrainingCheckpoint.latest(training()).orElseThrow().restore(tensors))
+        assertThatThrownBy(() ->
+                        TrainingCheckpoint.latest(training()).orElseThrow().restore(tensors))
                 .isInstanceOf(CheckpointException.class)
                 .hasMessageContaining("tensor '" + last + "', byte " + entry.fileOffset())
                 .hasMessageContaining("not those that were written")
                 .hasMessageContaining("delete its directory");
         Files.write(file, Arrays.copyOf(whole, whole.length - 1));
-        assertThatThrownBy(() -> TrainingCheckpoint.latest(training()).orElseThrow().restore(tensors))
+        assertThatThrownBy(() ->
+                        TrainingCheckpoint.latest(training()).orElseThrow().restore(tensors))
                 .isInstanceOf(CheckpointException.class)
                 .hasMessageContaining("tensor '" + last + "', byte " + entry.fileOffset())
                 .hasMessageContaining("cut short");
@@ -408,7 +418,9 @@ class CheckpointStoreTest {
     }
 
     private List<Long> steps() {
-        return TrainingCheckpoint.list(training()).stream().map(TrainingCheckpoint::step).collect(Collectors.toList());
+        return TrainingCheckpoint.list(training()).stream()
+                .map(TrainingCheckpoint::step)
+                .collect(Collectors.toList());
     }
 
     private List<String> names() throws IOException {
@@ -422,7 +434,9 @@ class CheckpointStoreTest {
         assertThat(checkpoint.state().step()).isEqualTo(step);
         Map<String, Tensor> restored = tensors(0);
         checkpoint.restore(restored);
-        tensors(seed).forEach((name, tensor) -> assertThat(bits(restored.get(name))).as(name).isEqualTo(bits(tensor)));
+        tensors(seed)
+                .forEach((name, tensor) ->
+                        assertThat(bits(restored.get(name))).as(name).isEqualTo(bits(tensor)));
     }
 
     private static TrainingState state(long step, double loss) {

@@ -45,7 +45,9 @@ class KilledTrainingTest {
                 Thread.sleep(random.nextInt(8), random.nextInt(1_000_000));
             }
             child.process.destroyForcibly().waitFor();
-            assertThat(killed.resolve("finished")).as("run %d of seed %d had too few steps", kill, seed).doesNotExist();
+            assertThat(killed.resolve("finished"))
+                    .as("run %d of seed %d had too few steps", kill, seed)
+                    .doesNotExist();
             midway += leftovers(killed) > 0 ? 1 : 0;
         }
         assertThat(start(killed, STEPS, 100, 0).finish()).as("seed %d", seed).isZero();
@@ -65,7 +67,9 @@ class KilledTrainingTest {
         child.readSteps(10);
         child.process.toHandle().destroy(); // unlike the process's own method it leaves the output open
         assertThat(child.finish()).isEqualTo(SIGTERM_STATUS);
-        assertThat(TrainingCheckpoint.latest(stopped.resolve(CheckpointStore.DIRECTORY_NAME)).orElseThrow().step())
+        assertThat(TrainingCheckpoint.latest(stopped.resolve(CheckpointStore.DIRECTORY_NAME))
+                        .orElseThrow()
+                        .step())
                 .isEqualTo(10);
         assertThat(start(stopped, 30, 0, 0).finish()).isZero();
         assertSameEnd(stopped, undisturbed);
@@ -73,8 +77,10 @@ class KilledTrainingTest {
 
     /** Weights and moments are the same bits, and every step was counted once. */
     private static void assertSameEnd(Path run, Path undisturbed) throws IOException {
-        TrainingCheckpoint mine = TrainingCheckpoint.latest(run.resolve("training")).orElseThrow();
-        TrainingCheckpoint other = TrainingCheckpoint.latest(undisturbed.resolve("training")).orElseThrow();
+        TrainingCheckpoint mine =
+                TrainingCheckpoint.latest(run.resolve("training")).orElseThrow();
+        TrainingCheckpoint other =
+                TrainingCheckpoint.latest(undisturbed.resolve("training")).orElseThrow();
         assertThat(mine.step()).isEqualTo(other.step());
         assertThat(mine.directory().resolve(TrainingCheckpoint.TENSORS))
                 .hasSameBinaryContentAs(other.directory().resolve(TrainingCheckpoint.TENSORS));
@@ -92,7 +98,9 @@ class KilledTrainingTest {
                 steps.add(event.get("step").asLong());
             }
         }
-        assertThat(steps).containsExactlyElementsOf(LongStream.rangeClosed(1, mine.step()).boxed().toList());
+        assertThat(steps)
+                .containsExactlyElementsOf(
+                        LongStream.rangeClosed(1, mine.step()).boxed().toList());
     }
 
     private static long leftovers(Path run) throws IOException {

@@ -59,7 +59,8 @@ class ModelDirectoryTest {
     @Test
     void writesWhatPythonExpects() throws IOException {
         ModelDirectory.save(gpt, null, directory);
-        ObjectNode config = (ObjectNode) JSON.readTree(directory.resolve("config.json").toFile());
+        ObjectNode config =
+                (ObjectNode) JSON.readTree(directory.resolve("config.json").toFile());
         assertThat(config.get("architectures").get(0).asText()).isEqualTo("GPT2LMHeadModel");
         assertThat(config.get("model_type").asText()).isEqualTo("gpt2");
         assertThat(config.get("activation_function").asText()).isEqualTo("gelu_new");
@@ -86,7 +87,8 @@ class ModelDirectoryTest {
     @Test
     void knowsEveryParameterOfTheModel() {
         assertThat(Gpt2Format.entries(CONFIG).map(Gpt2Format.Entry::name))
-                .containsExactlyElementsOf(gpt.parameters().stream().map(Parameter::name).toList());
+                .containsExactlyElementsOf(
+                        gpt.parameters().stream().map(Parameter::name).toList());
     }
 
     @Test
@@ -139,9 +141,14 @@ class ModelDirectoryTest {
     void readsPrefixedNamesMasksAndATiedHead() {
         rewrite(writer -> {
             addAll(writer, Gpt2Format.PREFIX);
-            writer.add(Gpt2Format.PREFIX + "h.0.attn.bias", ElementType.U8, new long[] {1, 1, 5, 5}, sink -> sink.bytes(
-                    ByteBuffer.allocate(25)));
-            writer.add(Gpt2Format.PREFIX + "h.1.attn.masked_bias", floats("masked", 1).reshape());
+            writer.add(
+                    Gpt2Format.PREFIX + "h.0.attn.bias",
+                    ElementType.U8,
+                    new long[] {1, 1, 5, 5},
+                    sink -> sink.bytes(ByteBuffer.allocate(25)));
+            writer.add(
+                    Gpt2Format.PREFIX + "h.1.attn.masked_bias",
+                    floats("masked", 1).reshape());
             writer.add(Gpt2Format.HEAD, gpt.parameter("wte.weight").tensor());
         });
         assertLoadsEqual();
@@ -177,14 +184,13 @@ class ModelDirectoryTest {
                 "'h.1.ln_2.bias'",
                 "missing");
         expectWeightError(
-                writer -> Gpt2Format.entries(CONFIG)
-                        .forEach(entry -> {
-                            if (entry.name().equals("h.0.attn.c_proj.bias")) {
-                                writer.add(entry.name(), floats("short", 1, 2, 3));
-                            } else {
-                                add(writer, "", entry);
-                            }
-                        }),
+                writer -> Gpt2Format.entries(CONFIG).forEach(entry -> {
+                    if (entry.name().equals("h.0.attn.c_proj.bias")) {
+                        writer.add(entry.name(), floats("short", 1, 2, 3));
+                    } else {
+                        add(writer, "", entry);
+                    }
+                }),
                 "'h.0.attn.c_proj.bias'",
                 "its shape is (3) and should be (6)");
         expectWeightError(
@@ -206,14 +212,13 @@ class ModelDirectoryTest {
                 "'lm_head.weight'",
                 "differs from the token table");
         expectWeightError(
-                writer -> Gpt2Format.entries(CONFIG)
-                        .forEach(entry -> {
-                            if (entry.name().equals("ln_f.weight")) {
-                                writer.add(entry.name(), scope.tensor("ints", DType.I32, 6));
-                            } else {
-                                add(writer, "", entry);
-                            }
-                        }),
+                writer -> Gpt2Format.entries(CONFIG).forEach(entry -> {
+                    if (entry.name().equals("ln_f.weight")) {
+                        writer.add(entry.name(), scope.tensor("ints", DType.I32, 6));
+                    } else {
+                        add(writer, "", entry);
+                    }
+                }),
                 "'ln_f.weight'",
                 "its type is I32");
     }
@@ -300,8 +305,13 @@ class ModelDirectoryTest {
         ModelDirectory.save(gpt, new LetterTokenizer(11), directory);
         assertThat(directory.resolve("tokenizer.json")).hasContent("{\"letters\":11}");
         assertThat(directory.resolve("notes.txt")).hasContent("mine");
-        assertThat(JSON.readTree(directory.resolve("config.json").toFile()).get("eos_token_id").asInt()).isEqualTo(10);
-        assertThat(JSON.readTree(directory.resolve("generation_config.json").toFile()).get("bos_token_id").asInt())
+        assertThat(JSON.readTree(directory.resolve("config.json").toFile())
+                        .get("eos_token_id")
+                        .asInt())
+                .isEqualTo(10);
+        assertThat(JSON.readTree(directory.resolve("generation_config.json").toFile())
+                        .get("bos_token_id")
+                        .asInt())
                 .isEqualTo(10);
         assertThatThrownBy(() -> ModelDirectory.save(gpt, new LetterTokenizer(12), directory))
                 .isInstanceOf(IllegalArgumentException.class)
@@ -361,7 +371,9 @@ class ModelDirectoryTest {
                                     gpt.parameter("wte.weight").tensor().toFloats(),
                                     other.parameter("wte.weight").tensor().toFloats());
                     if (saved) {
-                        assertThat(table).isEqualTo(other.parameter("wte.weight").tensor().toFloats());
+                        assertThat(table)
+                                .isEqualTo(
+                                        other.parameter("wte.weight").tensor().toFloats());
                     }
                 }
                 if (saved) {

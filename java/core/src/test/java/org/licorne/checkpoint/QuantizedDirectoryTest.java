@@ -82,8 +82,14 @@ class QuantizedDirectoryTest {
 
     /** A matrix without rows of padding beyond its last tile. */
     private static Tensor matrix(Parameter parameter) {
-        return parameter.small().part("matrix", 0, parameter.dtype()
-                .matrixShape(parameter.shape()[0], parameter.shape()[1]));
+        return parameter
+                .small()
+                .part(
+                        "matrix",
+                        0,
+                        parameter
+                                .dtype()
+                                .matrixShape(parameter.shape()[0], parameter.shape()[1]));
     }
 
     private static byte[] bytes(Tensor tensor) {

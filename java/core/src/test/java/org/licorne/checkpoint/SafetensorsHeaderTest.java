@@ -94,8 +94,10 @@ class SafetensorsHeaderTest {
         }
         assertThat(refused(writeLength(3))).hasMessageContaining("only 2 follow");
         assertThat(refused(writeLength(100_000_000))).hasMessageContaining("only 2 follow");
-        assertThat(refused(Files.write(directory.resolve("short"), new byte[7]))).hasMessageContaining("ends after 7");
-        assertThat(refused(Files.write(directory.resolve("empty"), new byte[0]))).hasMessageContaining("ends after 0");
+        assertThat(refused(Files.write(directory.resolve("short"), new byte[7])))
+                .hasMessageContaining("ends after 7");
+        assertThat(refused(Files.write(directory.resolve("empty"), new byte[0])))
+                .hasMessageContaining("ends after 0");
         assertThat(refused(Files.write(directory.resolve("zero"), new byte[8]))).hasMessageContaining("does not begin");
         byte[] indented = " {}".getBytes(StandardCharsets.UTF_8);
         assertThat(refused(write(directory.resolve("indented"), indented, new byte[0])))
@@ -121,7 +123,10 @@ class SafetensorsHeaderTest {
                 directory.resolve("name.safetensors"),
                 ("{\"" + name + "\":1}").getBytes(StandardCharsets.UTF_8),
                 new byte[0]));
-        assertThat(e.getMessage()).doesNotContain("\u001b", "\n").contains("\\u001b").hasSizeLessThan(600);
+        assertThat(e.getMessage())
+                .doesNotContain("\u001b", "\n")
+                .contains("\\u001b")
+                .hasSizeLessThan(600);
     }
 
     @Test

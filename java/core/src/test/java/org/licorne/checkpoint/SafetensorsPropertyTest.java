@@ -59,7 +59,8 @@ class SafetensorsPropertyTest {
 
     @Provide
     Arbitrary<Map<String, Content>> contents() {
-        Arbitrary<long[]> shapes = Arbitraries.longs().between(0, 5).array(long[].class).ofMaxSize(4);
+        Arbitrary<long[]> shapes =
+                Arbitraries.longs().between(0, 5).array(long[].class).ofMaxSize(4);
         Arbitrary<Content> content = Combinators.combine(
                         Arbitraries.of(ElementType.class), shapes, Arbitraries.randomValue(random -> random))
                 .as((type, shape, random) -> {
@@ -68,7 +69,12 @@ class SafetensorsPropertyTest {
                     return new Content(type, shape, bytes);
                 });
         Arbitrary<String> names = Arbitraries.oneOf(
-                        Arbitraries.strings().alpha().numeric().withChars("._-/").ofMinLength(1).ofMaxLength(20),
+                        Arbitraries.strings()
+                                .alpha()
+                                .numeric()
+                                .withChars("._-/")
+                                .ofMinLength(1)
+                                .ofMaxLength(20),
                         Arbitraries.strings().ofMaxLength(8))
                 // JSON text is UTF-8, which has no lone halves of characters
                 .filter(name -> StandardCharsets.UTF_8.newEncoder().canEncode(name) && !name.equals("__metadata__"));
@@ -79,8 +85,8 @@ class SafetensorsPropertyTest {
     void readsWhatWasWritten(@ForAll("contents") Map<String, Content> contents, @ForAll boolean sorted) {
         Path file = directory.resolve("round.safetensors");
         SafetensorsWriter writer = new SafetensorsWriter().metadata("kéy", "\"\n");
-        contents.forEach((name, content) -> writer.add(
-                name, content.type, content.shape, sink -> sink.bytes(ByteBuffer.wrap(content.bytes))));
+        contents.forEach((name, content) ->
+                writer.add(name, content.type, content.shape, sink -> sink.bytes(ByteBuffer.wrap(content.bytes))));
         (sorted ? writer.sortedByName() : writer).write(UNFORCED, file);
         try (Safetensors tensors = Safetensors.open(file)) {
             List<String> order = new ArrayList<>(sorted ? new TreeMap<>(contents).keySet() : contents.keySet());
@@ -89,7 +95,8 @@ class SafetensorsPropertyTest {
             contents.forEach((name, content) -> {
                 TensorEntry entry = tensors.entry(name);
                 assertThat(entry.type()).isEqualTo(content.type);
-                assertThat(entry.shape().stream().mapToLong(Long::longValue).toArray()).isEqualTo(content.shape);
+                assertThat(entry.shape().stream().mapToLong(Long::longValue).toArray())
+                        .isEqualTo(content.shape);
                 byte[] bytes = new byte[content.bytes.length];
                 tensors.read(name, 0, ByteBuffer.wrap(bytes));
                 assertThat(bytes).isEqualTo(content.bytes);
@@ -103,24 +110,40 @@ class SafetensorsPropertyTest {
             throws IOException {
         byte[] file = wellFormed();
         int position = at % file.length;
-        byte[] tampered =
-                switch (kind) {
-                    case 0 -> Arrays.copyOf(file, position);
-                    case 1 -> Arrays.copyOf(file, file.length + 1 + position);
-                    case 2 -> without(file, position);
-                    case 3 -> with(file, position, value);
-                    case 4 -> flipped(file, position, 1 << (value & 7));
-                    case 5 -> replaced(file, position, value);
-                    default -> replaced(file, position % 8, value); // the header's length
-                };
+        byte[] tampered = switch (kind) {
+            case 0 -> Arrays.copyOf(file, position);
+            case 1 -> Arrays.copyOf(file, file.length + 1 + position);
+            case 2 -> without(file, position);
+            case 3 -> with(file, position, value);
+            case 4 -> flipped(file, position, 1 << (value & 7));
+            case 5 -> replaced(file, position, value);
+            default -> replaced(file, position % 8, value); // the header's length
+        };
         readOrRefuse(tampered);
     }
 
     @Provide
     Arbitrary<String> headers() {
         Arbitrary<String> numbers = Arbitraries.of(
-                "0", "1", "2", "4", "8", "16", "-1", "-0", "1e2", "0.5", "2147483648", "9223372036854775807",
-                "9223372036854775808", "-9223372036854775809", "18446744073709551616", "null", "\"4\"", "[]", "{}");
+                "0",
+                "1",
+                "2",
+                "4",
+                "8",
+                "16",
+                "-1",
+                "-0",
+                "1e2",
+                "0.5",
+                "2147483648",
+                "9223372036854775807",
+                "9223372036854775808",
+                "-9223372036854775809",
+                "18446744073709551616",
+                "null",
+                "\"4\"",
+                "[]",
+                "{}");
         Arbitrary<String> lists = numbers.list().ofMaxSize(4).map(items -> "[" + String.join(",", items) + "]");
         Arbitrary<String> types =
                 Arbitraries.of("\"F32\"", "\"U8\"", "\"BF16\"", "\"F64\"", "\"f32\"", "\"\"", "4", "null");
@@ -154,13 +177,12 @@ class SafetensorsPropertyTest {
             throws IOException {
         byte[] json = Gpt2Config.bytes(new GptConfig(11, 5, 6, 2, 3), DType.F32, 10);
         int position = at % json.length;
-        byte[] tampered =
-                switch (kind) {
-                    case 0 -> Arrays.copyOf(json, position);
-                    case 1 -> without(json, position);
-                    case 2 -> with(json, position, value);
-                    default -> replaced(json, position, value);
-                };
+        byte[] tampered = switch (kind) {
+            case 0 -> Arrays.copyOf(json, position);
+            case 1 -> without(json, position);
+            case 2 -> with(json, position, value);
+            default -> replaced(json, position, value);
+        };
         Path file = Files.write(directory.resolve("config.json"), tampered);
         try {
             assertThat(Gpt2Config.read(file)).isNotNull();
@@ -213,10 +235,12 @@ class SafetensorsPropertyTest {
     }
 
     private static byte[] wellFormed() {
-        return file("{\"__metadata__\":{\"format\":\"pt\"},"
-                + "\"a\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[0,8]},"
-                + "\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[8,14]},"
-                + "\"c\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[14,16]}}", 16);
+        return file(
+                "{\"__metadata__\":{\"format\":\"pt\"},"
+                        + "\"a\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[0,8]},"
+                        + "\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[8,14]},"
+                        + "\"c\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[14,16]}}",
+                16);
     }
 
     private static byte[] file(String header, int dataBytes) {

@@ -92,7 +92,10 @@ class SafetensorsTest {
         float[] values = {0f, -0f, Float.MIN_VALUE, Float.NaN, Float.intBitsToFloat(0x7f800001), 1 / 3f, -1e38f};
         Path file = directory.resolve("bits.safetensors");
         Tensor tensor = tensor("x", values);
-        new SafetensorsWriter().add("x", tensor).add("y", ElementType.BF16, tensor).write(file);
+        new SafetensorsWriter()
+                .add("x", tensor)
+                .add("y", ElementType.BF16, tensor)
+                .write(file);
         Tensor x = scope.tensor("x again", DType.F32, values.length);
         Tensor y = scope.tensor("y again", DType.F32, values.length);
         Tensor yBits = scope.tensor("y bits", DType.BF16, values.length);
@@ -116,7 +119,11 @@ class SafetensorsTest {
     @Test
     void sortsByNameWhenAsked() {
         Path file = directory.resolve("sorted.safetensors");
-        new SafetensorsWriter().add("b", tensor("b", 1)).add("a", tensor("a", 2)).sortedByName().write(file);
+        new SafetensorsWriter()
+                .add("b", tensor("b", 1))
+                .add("a", tensor("a", 2))
+                .sortedByName()
+                .write(file);
         try (Safetensors tensors = Safetensors.open(file)) {
             assertThat(tensors.names()).containsExactly("a", "b");
             assertThat(floats(tensors, "a")).containsExactly(2);
@@ -143,9 +150,11 @@ class SafetensorsTest {
                 .add("c", tensor("c", 3))
                 .write(directory.resolve("model-00002-of-00002.safetensors"));
         Path index = directory.resolve(Safetensors.INDEX_NAME);
-        Files.writeString(index, "{\"metadata\":{\"total_size\":12},\"weight_map\":{"
-                + "\"c\":\"model-00002-of-00002.safetensors\",\"a\":\"model-00001-of-00002.safetensors\","
-                + "\"b\":\"model-00002-of-00002.safetensors\"}}");
+        Files.writeString(
+                index,
+                "{\"metadata\":{\"total_size\":12},\"weight_map\":{"
+                        + "\"c\":\"model-00002-of-00002.safetensors\",\"a\":\"model-00001-of-00002.safetensors\","
+                        + "\"b\":\"model-00002-of-00002.safetensors\"}}");
         try (Safetensors tensors = Safetensors.open(directory)) {
             assertThat(tensors.names()).containsExactly("c", "a", "b");
             for (String name : List.of("a", "b", "c")) {
@@ -203,7 +212,8 @@ class SafetensorsTest {
         long[] elements = {0, ((1L << 30) - dataStart) / 4, ((2L << 30) - dataStart) / 4, bytes / 4 - 1};
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) { // a sparse file
             for (int i = 0; i < elements.length; i++) {
-                ByteBuffer value = ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(0, i + 1.5f);
+                ByteBuffer value =
+                        ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(0, i + 1.5f);
                 channel.write(value, dataStart + 4 * elements[i]);
             }
         }

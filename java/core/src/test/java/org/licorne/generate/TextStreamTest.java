@@ -47,7 +47,8 @@ class TextStreamTest {
         for (String piece : heard) {
             assertThat(piece).isNotEmpty();
             assertThat(Character.isLowSurrogate(piece.charAt(0))).isFalse();
-            assertThat(Character.isHighSurrogate(piece.charAt(piece.length() - 1))).isFalse();
+            assertThat(Character.isHighSurrogate(piece.charAt(piece.length() - 1)))
+                    .isFalse();
         }
     }
 

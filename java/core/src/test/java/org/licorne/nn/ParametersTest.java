@@ -23,7 +23,8 @@ class ParametersTest {
             parameters.allocateGradients(scope);
             for (Parameter parameter : parameters.list()) {
                 assertThat(parameter.tensor().byteOffset() % Slab.ALIGNMENT).isZero();
-                assertThat(parameter.gradient().byteOffset()).isEqualTo(parameter.tensor().byteOffset());
+                assertThat(parameter.gradient().byteOffset())
+                        .isEqualTo(parameter.tensor().byteOffset());
             }
             long border = parameters.values().undecayed().byteOffset();
             assertThat(table.tensor().byteOffset()).isLessThan(border);
@@ -44,7 +45,9 @@ class ParametersTest {
     void namesWhatIsMissingOrDouble() {
         Parameters parameters = new Parameters();
         Parameter weight = parameters.declare("weight", true, 2);
-        assertThatThrownBy(weight::tensor).isInstanceOf(IllegalStateException.class).hasMessageContaining("weight");
+        assertThatThrownBy(weight::tensor)
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("weight");
         assertThatThrownBy(() -> parameters.declare("weight", true, 2)).hasMessageContaining("weight");
         assertThatThrownBy(() -> parameters.get("bias")).hasMessageContaining("bias");
         assertThatThrownBy(parameters::gradients).isInstanceOf(IllegalStateException.class);

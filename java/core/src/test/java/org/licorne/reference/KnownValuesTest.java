@@ -64,7 +64,8 @@ class KnownValuesTest {
     /** Probabilities 1/8, 2/8, 5/8; the smoothed target is 0.2, 0.2, 0.6; the log of the denominator is log 8. */
     @Test
     void smoothedCrossEntropyWithZLoss() {
-        Tensor x = floats((float) Math.log(1), (float) Math.log(2), (float) Math.log(5), 99).reshape(1, 4);
+        Tensor x = floats((float) Math.log(1), (float) Math.log(2), (float) Math.log(5), 99)
+                .reshape(1, 4);
         Tensor losses = floats(7);
         Tensor dlogits = floats(0, 0, 0, 0);
         double lse = Math.log(8);
@@ -98,8 +99,18 @@ class KnownValuesTest {
         Tensor sum = floats(new float[4]);
         Tensor mean = floats(0);
         Tensor rstd = floats(0);
-        kernels.layerNormForward(out.reshape(1, 4), sum.reshape(1, 4), mean, rstd, floats(1, 1, 1, 1).reshape(1, 4),
-                floats(0, 2, 4, 6).reshape(1, 4), floats(1, 1, 2, 1), floats(0, 0, 0, 10), 1, 4, 0);
+        kernels.layerNormForward(
+                out.reshape(1, 4),
+                sum.reshape(1, 4),
+                mean,
+                rstd,
+                floats(1, 1, 1, 1).reshape(1, 4),
+                floats(0, 2, 4, 6).reshape(1, 4),
+                floats(1, 1, 2, 1),
+                floats(0, 0, 0, 10),
+                1,
+                4,
+                0);
         assertClose(sum, 1, 3, 5, 7);
         assertClose(mean, 4);
         assertClose(rstd, 1 / Math.sqrt(5));
@@ -164,8 +175,17 @@ class KnownValuesTest {
     void keysAndValuesGoWhereTheyBelong() {
         Tensor keys = floats(new float[6]);
         Tensor values = floats(new float[6]);
-        kernels.keyValueAppend(keys.reshape(2, 3, 1), values.reshape(2, 3, 1), floats(1, 2, 3, 4), floats(5, 6, 7, 8),
-                ints(2, -1, 0, 1), 2, 2, 3, 1, 1);
+        kernels.keyValueAppend(
+                keys.reshape(2, 3, 1),
+                values.reshape(2, 3, 1),
+                floats(1, 2, 3, 4),
+                floats(5, 6, 7, 8),
+                ints(2, -1, 0, 1),
+                2,
+                2,
+                3,
+                1,
+                1);
         assertClose(keys, 0, 0, 1, 3, 4, 0);
         assertClose(values, 0, 0, 5, 7, 8, 0);
     }

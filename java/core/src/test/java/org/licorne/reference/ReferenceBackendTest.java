@@ -33,9 +33,11 @@ class ReferenceBackendTest {
             try (Backend backend = Backends.open("reference-multithreaded")) {
                 assertThat(backend.threads()).isEqualTo(3);
             }
-            assertThat(new MultithreadedReferenceBackendProvider().probe().device()).endsWith("3 threads");
+            assertThat(new MultithreadedReferenceBackendProvider().probe().device())
+                    .endsWith("3 threads");
             System.setProperty("licorne.threads", "1");
-            assertThat(new MultithreadedReferenceBackendProvider().probe().device()).endsWith("1 thread");
+            assertThat(new MultithreadedReferenceBackendProvider().probe().device())
+                    .endsWith("1 thread");
             for (String wrong : new String[] {"0", "-2", "many"}) {
                 System.setProperty("licorne.threads", wrong);
                 assertThatThrownBy(() -> Backends.open("reference-multithreaded"))

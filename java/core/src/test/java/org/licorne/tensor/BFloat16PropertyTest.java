@@ -38,9 +38,12 @@ class BFloat16PropertyTest {
 
     @Example
     void keepsWhatIsNotFinite() {
-        assertThat(BFloat16.toFloat(BFloat16.fromFloat(Float.POSITIVE_INFINITY))).isEqualTo(Float.POSITIVE_INFINITY);
-        assertThat(BFloat16.toFloat(BFloat16.fromFloat(Float.NEGATIVE_INFINITY))).isEqualTo(Float.NEGATIVE_INFINITY);
-        assertThat(BFloat16.toFloat(BFloat16.fromFloat(Float.intBitsToFloat(0x7f800001)))).isNaN();
+        assertThat(BFloat16.toFloat(BFloat16.fromFloat(Float.POSITIVE_INFINITY)))
+                .isEqualTo(Float.POSITIVE_INFINITY);
+        assertThat(BFloat16.toFloat(BFloat16.fromFloat(Float.NEGATIVE_INFINITY)))
+                .isEqualTo(Float.NEGATIVE_INFINITY);
+        assertThat(BFloat16.toFloat(BFloat16.fromFloat(Float.intBitsToFloat(0x7f800001))))
+                .isNaN();
         assertThat(BFloat16.toFloat(BFloat16.fromFloat(Float.MAX_VALUE))).isEqualTo(Float.POSITIVE_INFINITY);
     }
 }

@@ -18,7 +18,9 @@ class Float16Test {
     void convertsEveryBinary16ThereAndBack() {
         for (int bits = 0; bits < 1 << 16; bits++) {
             float value = Float16.toFloat((short) bits);
-            assertThat(Float.compare(value, (float) valueOf(bits))).as("bits %04x", bits).isZero();
+            assertThat(Float.compare(value, (float) valueOf(bits)))
+                    .as("bits %04x", bits)
+                    .isZero();
             if (!Float.isNaN(value)) {
                 assertThat(Float16.fromFloat(value)).as("bits %04x", bits).isEqualTo((short) bits);
             }
@@ -33,8 +35,12 @@ class Float16Test {
             float middle = (float) ((valueOf(bits) + valueOf(bits + 1)) / 2); // exact in binary32
             short even = (short) (bits + (bits & 1));
             assertThat(Float16.fromFloat(middle)).as("bits %04x", bits).isEqualTo(even);
-            assertThat(Float16.fromFloat(Math.nextDown(middle))).as("bits %04x", bits).isEqualTo((short) bits);
-            assertThat(Float16.fromFloat(Math.nextUp(middle))).as("bits %04x", bits).isEqualTo((short) (bits + 1));
+            assertThat(Float16.fromFloat(Math.nextDown(middle)))
+                    .as("bits %04x", bits)
+                    .isEqualTo((short) bits);
+            assertThat(Float16.fromFloat(Math.nextUp(middle)))
+                    .as("bits %04x", bits)
+                    .isEqualTo((short) (bits + 1));
             assertThat(Float16.fromFloat(-middle)).isEqualTo((short) (even | 0x8000));
         }
         assertThat(Float16.fromFloat(65519.99f)).isEqualTo((short) 0x7bff);

@@ -50,7 +50,9 @@ class TensorTest {
         assertThatThrownBy(() -> tensor.read(5, values, 0, 2)).isInstanceOf(IndexOutOfBoundsException.class);
         assertThatThrownBy(() -> tensor.write(-1, values, 0, 2)).isInstanceOf(IndexOutOfBoundsException.class);
         assertThatThrownBy(() -> tensor.write(1f, 2f)).isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(tensor::toInts).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("F32");
+        assertThatThrownBy(tensor::toInts)
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("F32");
     }
 
     @Test
@@ -63,7 +65,9 @@ class TensorTest {
     @Test
     void refusesTypesItCannotConvert() {
         Tensor bytes = Tensor.of("t", buffer, 0, DType.U8, 8);
-        assertThatThrownBy(bytes::toFloats).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("U8");
+        assertThatThrownBy(bytes::toFloats)
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("U8");
         Tensor floats = Tensor.of("t", buffer, 0, DType.F32, 1);
         assertThatThrownBy(() -> floats.write(7)).isInstanceOf(IllegalArgumentException.class);
     }

@@ -92,16 +92,14 @@ final class CpuBackend implements Backend {
 
     @Override
     public boolean supports(Precision precision) {
-        return precision == Precision.F32
-                || CpuLibrary.licorne_cpu_get_isa() == InstructionSet.AVX512_BF16.ordinal();
+        return precision == Precision.F32 || CpuLibrary.licorne_cpu_get_isa() == InstructionSet.AVX512_BF16.ordinal();
     }
 
     @Override
     public Kernels kernels(Precision precision) {
         if (!supports(precision)) {
-            throw new BackendUnavailableException(
-                    "products in " + precision + " need " + InstructionSet.AVX512_BF16.propertyValue() + "; in use is "
-                            + instructionSet());
+            throw new BackendUnavailableException("products in " + precision + " need "
+                    + InstructionSet.AVX512_BF16.propertyValue() + "; in use is " + instructionSet());
         }
         return precision == Precision.F32 ? kernels : bfloat16Kernels;
     }

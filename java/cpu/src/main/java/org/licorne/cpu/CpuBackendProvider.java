@@ -60,7 +60,8 @@ public final class CpuBackendProvider implements BackendProvider {
             InstructionSet asked = InstructionSet.asked();
             if (asked != null && !asked.supported()) {
                 return "this processor lacks " + asked.propertyValue() + ", which -D" + InstructionSet.PROPERTY
-                        + " asks for; the best it has is " + InstructionSet.best().propertyValue();
+                        + " asks for; the best it has is "
+                        + InstructionSet.best().propertyValue();
             }
             return "";
         } catch (IllegalArgumentException e) {

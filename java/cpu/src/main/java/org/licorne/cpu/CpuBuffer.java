@@ -30,8 +30,8 @@ final class CpuBuffer extends Buffer {
         if (tensor.buffer() instanceof CpuBuffer buffer) {
             return buffer;
         }
-        throw new IllegalArgumentException(tensor.name() + " lies in buffer '" + tensor.buffer().name()
-                + "', which is not memory of the CPU backend");
+        throw new IllegalArgumentException(tensor.name() + " lies in buffer '"
+                + tensor.buffer().name() + "', which is not memory of the CPU backend");
     }
 
     long address() {

@@ -60,7 +60,8 @@ public record MachineProbe(
     private static double rate(int kind, double seconds) {
         double rate = CpuLibrary.licorne_cpu_probe(kind, seconds);
         if (rate < 0) {
-            throw new BackendUnavailableException(CpuLibrary.licorne_error_message().getString());
+            throw new BackendUnavailableException(
+                    CpuLibrary.licorne_error_message().getString());
         }
         return rate;
     }

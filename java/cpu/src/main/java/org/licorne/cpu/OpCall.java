@@ -31,8 +31,8 @@ abstract class OpCall {
         return switch (status) {
             case INVALID_ARGUMENT -> new IllegalArgumentException(message);
             case UNSUPPORTED -> new UnsupportedOperationException(message);
-            case OUT_OF_MEMORY -> new OutOfDeviceMemoryException(
-                    message, -1, CpuLibrary.licorne_cpu_available_bytes(), -1);
+            case OUT_OF_MEMORY ->
+                new OutOfDeviceMemoryException(message, -1, CpuLibrary.licorne_cpu_available_bytes(), -1);
             case NOT_A_NUMBER -> new ArithmeticException(message);
             default -> new DeviceException(message);
         };

@@ -25,7 +25,10 @@ import org.licorne.testkit.OpCases;
 /** Products in bfloat16 must err no more than a naive implementation of them does. */
 class Bfloat16KernelsTest {
     private static final Set<String> OPS = Set.of(
-            "linear_forward", "linear_backward_input", "linear_backward_weight", "attention_forward",
+            "linear_forward",
+            "linear_backward_input",
+            "linear_backward_weight",
+            "attention_forward",
             "attention_backward");
 
     /**

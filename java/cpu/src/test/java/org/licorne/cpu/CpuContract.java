@@ -17,8 +17,7 @@ abstract class CpuContract extends BackendContract {
     protected Backend open() {
         boolean required = instructionSet.propertyValue().equals(System.getProperty("licorne.require"));
         assumeTrue(
-                required || instructionSet.supported(),
-                () -> "this processor lacks " + instructionSet.propertyValue());
+                required || instructionSet.supported(), () -> "this processor lacks " + instructionSet.propertyValue());
         return new CpuBackend(instructionSet, CpuBackend.askedThreads());
     }
 }

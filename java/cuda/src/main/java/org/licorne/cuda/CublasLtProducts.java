@@ -104,7 +104,8 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
     private static void check(int status, String call) {
         if (status != cublas.CUBLAS_STATUS_SUCCESS) {
             throw new DeviceFailure(
-                    -status, call + ": " + cublas.cublasLtGetStatusString(status).getString());
+                    -status,
+                    call + ": " + cublas.cublasLtGetStatusString(status).getString());
         }
     }
 

@@ -20,8 +20,8 @@ final class CudaBuffer extends Buffer {
         if (tensor.buffer() instanceof CudaBuffer buffer && buffer.backend == backend) {
             return buffer;
         }
-        throw new IllegalArgumentException(tensor.name() + " lies in buffer '" + tensor.buffer().name()
-                + "', which is not memory of this CUDA backend");
+        throw new IllegalArgumentException(tensor.name() + " lies in buffer '"
+                + tensor.buffer().name() + "', which is not memory of this CUDA backend");
     }
 
     long address() {

@@ -76,7 +76,12 @@ final class PlanCache<P> {
         P plan;
         if (shape.kind() == ProductShape.Kind.FORWARD && shape.N() < independentRows) {
             P most = get(
-                    shape.kind(), shape.type(), shape.bias(), shape.alignment(), independentRows, shape.C(),
+                    shape.kind(),
+                    shape.type(),
+                    shape.bias(),
+                    shape.alignment(),
+                    independentRows,
+                    shape.C(),
                     shape.OC());
             plan = planner.withRows(most, shape);
         } else {

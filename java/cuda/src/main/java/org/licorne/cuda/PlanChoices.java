@@ -41,9 +41,8 @@ final class PlanChoices {
 
     private static Path defaultFolder() {
         String cache = System.getenv("XDG_CACHE_HOME");
-        Path folder = cache != null && !cache.isBlank()
-                ? Path.of(cache)
-                : Path.of(System.getProperty("user.home"), ".cache");
+        Path folder =
+                cache != null && !cache.isBlank() ? Path.of(cache) : Path.of(System.getProperty("user.home"), ".cache");
         return folder.resolve("licorne");
     }
 
@@ -70,7 +69,9 @@ final class PlanChoices {
         int tab = line.indexOf('\t');
         if (tab > 0) {
             try {
-                choices.putIfAbsent(line.substring(0, tab), Integer.parseInt(line.substring(tab + 1).trim()));
+                choices.putIfAbsent(
+                        line.substring(0, tab),
+                        Integer.parseInt(line.substring(tab + 1).trim()));
             } catch (NumberFormatException e) {
                 // a line that another process had not finished; its shape is found out anew
             }

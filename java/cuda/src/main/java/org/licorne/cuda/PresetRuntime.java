@@ -250,9 +250,7 @@ final class PresetRuntime implements CudaRuntime {
     @Override
     public void beginCapture() {
         makeCurrent();
-        check(
-                cudart.cudaStreamBeginCapture(stream, cudart.cudaStreamCaptureModeThreadLocal),
-                "cudaStreamBeginCapture");
+        check(cudart.cudaStreamBeginCapture(stream, cudart.cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
         capturing = true;
     }
 

@@ -214,8 +214,8 @@ class CudaBackendTest {
             Tensor tokens = scope.tensor("tokens", DType.I32, 10);
             tokens.write(0, 1, 2, 3, 77, 5, 6, 7, 8, 9);
             Tensor table = scope.tensor("table", DType.F32, 10, 10);
-            assertThatThrownBy(() -> patient.kernels()
-                            .embeddingForward(x.reshape(10, 10), table, null, tokens, null, 10, 10))
+            assertThatThrownBy(() ->
+                            patient.kernels().embeddingForward(x.reshape(10, 10), table, null, tokens, null, 10, 10))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("[4]")
                     .hasMessageContaining("77");

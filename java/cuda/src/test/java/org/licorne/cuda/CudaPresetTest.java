@@ -92,7 +92,8 @@ class CudaPresetTest {
             for (int rows : new int[] {1, 7, 63}) {
                 Tensor some = scope.tensor("some", DType.F32, rows, OC);
                 backend.kernels().linearForward(some, x.part("x", 0, rows, C), weight, null, rows, C, OC);
-                assertThat(some.toFloats()).isEqualTo(all.part("all", 0, rows, OC).toFloats());
+                assertThat(some.toFloats())
+                        .isEqualTo(all.part("all", 0, rows, OC).toFloats());
             }
         }
     }

@@ -111,7 +111,8 @@ class PlanCacheTest {
         assertThat(plan(cache, 17)).isEqualTo("third 64 for 17");
         assertThat(plan(cache, 64)).isEqualTo("third 64");
         assertThat(planner.proposed).hasSize(1);
-        assertThat(cache.get(Kind.BACKWARD_INPUT, DType.BF16, false, 16, 1, 768, 3072)).isEqualTo("third 1");
+        assertThat(cache.get(Kind.BACKWARD_INPUT, DType.BF16, false, 16, 1, 768, 3072))
+                .isEqualTo("third 1");
     }
 
     @Test

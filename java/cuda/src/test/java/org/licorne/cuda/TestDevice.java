@@ -33,7 +33,8 @@ final class TestDevice {
         List<OpCase> quick = all.stream()
                 .filter(opCase -> opCase.flops() <= MOST_WORK && opCase.bytes() <= MOST_WORK)
                 .toList();
-        List<OpCase> left = all.stream().filter(opCase -> !quick.contains(opCase)).toList();
+        List<OpCase> left =
+                all.stream().filter(opCase -> !quick.contains(opCase)).toList();
         if (!left.isEmpty()) {
             System.out.println(left.size() + " of " + all.size() + " cases are left to a GPU: " + left);
         }

@@ -63,8 +63,8 @@ public final class AttentionCases {
         add(cases, Layout.SEPARATE, 2, 21, 21, 2, 2, 16, CAUSAL, greatScores);
         // One rounding of dout·v, about 1e4, is half of 2^-10; times a query of 1e4 it moves dk by 5, and there are
         // sums of these. Measured on every CPU instruction set: at most 5.9 in a sum of 1.6e5.
-        Inputs outliers = new Inputs(" outliers", Values.outliers(1e4), Values.normal(1e-3), Values.outliers(1e4), 1e4,
-                10, 8e5, 1);
+        Inputs outliers = new Inputs(
+                " outliers", Values.outliers(1e4), Values.normal(1e-3), Values.outliers(1e4), 1e4, 10, 8e5, 1);
         add(cases, Layout.SEPARATE, 2, 21, 21, 2, 2, 16, CAUSAL, outliers);
         benchmarks(cases);
         return cases;
@@ -124,7 +124,15 @@ public final class AttentionCases {
     }
 
     private static void add(
-            List<OpCase> cases, Layout layout, long B, long T, long S, long H, long G, long D, MaskSpec mask,
+            List<OpCase> cases,
+            Layout layout,
+            long B,
+            long T,
+            long S,
+            long H,
+            long G,
+            long D,
+            MaskSpec mask,
             Inputs inputs) {
         OpCase forward = forward(layout, B, T, S, H, G, D, mask, inputs, false);
         cases.add(forward);
@@ -136,8 +144,20 @@ public final class AttentionCases {
             case SEPARATE -> AttentionShape.separate(B, T, S, H, G, D);
             case PACKED -> AttentionShape.packed(B, T, H, D);
             case CACHED -> AttentionShape.cached(B, T, S, H, D);
-            case GAPS -> new AttentionShape(B, T, S, H, G, D, H * D + 5, T * (H * D + 5) + 3, G * D + 1,
-                    S * (G * D + 1) + 7, H * D + 2, T * (H * D + 2) + 9);
+            case GAPS ->
+                new AttentionShape(
+                        B,
+                        T,
+                        S,
+                        H,
+                        G,
+                        D,
+                        H * D + 5,
+                        T * (H * D + 5) + 3,
+                        G * D + 1,
+                        S * (G * D + 1) + 7,
+                        H * D + 2,
+                        T * (H * D + 2) + 9);
         };
     }
 
@@ -160,13 +180,19 @@ public final class AttentionCases {
     /** A slice of a packed tensor, or a tensor of its own. */
     private static Tensor slice(Operands t, String prefix, String name, long first, long extent) {
         Tensor packed = t.find(prefix + "qkv");
-        return packed == null
-                ? t.get(prefix + name)
-                : packed.part(prefix + name, extent == 0 ? 0 : first, extent);
+        return packed == null ? t.get(prefix + name) : packed.part(prefix + name, extent == 0 ? 0 : first, extent);
     }
 
     private static OpCase forward(
-            Layout layout, long B, long T, long S, long H, long G, long D, MaskSpec mask, Inputs inputs,
+            Layout layout,
+            long B,
+            long T,
+            long S,
+            long H,
+            long G,
+            long D,
+            MaskSpec mask,
+            Inputs inputs,
             boolean benchmark) {
         AttentionShape shape = shape(layout, B, T, S, H, G, D);
         long C = H * D;
@@ -182,15 +208,18 @@ public final class AttentionCases {
         builder.output("lse", new Tolerance(3e-6, 3e-6), B, H, T);
         switch (layout) {
             case PACKED -> builder.input("qkv", inputs.query, B, T, 3 * C);
-            case CACHED -> builder.input("qkv", inputs.query, B, T, 3 * C)
-                    .input("k", inputs.key, B, S, G, D)
-                    .input("v", inputs.value, B, S, G, D);
-            case SEPARATE -> builder.input("q", inputs.query, B, T, H, D)
-                    .input("k", inputs.key, B, S, G, D)
-                    .input("v", inputs.value, B, S, G, D);
-            case GAPS -> builder.input("q", inputs.query, queryExtent(shape))
-                    .input("k", inputs.key, keyExtent(shape))
-                    .input("v", inputs.value, keyExtent(shape));
+            case CACHED ->
+                builder.input("qkv", inputs.query, B, T, 3 * C)
+                        .input("k", inputs.key, B, S, G, D)
+                        .input("v", inputs.value, B, S, G, D);
+            case SEPARATE ->
+                builder.input("q", inputs.query, B, T, H, D)
+                        .input("k", inputs.key, B, S, G, D)
+                        .input("v", inputs.value, B, S, G, D);
+            case GAPS ->
+                builder.input("q", inputs.query, queryExtent(shape))
+                        .input("k", inputs.key, keyExtent(shape))
+                        .input("v", inputs.value, keyExtent(shape));
         }
         mask.declare(builder, B, S);
         long pairs = mask.visiblePairs((int) B, (int) T, (int) S);
@@ -219,7 +248,16 @@ public final class AttentionCases {
     }
 
     private static OpCase backward(
-            OpCase forward, Layout layout, long B, long T, long S, long H, long G, long D, MaskSpec mask, Inputs inputs,
+            OpCase forward,
+            Layout layout,
+            long B,
+            long T,
+            long S,
+            long H,
+            long G,
+            long D,
+            MaskSpec mask,
+            Inputs inputs,
             boolean benchmark) {
         AttentionShape shape = shape(layout, B, T, S, H, G, D);
         long C = H * D;
@@ -242,14 +280,16 @@ public final class AttentionCases {
                         .output("dv", dv, B, S, G, D)
                         .input("qkv", Values.inputOf(forward, "qkv"), B, T, 3 * C);
             }
-            case SEPARATE -> builder.output("dq", dq, B, T, H, D)
-                    .output("dk", dk, B, S, G, D)
-                    .output("dv", dv, B, S, G, D)
-                    .input("q", Values.inputOf(forward, "q"), B, T, H, D);
-            case GAPS -> builder.updated("dq", Values.normal(1), dq, queryExtent(shape))
-                    .updated("dk", Values.normal(1), dk, keyExtent(shape))
-                    .updated("dv", Values.normal(1), dv, keyExtent(shape))
-                    .input("q", Values.inputOf(forward, "q"), queryExtent(shape));
+            case SEPARATE ->
+                builder.output("dq", dq, B, T, H, D)
+                        .output("dk", dk, B, S, G, D)
+                        .output("dv", dv, B, S, G, D)
+                        .input("q", Values.inputOf(forward, "q"), B, T, H, D);
+            case GAPS ->
+                builder.updated("dq", Values.normal(1), dq, queryExtent(shape))
+                        .updated("dk", Values.normal(1), dk, keyExtent(shape))
+                        .updated("dv", Values.normal(1), dv, keyExtent(shape))
+                        .input("q", Values.inputOf(forward, "q"), queryExtent(shape));
         }
         long[] keys = layout == Layout.GAPS ? new long[] {keyExtent(shape)} : new long[] {B, S, G, D};
         if (layout != Layout.PACKED) {
@@ -260,7 +300,10 @@ public final class AttentionCases {
                 .input("out", Values.outputOf(forward, "out"), outs)
                 .input("lse", Values.outputOf(forward, "lse"), B, H, T);
         mask.declare(builder, B, S);
-        boolean check = B * T * C > 0 && B * T * C <= 1500 && layout != Layout.GAPS && layout != Layout.CACHED
+        boolean check = B * T * C > 0
+                && B * T * C <= 1500
+                && layout != Layout.GAPS
+                && layout != Layout.CACHED
                 && inputs == NORMAL;
         return builder.workspace(kernels -> kernels.attentionBackwardWorkspaceBytes(shape))
                 .cost(4 * (5 * B * T * C + 4 * B * S * G * D), forward.flops() / 2 * 5)

@@ -88,24 +88,29 @@ public abstract class BackendContract {
     final Stream<DynamicNode> refusesWhatDoesNotFit() {
         Map<String, OpCase> first = new LinkedHashMap<>();
         cases().forEach(opCase -> first.putIfAbsent(opCase.op(), opCase));
-        return first.values().stream().map(opCase -> DynamicContainer.dynamicContainer(
-                opCase.op(), opCase.operands().stream().flatMap(operand -> refusals(opCase, operand))));
+        return first.values().stream()
+                .map(opCase -> DynamicContainer.dynamicContainer(
+                        opCase.op(), opCase.operands().stream().flatMap(operand -> refusals(opCase, operand))));
     }
 
     private Stream<DynamicTest> refusals(OpCase opCase, Operand operand) {
         String name = operand.name();
         List<DynamicTest> tests = new ArrayList<>();
-        tests.add(DynamicTest.dynamicTest(name + " of another type", () -> refuses(opCase, name, (scope, tensor) -> {
-            DType other = operand.dtype() == DType.F32 ? DType.I32 : DType.F32;
-            return scope.tensor(name, other, operand.shape());
-        })));
+        tests.add(DynamicTest.dynamicTest(
+                name + " of another type",
+                () -> refuses(opCase, name, (scope, tensor) -> {
+                    DType other = operand.dtype() == DType.F32 ? DType.I32 : DType.F32;
+                    return scope.tensor(name, other, operand.shape());
+                })));
         boolean anySize = opCase.op().equals("global_norm") && name.equals("x");
         if (!anySize) {
-            tests.add(DynamicTest.dynamicTest(name + " too small", () -> refuses(opCase, name, (scope, tensor) -> {
-                long[] shape = operand.shape().clone();
-                shape[shape.length - 1]--;
-                return scope.tensor(name, operand.dtype(), shape);
-            })));
+            tests.add(DynamicTest.dynamicTest(
+                    name + " too small",
+                    () -> refuses(opCase, name, (scope, tensor) -> {
+                        long[] shape = operand.shape().clone();
+                        shape[shape.length - 1]--;
+                        return scope.tensor(name, operand.dtype(), shape);
+                    })));
         }
         tests.add(DynamicTest.dynamicTest(name + " closed", () -> {
             try (Operands operands = new Operands(backend, kernels(), opCase)) {
@@ -312,7 +317,9 @@ public abstract class BackendContract {
                 Tensor workspace = bytes == 0 ? null : scope.tensor("workspace", DType.U8, bytes);
                 kernels().globalNorm(out, x, workspace);
                 backend.synchronize();
-                assertThat(Float.isFinite(out.toFloats()[0])).as("norm of " + bad).isFalse();
+                assertThat(Float.isFinite(out.toFloats()[0]))
+                        .as("norm of " + bad)
+                        .isFalse();
             }
         }
     }
@@ -358,8 +365,12 @@ public abstract class BackendContract {
         int[] lengths = {70, 3, 41, 0};
         float[] together = decode(4, S, q, keys, lengths);
         for (int b = 0; b < 4; b++) {
-            float[] alone = decode(1, S, Arrays.copyOfRange(q, b * 16, (b + 1) * 16),
-                    Arrays.copyOfRange(keys, b * S * 16, (b + 1) * S * 16), new int[] {lengths[b]});
+            float[] alone = decode(
+                    1,
+                    S,
+                    Arrays.copyOfRange(q, b * 16, (b + 1) * 16),
+                    Arrays.copyOfRange(keys, b * S * 16, (b + 1) * S * 16),
+                    new int[] {lengths[b]});
             assertThat(alone).isEqualTo(Arrays.copyOfRange(together, b * 16, (b + 1) * 16));
         }
     }

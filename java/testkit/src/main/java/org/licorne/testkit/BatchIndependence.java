@@ -99,7 +99,8 @@ public final class BatchIndependence {
                 for (int b = 0; b < size; b++) {
                     for (int step = 0; step <= STEPS; step++) {
                         assertThat(together.get(b).get(step))
-                                .as("%s weights, %s products, %s cache, %d together: prompt of %d tokens, step %d",
+                                .as(
+                                        "%s weights, %s products, %s cache, %d together: prompt of %d tokens, step %d",
                                         gpt.weights(), gpt.precision(), cacheType, size, LENGTHS[batch.get(b)], step)
                                 .isEqualTo(alone.get(batch.get(b)).get(step));
                     }
@@ -136,8 +137,11 @@ public final class BatchIndependence {
 
     private static void checkTexts(Gpt gpt) {
         Generator generator = new Generator(gpt, new Characters());
-        GenerationConfig config =
-                GenerationConfig.builder().maxNewTokens(12).temperature(1).seed(3).build();
+        GenerationConfig config = GenerationConfig.builder()
+                .maxNewTokens(12)
+                .temperature(1)
+                .seed(3)
+                .build();
         List<String> prompts = new ArrayList<>();
         for (int number = 0; number < 20; number++) {
             prompts.add("no. " + number + "abcdefgh".repeat(number % 6));

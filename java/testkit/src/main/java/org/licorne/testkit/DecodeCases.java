@@ -45,7 +45,15 @@ public final class DecodeCases {
     }
 
     private static OpCase decode(
-            String special, DType dtype, long B, long S, long H, long G, long D, Values cache, boolean benchmark,
+            String special,
+            DType dtype,
+            long B,
+            long S,
+            long H,
+            long G,
+            long D,
+            Values cache,
+            boolean benchmark,
             int... lengths) {
         // queries are slices of a packed (B,1,3C) tensor where heads are not shared
         boolean packed = H == G;
@@ -57,8 +65,9 @@ public final class DecodeCases {
         for (int length : lengths) {
             seen += length;
         }
-        return OpCase.of("attention_decode", "B=" + B + " S=" + S + " H=" + H + " G=" + G + " D=" + D + special
-                        + suffix(dtype))
+        return OpCase.of(
+                        "attention_decode",
+                        "B=" + B + " S=" + S + " H=" + H + " G=" + G + " D=" + D + special + suffix(dtype))
                 .output("out", new Tolerance(3e-6, 1e-5), B, 1, H, D)
                 .input("q", Values.normal(1), packed ? new long[] {B, 1, 3 * C} : new long[] {B, 1, H, D})
                 .input("k", dtype, cache, B, S, G, D)
@@ -87,8 +96,8 @@ public final class DecodeCases {
         long rows = B * T;
         long extent = rows == 0 ? 0 : (rows - 1) * rowStride + W;
         OpCase.Builder builder = OpCase.of(
-                        "key_value_append", "B=" + B + " T=" + T + " S=" + S + " W=" + W + " stride " + rowStride
-                                + suffix(dtype))
+                        "key_value_append",
+                        "B=" + B + " T=" + T + " S=" + S + " W=" + W + " stride " + rowStride + suffix(dtype))
                 .updated("keyCache", dtype, Values.normal(1), Tolerance.EXACT, B, S, W)
                 .updated("valueCache", dtype, Values.normal(1), Tolerance.EXACT, B, S, W)
                 .indices("positions", positions::clone, B, T)

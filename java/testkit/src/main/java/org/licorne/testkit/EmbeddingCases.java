@@ -12,7 +12,12 @@ public final class EmbeddingCases {
     public static List<OpCase> cases() {
         List<OpCase> cases = new ArrayList<>();
         long[][] sizes = {
-            {5, 3, 11, 7}, {0, 3, 11, 7}, {1, 1, 1, 1}, {6, 16, 64, 6}, {13, 17, 64, 5}, {67, 65, 97, 31},
+            {5, 3, 11, 7},
+            {0, 3, 11, 7},
+            {1, 1, 1, 1},
+            {6, 16, 64, 6},
+            {13, 17, 64, 5},
+            {67, 65, 97, 31},
             {128, 96, 4, 64}
         };
         for (long[] size : sizes) {
@@ -81,12 +86,16 @@ public final class EmbeddingCases {
                 .indices("tokens", indices(N, Vp), N)
                 .cost(20 * N * C, 0)
                 .benchmark(benchmark)
-                .gradient(N * C > 100 || N == 0 ? null : new OpCase.Gradient(
-                        forward,
-                        positions
-                                ? Map.of("dTokenTable", "tokenTable", "dPositionTable", "positionTable")
-                                : Map.of("dTokenTable", "tokenTable"),
-                        Map.of("out", "dout"), 1));
+                .gradient(
+                        N * C > 100 || N == 0
+                                ? null
+                                : new OpCase.Gradient(
+                                        forward,
+                                        positions
+                                                ? Map.of("dTokenTable", "tokenTable", "dPositionTable", "positionTable")
+                                                : Map.of("dTokenTable", "tokenTable"),
+                                        Map.of("out", "dout"),
+                                        1));
         if (positions) {
             builder.updated("dPositionTable", Values.normal(1), tolerance, P, C)
                     .indices("positions", positions(N, P), N);

@@ -65,8 +65,10 @@ public final class GeluCases {
         return builder.output("dx", BACKWARD, count)
                 .input("dout", Values.normal(1), count)
                 .input("x", Values.inputOf(forward, "x"), count)
-                .gradient(count == 0 || count > 64 ? null
-                        : new OpCase.Gradient(forward, Map.of("dx", "x"), Map.of("out", "dout"), 1))
+                .gradient(
+                        count == 0 || count > 64
+                                ? null
+                                : new OpCase.Gradient(forward, Map.of("dx", "x"), Map.of("out", "dout"), 1))
                 .call((kernels, t) -> {
                     var dx = t.get("dx");
                     var dout = t.get("dout");

@@ -75,8 +75,8 @@ public final class GradientCheck {
 
     private static double derivative(
             Runnable call, Operands operands, Map<String, float[]> weights, Tensor input, int i, float x) {
-        double near = value(call, operands, weights, input, i, x + STEP)
-                - value(call, operands, weights, input, i, x - STEP);
+        double near =
+                value(call, operands, weights, input, i, x + STEP) - value(call, operands, weights, input, i, x - STEP);
         double far = value(call, operands, weights, input, i, x + 2 * STEP)
                 - value(call, operands, weights, input, i, x - 2 * STEP);
         input.write(i, new float[] {x}, 0, 1);

@@ -11,8 +11,20 @@ public final class LinearCases {
     public static List<OpCase> cases() {
         List<OpCase> cases = new ArrayList<>();
         long[][] sizes = {
-            {3, 5, 7}, {0, 5, 7}, {3, 0, 7}, {3, 5, 0}, {1, 1, 1}, {1, 64, 64}, {1, 67, 131}, {2, 16, 48}, {13, 17, 19},
-            {64, 64, 64}, {65, 63, 66}, {127, 129, 131}, {5, 768, 31}, {37, 48, 301}
+            {3, 5, 7},
+            {0, 5, 7},
+            {3, 0, 7},
+            {3, 5, 0},
+            {1, 1, 1},
+            {1, 64, 64},
+            {1, 67, 131},
+            {2, 16, 48},
+            {13, 17, 19},
+            {64, 64, 64},
+            {65, 63, 66},
+            {127, 129, 131},
+            {5, 768, 31},
+            {37, 48, 301}
         };
         for (long[] size : sizes) {
             for (boolean bias : new boolean[] {true, false}) {
@@ -115,10 +127,16 @@ public final class LinearCases {
                 .input("x", Values.inputOf(forward, "x"), N, C)
                 .cost(bytes(N, C, OC) + 4 * C * OC, 2 * N * C * OC)
                 .benchmark(benchmark)
-                .gradient(!check ? null : new OpCase.Gradient(
-                        forward,
-                        bias ? Map.of("dweight", "weight", "dbias", "bias") : Map.of("dweight", "weight"),
-                        Map.of("out", "dout"), 1));
+                .gradient(
+                        !check
+                                ? null
+                                : new OpCase.Gradient(
+                                        forward,
+                                        bias
+                                                ? Map.of("dweight", "weight", "dbias", "bias")
+                                                : Map.of("dweight", "weight"),
+                                        Map.of("out", "dout"),
+                                        1));
         if (accumulate) {
             builder.updated("dweight", Values.normal(1), sum(N, magnitude), OC, C);
         } else {

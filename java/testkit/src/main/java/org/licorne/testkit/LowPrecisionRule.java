@@ -27,8 +27,7 @@ public final class LowPrecisionRule {
      *
      * @param absolute what sums in F32 may err: the naive implementation, which sums in double precision, errs by less
      */
-    public static void check(
-            String what, double[] exact, float[] naive, float[] actual, double ulp, double absolute) {
+    public static void check(String what, double[] exact, float[] naive, float[] actual, double ulp, double absolute) {
         if (naive.length != exact.length || actual.length != exact.length) {
             throw new AssertionError(
                     what + ": " + exact.length + ", " + naive.length + " and " + actual.length + " elements");

@@ -132,7 +132,9 @@ final class MemoryContract {
         assertThat(first.name()).isEqualTo("scope/first");
         assertThat(scope.bytes()).isEqualTo(300);
         second.acquire();
-        assertThatThrownBy(scope::close).isInstanceOf(IllegalStateException.class).hasMessageContaining("scope/second");
+        assertThatThrownBy(scope::close)
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("scope/second");
         assertThat(first.isClosed()).isTrue();
         assertThat(third.isClosed()).isTrue();
         assertThatThrownBy(() -> scope.allocate("fourth", 1))

@@ -27,19 +27,42 @@ public final class NaiveBfloat16 {
                             float[] bias = a[3] == null ? null : floats(a[3]);
                             linearForward((Tensor) a[0], x, weight, bias, size(a[4]), size(a[5]), size(a[6]));
                         }
-                        case "linearBackwardInput" -> linearBackwardInput(
-                                (Tensor) a[0], rounded(a[1]), rounded(a[2]), size(a[3]), size(a[4]), size(a[5]));
-                        case "linearBackwardWeight" -> linearBackwardWeight(
-                                (Tensor) a[0], (Tensor) a[1], floats(a[2]), rounded(a[3]), size(a[4]), size(a[5]),
-                                size(a[6]), (boolean) a[7]);
-                        case "attentionForward" -> attentionForward(
-                                (Tensor) a[0], (Tensor) a[1], rounded(a[2]), rounded(a[3]), rounded(a[4]),
-                                (AttentionShape) a[6], (Mask) a[7], (float) a[8]);
-                        case "attentionBackward" -> attentionBackward(
-                                new Tensor[] {(Tensor) a[0], (Tensor) a[1], (Tensor) a[2]},
-                                new Given(floats(a[3]), floats(a[4]), floats(a[5]), rounded(a[6]), rounded(a[7]),
-                                        rounded(a[8])),
-                                (AttentionShape) a[10], (Mask) a[11], (float) a[12]);
+                        case "linearBackwardInput" ->
+                            linearBackwardInput(
+                                    (Tensor) a[0], rounded(a[1]), rounded(a[2]), size(a[3]), size(a[4]), size(a[5]));
+                        case "linearBackwardWeight" ->
+                            linearBackwardWeight(
+                                    (Tensor) a[0],
+                                    (Tensor) a[1],
+                                    floats(a[2]),
+                                    rounded(a[3]),
+                                    size(a[4]),
+                                    size(a[5]),
+                                    size(a[6]),
+                                    (boolean) a[7]);
+                        case "attentionForward" ->
+                            attentionForward(
+                                    (Tensor) a[0],
+                                    (Tensor) a[1],
+                                    rounded(a[2]),
+                                    rounded(a[3]),
+                                    rounded(a[4]),
+                                    (AttentionShape) a[6],
+                                    (Mask) a[7],
+                                    (float) a[8]);
+                        case "attentionBackward" ->
+                            attentionBackward(
+                                    new Tensor[] {(Tensor) a[0], (Tensor) a[1], (Tensor) a[2]},
+                                    new Given(
+                                            floats(a[3]),
+                                            floats(a[4]),
+                                            floats(a[5]),
+                                            rounded(a[6]),
+                                            rounded(a[7]),
+                                            rounded(a[8])),
+                                    (AttentionShape) a[10],
+                                    (Mask) a[11],
+                                    (float) a[12]);
                         default -> {
                             try {
                                 return method.invoke(reference, a);
@@ -182,8 +205,7 @@ public final class NaiveBfloat16 {
     /** Inputs of the backward op; q, k and v rounded. */
     private record Given(float[] dout, float[] out, float[] lse, float[] q, float[] k, float[] v) {}
 
-    private static void attentionBackward(
-            Tensor[] gradients, Given given, AttentionShape s, Mask mask, float scale) {
+    private static void attentionBackward(Tensor[] gradients, Given given, AttentionShape s, Mask mask, float scale) {
         MaskIntervals intervals = MaskIntervals.of(mask, s);
         double[] dq = new double[(int) gradients[0].elements()];
         double[] dk = new double[(int) gradients[1].elements()];

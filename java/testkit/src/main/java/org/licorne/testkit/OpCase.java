@@ -215,7 +215,6 @@ public final class OpCase {
         private Gradient gradient;
         private Call call;
 
-
         private Builder(String op, String name) {
             this.op = op;
             this.name = name;
@@ -257,8 +256,7 @@ public final class OpCase {
 
         /** An I32 output, of numbers that a float holds exactly. */
         public Builder drawn(String operand, long... shape) {
-            return add(new Operand(
-                    operand, Operand.Role.OUTPUT, DType.I32, shape, null, null, null, Tolerance.EXACT));
+            return add(new Operand(operand, Operand.Role.OUTPUT, DType.I32, shape, null, null, null, Tolerance.EXACT));
         }
 
         public Builder output(String operand, Tolerance tolerance, long... shape) {
@@ -284,16 +282,29 @@ public final class OpCase {
                 return add(new Operand(operand, Operand.Role.INPUT, dtype, shape, values, null, null, null));
             }
             long seed = operand.hashCode();
-            return add(new Operand(operand, Operand.Role.INPUT, dtype, shape, null, null,
-                    () -> PackedWeights.pack(dtype, values.generate(new Random(seed), (int) (rows * columns)), rows,
-                            columns),
+            return add(new Operand(
+                    operand,
+                    Operand.Role.INPUT,
+                    dtype,
+                    shape,
+                    null,
+                    null,
+                    () -> PackedWeights.pack(
+                            dtype, values.generate(new Random(seed), (int) (rows * columns)), rows, columns),
                     null));
         }
 
         /** What packing weights writes; it is compared number by number, and tiles byte by byte. */
         public Builder packed(String operand, DType dtype, long rows, long columns) {
-            return add(new Operand(operand, Operand.Role.OUTPUT, dtype, dtype.matrixShape(rows, columns), null, null,
-                    null, Tolerance.EXACT));
+            return add(new Operand(
+                    operand,
+                    Operand.Role.OUTPUT,
+                    dtype,
+                    dtype.matrixShape(rows, columns),
+                    null,
+                    null,
+                    null,
+                    Tolerance.EXACT));
         }
 
         public Builder updated(String operand, Values values, Tolerance tolerance, long... shape) {

@@ -37,8 +37,9 @@ public final class OpCases {
         if (activations == DType.F32) {
             return parity();
         }
-        List<OpCase> cases = new ArrayList<>(
-                parity().stream().map(opCase -> opCase.withActivations(activations)).toList());
+        List<OpCase> cases = new ArrayList<>(parity().stream()
+                .map(opCase -> opCase.withActivations(activations))
+                .toList());
         cases.addAll(OptimiserCases.withWeights(activations));
         return cases;
     }

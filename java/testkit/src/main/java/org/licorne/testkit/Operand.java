@@ -18,8 +18,14 @@ import org.licorne.tensor.Shapes;
  * @param tolerance of what the op writes, null for an input
  */
 public record Operand(
-        String name, Role role, DType dtype, long[] shape, Values values, Supplier<int[]> indices,
-        Supplier<byte[]> bytes, Tolerance tolerance) {
+        String name,
+        Role role,
+        DType dtype,
+        long[] shape,
+        Values values,
+        Supplier<int[]> indices,
+        Supplier<byte[]> bytes,
+        Tolerance tolerance) {
     /** What an op does with an operand. */
     public enum Role {
         /** Read, and unchanged afterwards. */

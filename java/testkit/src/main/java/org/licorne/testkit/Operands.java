@@ -104,9 +104,11 @@ public final class Operands implements AutoCloseable {
             } else if (operand.dtype().isTile()) {
                 byte[] bytes = new byte[Math.toIntExact(tensor.bytes())];
                 Arrays.fill(bytes, (byte) 0xFF);
-                tensor.buffer().write(
-                        tensor.byteOffset(),
-                        ByteBuffer.wrap(operand.role() == Operand.Role.OUTPUT ? bytes : opCase.bytes(operand.name())));
+                tensor.buffer()
+                        .write(
+                                tensor.byteOffset(),
+                                ByteBuffer.wrap(
+                                        operand.role() == Operand.Role.OUTPUT ? bytes : opCase.bytes(operand.name())));
             } else if (operand.role() == Operand.Role.OUTPUT) {
                 float[] poison = new float[operand.elements()];
                 Arrays.fill(poison, POISON);
@@ -140,22 +142,22 @@ public final class Operands implements AutoCloseable {
                 continue;
             }
             if (operand.dtype().isTile()) {
-                int index = Arrays.mismatch(
-                        opCase.bytes(operand.name()), PackedWeights.bytes(get(operand.name())));
+                int index = Arrays.mismatch(opCase.bytes(operand.name()), PackedWeights.bytes(get(operand.name())));
                 if (index >= 0) {
-                    throw new AssertionError(opCase + ": the op changed its input " + operand.name() + " at byte "
-                            + index);
+                    throw new AssertionError(
+                            opCase + ": the op changed its input " + operand.name() + " at byte " + index);
                 }
                 continue;
             }
-            int[] before = operand.dtype() == DType.I32 ? opCase.ints(operand.name())
+            int[] before = operand.dtype() == DType.I32
+                    ? opCase.ints(operand.name())
                     : bits(operand.rounded(opCase.floats(operand.name())));
             Tensor tensor = get(operand.name());
             int[] after = operand.dtype() == DType.I32 ? tensor.toInts() : bits(tensor.toFloats());
             int index = Arrays.mismatch(before, after);
             if (index >= 0) {
-                throw new AssertionError(opCase + ": the op changed its input " + operand.name() + " at index "
-                        + index);
+                throw new AssertionError(
+                        opCase + ": the op changed its input " + operand.name() + " at index " + index);
             }
         }
     }

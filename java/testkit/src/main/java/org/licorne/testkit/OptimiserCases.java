@@ -122,8 +122,20 @@ public final class OptimiserCases {
             var gradients = t.get("gradients");
             var norm = t.find("norm");
             return () -> kernels.adamw(
-                    parameters, weights, m, v, gradients, norm, learningRate, 0.9f, 0.999f, 1e-8f, weightDecay, 1,
-                    limit.largest, step);
+                    parameters,
+                    weights,
+                    m,
+                    v,
+                    gradients,
+                    norm,
+                    learningRate,
+                    0.9f,
+                    0.999f,
+                    1e-8f,
+                    weightDecay,
+                    1,
+                    limit.largest,
+                    step);
         });
     }
 }

@@ -103,8 +103,16 @@ public final class Parity {
                 failures.append(String.format(
                         "%n  %s: %s %s: %s[%d] expected %.9g, actual %.9g, difference %.3g, tolerance %.3g;"
                                 + " %d of %d elements fail",
-                        backend, opCase.op(), opCase.name(), name, worst, expected[worst], actual[worst],
-                        (double) actual[worst] - expected[worst], tolerance.limit(expected[worst]), wrong,
+                        backend,
+                        opCase.op(),
+                        opCase.name(),
+                        name,
+                        worst,
+                        expected[worst],
+                        actual[worst],
+                        (double) actual[worst] - expected[worst],
+                        tolerance.limit(expected[worst]),
+                        wrong,
                         expected.length));
             }
         });

@@ -84,7 +84,9 @@ public abstract class QuantizationContract {
                     }
                     for (int i = from; i < to; i++) {
                         double error = Math.abs(rounded[i] - values[i]) / greatest;
-                        assertThat(error <= bound).as("%s instead of %s", rounded[i], values[i]).isTrue();
+                        assertThat(error <= bound)
+                                .as("%s instead of %s", rounded[i], values[i])
+                                .isTrue();
                     }
                 }
             }
@@ -93,7 +95,9 @@ public abstract class QuantizationContract {
 
     /** What is not a number must not come out as one: in a weight, in x, for few rows and for many. */
     @ParameterizedTest
-    @EnumSource(value = DType.class, names = {"BF16", "Q8", "Q4"})
+    @EnumSource(
+            value = DType.class,
+            names = {"BF16", "Q8", "Q4"})
     void whatIsNoNumberStaysNone(DType dtype) {
         for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
             for (int N : new int[] {1, 3, 20}) {
@@ -122,7 +126,9 @@ public abstract class QuantizationContract {
             backend.synchronize();
             float[] results = out.toFloats();
             for (int i = 0; i < results.length; i++) {
-                assertThat(Float.isFinite(results[i])).as("%s, N=%d, output %d", bad, N, i).isEqualTo(i % OC != 17);
+                assertThat(Float.isFinite(results[i]))
+                        .as("%s, N=%d, output %d", bad, N, i)
+                        .isEqualTo(i % OC != 17);
             }
             rows[(N - 1) * C + 33] = bad;
             weights[17 * C + 69] = 1;
@@ -133,7 +139,9 @@ public abstract class QuantizationContract {
             backend.synchronize();
             results = out.toFloats();
             for (int i = 0; i < results.length; i++) {
-                assertThat(Float.isFinite(results[i])).as("%s, N=%d, result %d", bad, N, i).isEqualTo(i / OC < N - 1);
+                assertThat(Float.isFinite(results[i]))
+                        .as("%s, N=%d, result %d", bad, N, i)
+                        .isEqualTo(i / OC < N - 1);
             }
         }
     }
@@ -173,10 +181,13 @@ public abstract class QuantizationContract {
 
     private void loses(Gpt model, double before, int[] heldOut, DType dtype, double bound) {
         Gpt copy = Gpt.empty(backend, ODD);
-        backend.kernels().copy(copy.memory().values().all(), model.memory().values().all());
+        backend.kernels()
+                .copy(copy.memory().values().all(), model.memory().values().all());
         try (Gpt quantized = Quantization.to(dtype, copy)) {
             double growth = Math.expm1(quantized.meanLoss(heldOut) - before);
-            assertThat(Math.abs(growth) <= bound).as("%s: perplexity grew by %s", dtype, growth).isTrue();
+            assertThat(Math.abs(growth) <= bound)
+                    .as("%s: perplexity grew by %s", dtype, growth)
+                    .isTrue();
         }
     }
 
@@ -185,7 +196,9 @@ public abstract class QuantizationContract {
      * attention rounds differently: each moves a logit by less than a hundredth of the largest.
      */
     @ParameterizedTest
-    @EnumSource(value = DType.class, names = {"BF16", "Q8", "Q4"})
+    @EnumSource(
+            value = DType.class,
+            names = {"BF16", "Q8", "Q4"})
     void theCacheGivesWhatTheWholeTextGives(DType dtype) {
         int[] text = text(48, 3);
         int V = ODD.vocabularySize();
@@ -203,7 +216,9 @@ public abstract class QuantizationContract {
                     largest = Math.max(largest, Math.abs(expected));
                     difference = Math.max(difference, Math.abs((double) logits[v] - expected));
                 }
-                assertThat(difference <= 0.02 * largest).as("%s of %s", difference, largest).isTrue();
+                assertThat(difference <= 0.02 * largest)
+                        .as("%s of %s", difference, largest)
+                        .isTrue();
                 if (length < 48) {
                     pass.decode(new int[] {text[length], text[length]});
                 }
@@ -217,7 +232,8 @@ public abstract class QuantizationContract {
         long bytes = model.parameter("h.0.mlp.c_fc.weight").tensor().bytes();
         try (Gpt quantized = Quantization.q8(model)) {
             assertThat(quantized.weights()).isEqualTo(DType.Q8);
-            assertThat(quantized.parameter("h.0.mlp.c_fc.weight").small().bytes()).isEqualTo(bytes * 17 / 64);
+            assertThat(quantized.parameter("h.0.mlp.c_fc.weight").small().bytes())
+                    .isEqualTo(bytes * 17 / 64);
             assertThatThrownBy(() -> model.logits(new int[] {1}, 1, 1))
                     .isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("closed");
@@ -239,7 +255,8 @@ public abstract class QuantizationContract {
                     .hasMessageContaining("wte.weight")
                     .hasMessageContaining("Q4");
             try (TrainingPass pass = gpt.evaluationPass(1, 4)) {
-                assertThat(pass.evaluate(new int[] {1, 2, 3, 4}, new int[] {2, 3, 4, 5})).isFinite();
+                assertThat(pass.evaluate(new int[] {1, 2, 3, 4}, new int[] {2, 3, 4, 5}))
+                        .isFinite();
             }
         }
         try (Gpt gpt = Gpt.initialise(backend, ODD, 1)) {

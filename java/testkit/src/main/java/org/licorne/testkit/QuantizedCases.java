@@ -46,8 +46,7 @@ public final class QuantizedCases {
         return values;
     }
 
-    private static OpCase quantize(
-            DType dtype, String special, Values values, long OC, long C, boolean benchmark) {
+    private static OpCase quantize(DType dtype, String special, Values values, long OC, long C, boolean benchmark) {
         return OpCase.of("quantize", dtype + " OC=" + OC + " C=" + C + special)
                 .packed("out", dtype, OC, C)
                 .input("x", values, OC, C)
@@ -69,8 +68,20 @@ public final class QuantizedCases {
 
     private static void linear(List<OpCase> cases, DType dtype) {
         long[][] sizes = {
-            {1, 32, 16}, {3, 64, 48}, {1, 5, 7}, {2, 33, 17}, {4, 31, 15}, {5, 131, 37}, {16, 96, 50}, {1, 768, 131},
-            {17, 64, 33}, {40, 67, 70}, {300, 40, 600}, {0, 32, 16}, {3, 0, 7}, {3, 32, 0}
+            {1, 32, 16},
+            {3, 64, 48},
+            {1, 5, 7},
+            {2, 33, 17},
+            {4, 31, 15},
+            {5, 131, 37},
+            {16, 96, 50},
+            {1, 768, 131},
+            {17, 64, 33},
+            {40, 67, 70},
+            {300, 40, 600},
+            {0, 32, 16},
+            {3, 0, 7},
+            {3, 32, 0}
         };
         for (long[] size : sizes) {
             for (boolean bias : new boolean[] {true, false}) {
@@ -88,7 +99,14 @@ public final class QuantizedCases {
     }
 
     private static OpCase linear(
-            DType dtype, String special, Values values, double magnitude, boolean bias, long N, long C, long OC,
+            DType dtype,
+            String special,
+            Values values,
+            double magnitude,
+            boolean bias,
+            long N,
+            long C,
+            long OC,
             boolean benchmark) {
         String name = dtype + " N=" + N + " C=" + C + " OC=" + OC + special + (bias ? "" : " without bias");
         OpCase.Builder builder = OpCase.of("quantized_linear_forward", name)
@@ -123,8 +141,7 @@ public final class QuantizedCases {
         cases.add(embedding(dtype, true, 256, 768, 50304, true));
     }
 
-    private static OpCase embedding(
-            DType dtype, boolean positions, long N, long C, long Vp, boolean benchmark) {
+    private static OpCase embedding(DType dtype, boolean positions, long N, long C, long Vp, boolean benchmark) {
         String name = dtype + " N=" + N + " C=" + C + " Vp=" + Vp + (benchmark ? " GPT-2" : "")
                 + (positions ? "" : " without positions");
         OpCase.Builder builder = OpCase.of("quantized_embedding_forward", name)

@@ -13,9 +13,17 @@ public final class SoftmaxCases {
     public static List<OpCase> cases() {
         List<OpCase> cases = new ArrayList<>();
         long[][] sizes = {
-            {3, 5, 8}, {0, 5, 8}, {1, 1, 1}, {1, 1, 64}, {7, 13, 13}, {5, 31, 32}, {4, 64, 64}, {3, 65, 128},
+            {3, 5, 8},
+            {0, 5, 8},
+            {1, 1, 1},
+            {1, 1, 64},
+            {7, 13, 13},
+            {5, 31, 32},
+            {4, 64, 64},
+            {3, 65, 128},
             {2, 127, 127},
-            {9, 1009, 1024}, {2, 50257, 50304}
+            {9, 1009, 1024},
+            {2, 50257, 50304}
         };
         for (long[] size : sizes) {
             for (boolean inPlace : new boolean[] {false, true}) {
@@ -26,8 +34,8 @@ public final class SoftmaxCases {
         cases.add(forward(" outliers", Values.outliers(1e4), false, 5, 131, 192, false));
         cases.add(forward(" all 1e4", Values.normal(1e4, 1), false, 5, 131, 192, false));
         cases.add(forward(" all -1e4", Values.normal(-1e4, 1), true, 5, 131, 192, false));
-        cases.add(forward(" first row hidden", Values.normal(1).with(NOTHING, 0, 37, 1 << 20), false, 4, 37, 64,
-                false));
+        cases.add(
+                forward(" first row hidden", Values.normal(1).with(NOTHING, 0, 37, 1 << 20), false, 4, 37, 64, false));
         cases.add(forward(" half hidden", Values.normal(1).with(NOTHING, 19, 45, 64), false, 4, 37, 64, false));
         cases.add(forward(" NaN in padding", Values.normal(1).with(Float.NaN, 37, 27, 64), false, 4, 37, 64, false));
         cases.add(forward(" GPT-2", Values.normal(2), false, 256, 50257, 50304, true));
@@ -39,8 +47,8 @@ public final class SoftmaxCases {
         return "N=" + N + " V=" + V + " Vp=" + Vp + special + (inPlace ? " in place" : "");
     }
 
-    private static OpCase forward(String special, Values values, boolean inPlace, long N, long V, long Vp,
-            boolean benchmark) {
+    private static OpCase forward(
+            String special, Values values, boolean inPlace, long N, long V, long Vp, boolean benchmark) {
         OpCase.Builder builder = OpCase.of("softmax_forward", name(special, inPlace, N, V, Vp))
                 .cost(8 * N * Vp, 0)
                 .benchmark(benchmark);
@@ -78,8 +86,10 @@ public final class SoftmaxCases {
         return builder.output("dx", tolerance, N, Vp)
                 .input("dout", values, N, Vp)
                 .input("out", Values.outputOf(forward, "out"), N, Vp)
-                .gradient(N * V > 100 || N == 0 ? null
-                        : new OpCase.Gradient(forward, Map.of("dx", "x"), Map.of("out", "dout"), 1))
+                .gradient(
+                        N * V > 100 || N == 0
+                                ? null
+                                : new OpCase.Gradient(forward, Map.of("dx", "x"), Map.of("out", "dout"), 1))
                 .call((kernels, t) -> {
                     var dx = t.get("dx");
                     var dout = t.get("dout");

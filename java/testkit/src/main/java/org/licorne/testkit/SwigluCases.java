@@ -64,8 +64,10 @@ public final class SwigluCases {
         return builder.output("dx", tolerance, N, 2 * F)
                 .input("dout", Values.normal(1), N, F)
                 .input("x", Values.inputOf(forward, "x"), N, 2 * F)
-                .gradient(N * F == 0 || N * F > 100 ? null
-                        : new OpCase.Gradient(forward, Map.of("dx", "x"), Map.of("out", "dout"), 1))
+                .gradient(
+                        N * F == 0 || N * F > 100
+                                ? null
+                                : new OpCase.Gradient(forward, Map.of("dx", "x"), Map.of("out", "dout"), 1))
                 .call((kernels, t) -> {
                     var dx = t.get("dx");
                     var dout = t.get("dout");

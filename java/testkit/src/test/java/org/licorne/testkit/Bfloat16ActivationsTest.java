@@ -85,7 +85,8 @@ class Bfloat16ActivationsTest {
                 optimiser.update(1e-2, 0.9, 0.95, 1e-8, 0.1, 1, Float.MAX_VALUE, step + 1);
             }
             if (precision == Precision.BF16) {
-                float[] copy = gpt.memory().copy(backend.kernels(precision)).all().toFloats();
+                float[] copy =
+                        gpt.memory().copy(backend.kernels(precision)).all().toFloats();
                 float[] parameters = gpt.memory().values().all().toFloats();
                 for (int i = 0; i < copy.length; i++) {
                     assertThat(copy[i]).isEqualTo(BFloat16.toFloat(BFloat16.fromFloat(parameters[i])));

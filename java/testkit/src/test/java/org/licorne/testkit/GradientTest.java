@@ -16,16 +16,19 @@ class GradientTest {
     private static final Tolerance TOLERANCE = new Tolerance(5e-5, 1e-4);
 
     private static List<OpCase> cases() {
-        return OpCases.parity().stream().filter(opCase -> opCase.gradient() != null).toList();
+        return OpCases.parity().stream()
+                .filter(opCase -> opCase.gradient() != null)
+                .toList();
     }
 
     @TestFactory
     Stream<DynamicTest> agreesWithFiniteDifferences() {
-        return cases().stream().map(opCase -> DynamicTest.dynamicTest(opCase.toString(), () -> {
-            try (Backend backend = new ReferenceBackend("reference", 1)) {
-                GradientCheck.check(backend, opCase, TOLERANCE);
-            }
-        }));
+        return cases().stream()
+                .map(opCase -> DynamicTest.dynamicTest(opCase.toString(), () -> {
+                    try (Backend backend = new ReferenceBackend("reference", 1)) {
+                        GradientCheck.check(backend, opCase, TOLERANCE);
+                    }
+                }));
     }
 
     /** A backward op without a gradient check would be a specification that nothing pins. */

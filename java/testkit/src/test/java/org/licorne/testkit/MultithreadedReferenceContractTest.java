@@ -20,9 +20,10 @@ class MultithreadedReferenceContractTest extends BackendContract {
                 Backend three = open()) {
             for (OpCase opCase : cases()) {
                 Map<String, float[]> expected = opCase.run(one);
-                opCase.run(three).forEach((name, actual) -> assertThat(Operands.bits(actual))
-                        .as(opCase + " " + name)
-                        .isEqualTo(Operands.bits(expected.get(name))));
+                opCase.run(three)
+                        .forEach((name, actual) -> assertThat(Operands.bits(actual))
+                                .as(opCase + " " + name)
+                                .isEqualTo(Operands.bits(expected.get(name))));
             }
         }
     }

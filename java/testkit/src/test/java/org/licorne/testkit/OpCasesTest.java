@@ -33,29 +33,34 @@ class OpCasesTest {
     void everyOpHasCases() {
         Set<String> wanted = ops().stream().map(OpCasesTest::snake).collect(Collectors.toSet());
         wanted.removeAll(List.of("fill", "copy")); // the contract has tests of their own for these
-        assertThat(OpCases.parity().stream().map(OpCase::op).collect(Collectors.toSet())).isEqualTo(wanted);
+        assertThat(OpCases.parity().stream().map(OpCase::op).collect(Collectors.toSet()))
+                .isEqualTo(wanted);
     }
 
     @Test
     void everyOpHasABenchmark() {
         Set<String> wanted = ops().stream().map(OpCasesTest::snake).collect(Collectors.toSet());
         wanted.removeAll(List.of("fill", "add", "copy", "key_value_append")); // plain moves of memory
-        assertThat(OpCases.benchmarks().stream().map(OpCase::op).collect(Collectors.toSet())).isEqualTo(wanted);
-        assertThat(OpCases.benchmarks()).allSatisfy(opCase -> assertThat(opCase.bytes()).isPositive());
+        assertThat(OpCases.benchmarks().stream().map(OpCase::op).collect(Collectors.toSet()))
+                .isEqualTo(wanted);
+        assertThat(OpCases.benchmarks())
+                .allSatisfy(opCase -> assertThat(opCase.bytes()).isPositive());
     }
 
     @Test
     void everyOpHasChecksWithItsArguments() throws ReflectiveOperationException {
         for (Method op : opMethods()) {
-            assertThat(KernelChecks.class.getMethod(op.getName(), op.getParameterTypes())).isNotNull();
+            assertThat(KernelChecks.class.getMethod(op.getName(), op.getParameterTypes()))
+                    .isNotNull();
         }
     }
 
     @Test
     void namesAreUnique() {
         Set<String> names = new HashSet<>();
-        assertThat(OpCases.all()).allSatisfy(opCase -> assertThat(names.add(opCase.toString()))
-                .as(opCase.toString())
-                .isTrue());
+        assertThat(OpCases.all())
+                .allSatisfy(opCase -> assertThat(names.add(opCase.toString()))
+                        .as(opCase.toString())
+                        .isTrue());
     }
 }

@@ -25,7 +25,8 @@ class ParityTest {
         assertThat(tolerance.accepts(Double.NaN, Double.NaN)).isFalse();
         assertThat(tolerance.accepts(Double.POSITIVE_INFINITY, 1)).isFalse();
         assertThat(tolerance.accepts(1, Double.NEGATIVE_INFINITY)).isFalse();
-        assertThat(tolerance.accepts(Double.NEGATIVE_INFINITY, Double.NEGATIVE_INFINITY)).isTrue();
+        assertThat(tolerance.accepts(Double.NEGATIVE_INFINITY, Double.NEGATIVE_INFINITY))
+                .isTrue();
         assertThat(tolerance.accepts(1, 3)).isTrue();
         assertThat(tolerance.accepts(1, 3.1)).isFalse();
     }
@@ -48,19 +49,22 @@ class ParityTest {
     @Test
     void catchesAWriteOneByteTooFar() {
         assertCaught(
-                out -> out.buffer().write(out.byteOffset() + out.bytes(), ByteBuffer.allocate(1)), "outside",
-                        "after its end");
-        assertCaught(out -> out.buffer().write(out.byteOffset() - 1, ByteBuffer.allocate(1)), "outside",
-                "before its start");
+                out -> out.buffer().write(out.byteOffset() + out.bytes(), ByteBuffer.allocate(1)),
+                "outside",
+                "after its end");
+        assertCaught(
+                out -> out.buffer().write(out.byteOffset() - 1, ByteBuffer.allocate(1)), "outside", "before its start");
     }
 
     @Test
     void catchesAResultThatDoesNotRepeat() {
         int[] calls = {0};
-        assertCaught(out -> {
-            float value = out.toFloats()[0];
-            out.write(0, new float[] {calls[0]++ == 0 ? value : Math.nextUp(value)}, 0, 1);
-        }, "the first time");
+        assertCaught(
+                out -> {
+                    float value = out.toFloats()[0];
+                    out.write(0, new float[] {calls[0]++ == 0 ? value : Math.nextUp(value)}, 0, 1);
+                },
+                "the first time");
     }
 
     @Test
@@ -69,7 +73,8 @@ class ParityTest {
                 Operands operands = new Operands(reference, CASE)) {
             operands.checkInputs();
             operands.get("x").write(2, new float[] {9}, 0, 1);
-            assertThatThrownBy(operands::checkInputs).isInstanceOf(AssertionError.class)
+            assertThatThrownBy(operands::checkInputs)
+                    .isInstanceOf(AssertionError.class)
                     .hasMessageContaining("index 2");
         }
     }
@@ -84,8 +89,10 @@ class ParityTest {
                 }
                 return result;
             });
-            Backend backend = proxy(Backend.class, (proxy, method, arguments) ->
-                    method.getName().equals("kernels") ? faulty : method.invoke(reference, arguments));
+            Backend backend = proxy(
+                    Backend.class,
+                    (proxy, method, arguments) ->
+                            method.getName().equals("kernels") ? faulty : method.invoke(reference, arguments));
             assertThatThrownBy(() -> Parity.check(backend, CASE))
                     .isInstanceOf(AssertionError.class)
                     .hasMessageContainingAll(message);
@@ -93,13 +100,13 @@ class ParityTest {
     }
 
     private static <T> T proxy(Class<T> type, InvocationHandler handler) {
-        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type},
-                (proxy, method, arguments) -> {
-            try {
-                return handler.invoke(proxy, method, arguments);
-            } catch (InvocationTargetException e) {
-                throw e.getCause();
-            }
-        }));
+        return type.cast(Proxy.newProxyInstance(
+                type.getClassLoader(), new Class<?>[] {type}, (proxy, method, arguments) -> {
+                    try {
+                        return handler.invoke(proxy, method, arguments);
+                    } catch (InvocationTargetException e) {
+                        throw e.getCause();
+                    }
+                }));
     }
 }

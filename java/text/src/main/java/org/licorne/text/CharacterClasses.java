@@ -37,12 +37,11 @@ final class CharacterClasses {
                 BufferedReader reader = new BufferedReader(new InputStreamReader(in, StandardCharsets.US_ASCII))) {
             for (String line = reader.readLine(); line != null; line = reader.readLine()) {
                 String[] fields = line.split(" ");
-                byte value =
-                        switch (fields[0]) {
-                            case "L" -> LETTER;
-                            case "N" -> NUMBER;
-                            default -> SPACE;
-                        };
+                byte value = switch (fields[0]) {
+                    case "L" -> LETTER;
+                    case "N" -> NUMBER;
+                    default -> SPACE;
+                };
                 int first = Integer.parseInt(fields[1], 16);
                 int last = Integer.parseInt(fields[fields.length - 1], 16);
                 Arrays.fill(classes, first, last + 1, value);

@@ -60,7 +60,10 @@ public final class JsonTokenizer extends TableTokenizer implements AutoCloseable
     }
 
     private JsonTokenizer(
-            Path directory, HuggingFaceTokenizer tokenizer, byte[][] tokens, Map<Integer, String> specialTokens,
+            Path directory,
+            HuggingFaceTokenizer tokenizer,
+            byte[][] tokens,
+            Map<Integer, String> specialTokens,
             int beginOfSentence) {
         super(tokens, specialTokens, beginOfSentence);
         this.directory = directory;

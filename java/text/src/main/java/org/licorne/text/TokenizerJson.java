@@ -59,7 +59,8 @@ final class TokenizerJson {
             }
             return json;
         } catch (JsonProcessingException e) {
-            long offset = e.getLocation() == null ? 0 : Math.max(0, e.getLocation().getByteOffset());
+            long offset =
+                    e.getLocation() == null ? 0 : Math.max(0, e.getLocation().getByteOffset());
             throw new NotJsonException(file, "not valid JSON: " + StrictJson.reason(e), offset, e);
         } catch (IOException e) {
             throw new UncheckedIOException("cannot read " + file + ": " + e, e);

@@ -65,8 +65,9 @@ class Gpt2TokenizerTest {
         Files.writeString(
                 old.resolve("vocab.json"), json.path("model").path("vocab").toString());
         StringBuilder merges = new StringBuilder("#version: 0.2\n");
-        json.path("model").path("merges").forEach(merge -> merges.append(merge.asText())
-                .append('\n'));
+        json.path("model")
+                .path("merges")
+                .forEach(merge -> merges.append(merge.asText()).append('\n'));
         Files.writeString(old.resolve("merges.txt"), merges);
         Tokenizer read = Tokenizers.load(old);
         assertThat(read.encode("the cat on the cat")).isEqualTo(tokenizer.encode("the cat on the cat"));
