@@ -64,7 +64,12 @@ public final class Parameter {
         return required(tensor, "memory");
     }
 
-    /** The gradient, same shape as {@link #tensor}. @throws IllegalStateException if gradients were not allocated */
+    /**
+     * The gradient, same shape as {@link #tensor}. One that was asked for before gradients were made zero may hold old
+     * values until it is asked for again.
+     *
+     * @throws IllegalStateException if gradients were not allocated
+     */
     public Tensor gradient() {
         settleGradient();
         return required(gradient, "a gradient");
@@ -110,9 +115,9 @@ public final class Parameter {
      * @param x (N, columns)
      */
     void addToGradient(Kernels kernels, Tensor dbias, Tensor dout, Tensor x, long N) {
-        boolean zero = zeroing != null;
-        zeroing = null;
-        kernels.linearBackwardWeight(paddedGradient(), dbias, dout, x, N, shape[1], paddedRows, !zero);
+        Tensor sum = required(paddedGradient, "a gradient");
+        kernels.linearBackwardWeight(sum, dbias, dout, x, N, shape[1], paddedRows, zeroing == null);
+        zeroing = null; // not before: an op that was refused has overwritten nothing
     }
 
     /**

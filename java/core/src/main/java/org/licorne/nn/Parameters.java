@@ -203,7 +203,7 @@ public final class Parameters {
         return values;
     }
 
-    /** @throws IllegalStateException if gradients were not allocated */
+    /** See {@link Parameter#gradient}. @throws IllegalStateException if gradients were not allocated */
     public Flat gradients() {
         Flat result = allocatedGradients();
         for (int i = 0; i < decayedParameters.size(); i++) {
