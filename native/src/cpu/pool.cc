@@ -44,7 +44,7 @@ inline void relax() {
 
 class Pool {
  public:
-  explicit Pool(int threads) : threads_(threads) {
+  explicit Pool(int threads) : threads_(threads), shares_(static_cast<size_t>(threads)) {
     try {
       workers_.reserve(static_cast<size_t>(threads));
       for (int worker = 1; worker < threads; worker++) workers_.emplace_back([this, worker] { work(worker); });
@@ -68,21 +68,22 @@ class Pool {
       return;
     }
     keep_off_this_processor();
-    task_.store(task, std::memory_order_relaxed);
-    context_.store(context, std::memory_order_relaxed);
-    count_.store(count, std::memory_order_relaxed);
-    next_.store(static_cast<const char*>(next), std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
-    const uint64_t generation = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-    // Publishes the job: a worker that sees the new generation sees the fields above.
-    ticket_.store(generation << 32 | static_cast<uint64_t>(count), std::memory_order_seq_cst);
+    for (int thread = threads_ - 1; thread >= 0; thread--) {
+      Share& share = shares_[static_cast<size_t>(thread)];
+      share.task.store(task, std::memory_order_relaxed);
+      share.context.store(context, std::memory_order_relaxed);
+      share.next.store(static_cast<const char*>(next), std::memory_order_relaxed);
+      // Publishes the job: who sees the range, or takes a task from it, sees the fields above.
+      share.range.store(range(border(count, thread), border(count, thread + 1)), std::memory_order_seq_cst);
+    }
     if (sleepers_.load(std::memory_order_seq_cst) > 0) {
-      // The empty critical section closes the gap between a worker's last look at the ticket and its sleep.
+      // The empty critical section closes the gap between a worker's last look at its share and its sleep.
       { std::lock_guard<std::mutex> lock(sleep_mutex_); }
       wake_.notify_all();
     }
-    take(0);
-    for (uint32_t turn = 1; done_.load(std::memory_order_acquire) != count; turn++) {
+    const int64_t others = count - take_own(0) - steal(0);
+    for (uint32_t turn = 1; done_.load(std::memory_order_acquire) != others; turn++) {
       relax();
       if (turn % kCallerTurns == 0) sched_yield();
     }
@@ -110,30 +111,61 @@ class Pool {
 #endif
   }
 
-  // The ticket holds the job's generation and the number of tasks not yet taken. A worker that comes late finds nothing
-  // left and touches nothing, so the caller waits for tasks, never for workers. The fields are read between the load and
-  // the exchange: if that succeeds, the job was unfinished all the while and they are its own.
-  void take(int worker) {
-    for (;;) {
-      uint64_t ticket = ticket_.load(std::memory_order_acquire);
-      const uint64_t left = ticket & 0xffffffffu;
-      if (left == 0) return;
-      const auto task = task_.load(std::memory_order_relaxed);
-      void* const context = context_.load(std::memory_order_relaxed);
-      const int64_t count = count_.load(std::memory_order_relaxed);
-      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) continue;
-      task(context, count - static_cast<int64_t>(left), worker);
-      done_.fetch_add(1, std::memory_order_release);
+  // What a thread has to do, in a line of its own: to begin costs one line's way from the caller's processor to the worker's,
+  // and to take a task nothing as long as nobody steals. Two processors of one package can be 500 ns apart.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> range{0};  // tasks not yet taken: end << 32 | begin
+    std::atomic<void (*)(void*, int64_t, int)> task{nullptr};
+    std::atomic<void*> context{nullptr};
+    std::atomic<const char*> next{nullptr};
+  };
+
+  static uint64_t range(int64_t begin, int64_t end) { return static_cast<uint64_t>(end) << 32 | static_cast<uint64_t>(begin); }
+  static int64_t begin_of(uint64_t range) { return static_cast<int64_t>(range & 0xffffffffu); }
+  static int64_t end_of(uint64_t range) { return static_cast<int64_t>(range >> 32); }
+  int64_t border(int64_t count, int thread) const { return (count * thread + threads_ - 1) / threads_; }
+
+  // Runs tasks of a share from its front or its back until none is left, and counts them. A worker that comes late finds
+  // nothing and touches nothing, so the caller waits for tasks, never for workers. A job ends after its last task, so once the
+  // exchange has succeeded the fields are those of the task taken, even if the range is one of an earlier job come back.
+  int64_t drain(Share& share, int thread, bool from_back) {
+    int64_t taken = 0;
+    uint64_t now = share.range.load(std::memory_order_acquire);
+    while (begin_of(now) < end_of(now)) {
+      const uint64_t left = from_back ? range(begin_of(now), end_of(now) - 1) : range(begin_of(now) + 1, end_of(now));
+      if (!share.range.compare_exchange_weak(now, left, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      share.task.load(std::memory_order_relaxed)(share.context.load(std::memory_order_relaxed),
+                                                 from_back ? end_of(left) : begin_of(now), thread);
+      taken++;
+      now = share.range.load(std::memory_order_acquire);
     }
+    return taken;
   }
 
-  bool idle() const { return (ticket_.load(std::memory_order_seq_cst) & 0xffffffffu) == 0; }
+  int64_t take_own(int thread) { return drain(shares_[static_cast<size_t>(thread)], thread, false); }
+
+  // Helps those who are late.
+  int64_t steal(int thread) {
+    int64_t taken = 0;
+    for (int other = thread + 1; other < thread + threads_; other++)
+      taken += drain(shares_[static_cast<size_t>(other % threads_)], thread, true);
+    return taken;
+  }
+
+  void tell(int64_t done) {
+    if (done > 0) done_.fetch_add(done, std::memory_order_release);
+  }
+
+  static bool idle(const Share& share) {
+    const uint64_t now = share.range.load(std::memory_order_seq_cst);
+    return begin_of(now) >= end_of(now);
+  }
 
   // Until there is work again. A prefetch of memory that is not there does nothing.
-  void fetch_next() const {
-    const char* next = next_.load(std::memory_order_relaxed);
+  static void fetch_next(const Share& share) {
+    const char* next = share.next.load(std::memory_order_relaxed);
     if (next == nullptr) return;
-    for (int64_t at = 0; at < kFetchBytes && idle(); at += 256)
+    for (int64_t at = 0; at < kFetchBytes && idle(share); at += 256)
       for (int64_t line = 0; line < 256; line += 64) __builtin_prefetch(next + at + line, 0, 2);
   }
 
@@ -147,9 +179,10 @@ class Pool {
   }
 
   void work(int worker) {
+    const Share& own = shares_[static_cast<size_t>(worker)];
     for (;;) {
       const auto sleep_at = std::chrono::steady_clock::now() + kSpin;
-      for (uint32_t turn = 1; idle() && !stop_.load(); turn++) {
+      for (uint32_t turn = 1; idle(own) && !stop_.load(); turn++) {
         relax();
         if (turn % kWorkerTurns != 0) continue;
         const auto now = std::chrono::steady_clock::now();
@@ -157,17 +190,19 @@ class Pool {
         if (now > sleep_at) {
           std::unique_lock<std::mutex> lock(sleep_mutex_);
           sleepers_.fetch_add(1, std::memory_order_seq_cst);
-          wake_.wait(lock, [&] { return !idle() || stop_.load(); });
+          wake_.wait(lock, [&] { return !idle(own) || stop_.load(); });
           sleepers_.fetch_sub(1, std::memory_order_seq_cst);
         }
       }
       if (stop_.load()) return;
-      take(worker);
-      if (worker == 1) fetch_next();
+      tell(take_own(worker));
+      tell(steal(worker));
+      if (worker == 1) fetch_next(own);
     }
   }
 
   const int threads_;
+  std::vector<Share> shares_;
   std::vector<std::thread> workers_;
   // The processor that workers were last kept off, and when. Only the caller whose op runs touches them.
   int avoided_ = -1;
@@ -177,12 +212,7 @@ class Pool {
   std::condition_variable wake_;
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stop_{false};
-  alignas(64) std::atomic<uint64_t> ticket_{0};
-  alignas(64) std::atomic<int64_t> done_{0};
-  alignas(64) std::atomic<void (*)(void*, int64_t, int)> task_{nullptr};
-  std::atomic<void*> context_{nullptr};
-  std::atomic<const char*> next_{nullptr};
-  std::atomic<int64_t> count_{0};
+  alignas(64) std::atomic<int64_t> done_{0};  // by workers
 };
 
 std::mutex pool_mutex;

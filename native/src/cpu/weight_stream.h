@@ -8,31 +8,27 @@
 
 namespace licorne {
 
-// Cuts the `units` equal pieces of consecutive memory at `weights` into tasks: body(begin, end). Seven eighths are one long
-// stream per thread, since every new stream starts with a wait for memory; the rest is cut small, so that a thread that is
-// late costs little. A model's matrices lie in the order in which they are used, so what lies behind this one is fetched
-// while the caller is busy with small ops; the worker that did so takes the first share of the next matrix, as the caller,
-// which is first to take a task, gets the second. Only for work whose results do not depend on the borders: they depend on
-// the number of threads.
+// Cuts the `units` equal pieces of consecutive memory at `weights` into tasks: body(begin, end). Each thread gets one stretch
+// of it, since every new stream starts with a wait for memory: seven eighths at once, and the rest cut small, so that others
+// can help a thread that is late. A model's matrices lie in the order in which they are used, so what lies behind this one is
+// fetched by the first worker while the caller is busy with small ops; that worker gets the first stretch. Only for work whose
+// results do not depend on the borders: they depend on the number of threads.
 template <typename Body>
 void weight_stream(const void* weights, int64_t units, int64_t unit_bytes, Body&& body) {
-  constexpr int64_t kLeastBytes = 32 << 10;
+  constexpr int64_t kLeastBytes = 32 << 10, kSmall = 2;
   const int64_t threads = pool_threads();
   const int64_t least = std::max<int64_t>(1, kLeastBytes / std::max<int64_t>(1, unit_bytes));
-  int64_t large = units * 7 / (8 * threads);
-  if (large < 2 * least) large = 0;
-  const int64_t shares = large == 0 ? 0 : threads, rest = units - large * shares;
-  const int64_t small = std::max(least, (rest + 2 * threads - 1) / (2 * threads));
+  const int64_t stretches = std::max<int64_t>(1, std::min(threads, units / least));
   parallel_for(
-      shares + (rest + small - 1) / small,
+      stretches * (1 + kSmall),
       [&](int64_t index, int) {
-        if (index < shares) {
-          const int64_t share = (index + 1) % shares;
-          body(share * large, (share + 1) * large);
-        } else {
-          const int64_t begin = large * shares + (index - shares) * small;
-          body(begin, std::min(units, begin + small));
-        }
+        const int64_t stretch = (index / (1 + kSmall) + stretches - 1) % stretches, piece = index % (1 + kSmall);
+        const int64_t begin = units * stretch / stretches, size = units * (stretch + 1) / stretches - begin;
+        const int64_t small = size < 2 * kSmall * least ? 0 : std::max(least, size / (8 * kSmall)), large = size - kSmall * small;
+        if (piece == 0)
+          body(begin, begin + large);
+        else if (small > 0)
+          body(begin + large + (piece - 1) * small, begin + large + piece * small);
       },
       static_cast<const char*>(weights) + units * unit_bytes);
 }

@@ -1,5 +1,6 @@
-// The thread pool: every task runs exactly once whoever calls, workers keep off the caller's processor, and an idle pool is
-// idle. A program of its own, so that the thread sanitizer is done with it in seconds.
+// The thread pool: every task runs exactly once whoever calls, threads begin with shares of their own and then help each
+// other, workers keep off the caller's processor, and an idle pool is idle. A program of its own, so that the thread
+// sanitizer is done with it in seconds.
 #include <sched.h>
 
 #include <atomic>
@@ -34,6 +35,47 @@ void several_callers() {
       });
     for (std::thread& caller : callers) caller.join();
     EXPECT(total.load() == 900);
+  }
+}
+
+// Until the condition holds, or for so long that a test has failed.
+template <typename Condition>
+bool wait_for(Condition&& condition) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+// Every thread begins with a share of its own: the first tasks of all shares meet, so each was begun by another thread.
+void own_shares() {
+  EXPECT(licorne_cpu_set_threads(3) == LICORNE_OK);
+  for (int round = 0; round < 50; round++) {
+    std::atomic<int> met{0}, strangers{0};
+    licorne::parallel_for(30, [&](int64_t index, int worker) {
+      if (index % 10 != 0) return;
+      met++;
+      if (!wait_for([&] { return met == 3; }) || worker != index / 10) strangers++;
+    });
+    EXPECT(strangers == 0);
+  }
+}
+
+// One task lasts until all others are done: those behind it in its share too, so somebody else must have taken them.
+void helps_who_is_late() {
+  EXPECT(licorne_cpu_set_threads(3) == LICORNE_OK);
+  for (const int64_t late : {0, 10, 20}) {
+    for (int round = 0; round < 50; round++) {
+      std::atomic<int> done{0};
+      bool waited = false;
+      licorne::parallel_for(30, [&](int64_t index, int) {
+        if (index == late) waited = wait_for([&] { return done == 29; });
+        done++;
+      });
+      EXPECT(waited && done == 30);
+    }
   }
 }
 
@@ -91,6 +133,8 @@ void keeps_off_the_caller() {
 
 int main() {
   several_callers();
+  own_shares();
+  helps_who_is_late();
   idle();
 #if defined(__linux__)
   keeps_off_the_caller();

@@ -230,7 +230,7 @@ int32_t licorne_cpu_attention_forward(float* out, float* lse, const float* q, co
     });
     const int64_t tiles = (T + kQueryTile - 1) / kQueryTile;
     parallel_for(B * H * tiles, [&](int64_t index, int worker) {
-      const int64_t begin = (tiles - 1 - index / (B * H)) * kQueryTile, b = index / H % B, h = index % H;
+      const int64_t begin = (tiles - 1 - index % tiles) * kQueryTile, b = index / tiles / H, h = index / tiles % H;
       meet(b, h, b * G + h / (H / G), begin, std::min(kQueryTile, T - begin), worker);
     });
   });
@@ -269,7 +269,7 @@ int32_t licorne_cpu_attention_backward(float* dq, float* dk, float* dv, const fl
       query_intervals(w.low + b * T, w.high + b * T, T, S, w.first_query + b * S, w.last_query + b * S);
     });
     parallel_for(B * G * w.splits, [&](int64_t index, int worker) {
-      const int64_t split = index / (B * G), b = index % (B * G) / G, g = index % G;
+      const int64_t split = index % w.splits, b = index / w.splits / G, g = index / w.splits % G;
       for (int64_t h = g * (H / G); h < (g + 1) * (H / G); h++) {
         BackwardTask task;
         task.dk = dk + b * key_batch_stride + g * D;

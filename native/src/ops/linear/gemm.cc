@@ -148,7 +148,6 @@ class Product {
     const int64_t panels = pieces(N_, kGemmColumns);
     const int64_t parts = parts_for(panels, pieces(count, kGemmRows));
     const int64_t part_rows = round_to(pieces(count, parts), kGemmRows);
-    const int64_t threads = pool_threads();
     parallel_for(panels * parts, [&](int64_t index, int) {
       const int64_t panel = index / parts, row = index % parts * part_rows;
       if (row >= count) return;
@@ -163,7 +162,7 @@ class Product {
       tile.a = rows + row * stride;
       tile.a_row = stride;
       tile.b = packed;
-      const int64_t next = (index + threads) / parts * kGemmColumns;
+      const int64_t next = (index + 1) / parts * kGemmColumns;
       if (next != column && next < N_)
         tile.ahead = memory_of(part(b_, next, depth_), std::min(kGemmColumns, N_ - next), depths_);
       kernels_.multiply(tile);
@@ -185,7 +184,6 @@ class Product {
     const int64_t blocks = pieces(M_, owned);
     const int64_t parts = parts_for(blocks, panels);
     const int64_t part_columns = pieces(panels, parts) * kGemmColumns;
-    const int64_t threads = pool_threads();
     parallel_for(blocks * parts, [&](int64_t index, int) {
       const int64_t row = index / parts * owned, column = index % parts * part_columns;
       if (column >= count) return;
@@ -203,7 +201,7 @@ class Product {
       }
       tile.a_row = stride;
       tile.b = columns + column * steps_;
-      const int64_t next = (index + threads) / parts * owned;
+      const int64_t next = (index + 1) / parts * owned;
       if (next != row && next < M_) tile.ahead = memory_of(part(a_, next, depth_), std::min(owned, M_ - next), depths_);
       kernels_.multiply(tile);
     });
