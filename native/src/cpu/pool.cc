@@ -31,6 +31,11 @@ constexpr uint32_t kWorkerTurns = 64, kCallerTurns = 4096;
 // How often workers may change processors: one system call each, which callers that take turns must not pay at every op.
 constexpr auto kMoveEvery = std::chrono::milliseconds(1);
 
+// How the tasks left of a share and the number of its job fit into one word.
+constexpr int kTaskBits = 24;
+constexpr int64_t kMostTasks = (int64_t{1} << kTaskBits) - 1;
+constexpr uint64_t kJobMask = (uint64_t{1} << (64 - 2 * kTaskBits)) - 1;
+
 // What a worker fetches ahead while it has nothing to do: a few microseconds' worth, a quarter of a second-level cache.
 constexpr int64_t kFetchBytes = 256 << 10;
 
@@ -67,22 +72,25 @@ class Pool {
       for (int64_t index = 0; index < count; index++) task(context, index, 0);
       return;
     }
+    if (count > kMostTasks) throw Error(LICORNE_INVALID_ARGUMENT, "%lld tasks are too many for one op", (long long)count);
     keep_off_this_processor();
     done_.store(0, std::memory_order_relaxed);
+    job_ = (job_ + 1) & kJobMask;
     for (int thread = threads_ - 1; thread >= 0; thread--) {
       Share& share = shares_[static_cast<size_t>(thread)];
       share.task.store(task, std::memory_order_relaxed);
       share.context.store(context, std::memory_order_relaxed);
       share.next.store(static_cast<const char*>(next), std::memory_order_relaxed);
-      // Publishes the job: who sees the range, or takes a task from it, sees the fields above.
-      share.range.store(range(border(count, thread), border(count, thread + 1)), std::memory_order_seq_cst);
+      // Publishes the job: who sees the tasks left, or takes one of them, sees the fields above.
+      share.left.store(Left{job_, border(count, thread), border(count, thread + 1)}.word(), std::memory_order_seq_cst);
     }
     if (sleepers_.load(std::memory_order_seq_cst) > 0) {
       // The empty critical section closes the gap between a worker's last look at its share and its sleep.
       { std::lock_guard<std::mutex> lock(sleep_mutex_); }
       wake_.notify_all();
     }
-    const int64_t others = count - take_own(0) - steal(0);
+    const int64_t own = take_own(0, job_);
+    const int64_t others = count - own - steal(0, job_);
     for (uint32_t turn = 1; done_.load(std::memory_order_acquire) != others; turn++) {
       relax();
       if (turn % kCallerTurns == 0) sched_yield();
@@ -111,44 +119,62 @@ class Pool {
 #endif
   }
 
+  // Tasks of a share that nobody has taken, and of which job.
+  struct Left {
+    uint64_t job;
+    int64_t begin, end;
+
+    static Left of(uint64_t word) {
+      return {word >> 2 * kTaskBits, static_cast<int64_t>(word & kMostTasks),
+              static_cast<int64_t>(word >> kTaskBits & kMostTasks)};
+    }
+    uint64_t word() const {
+      return job << 2 * kTaskBits | static_cast<uint64_t>(end) << kTaskBits | static_cast<uint64_t>(begin);
+    }
+  };
+
   // What a thread has to do, in a line of its own: to begin costs one line's way from the caller's processor to the worker's,
   // and to take a task nothing as long as nobody steals. Two processors of one package can be 500 ns apart.
   struct alignas(64) Share {
-    std::atomic<uint64_t> range{0};  // tasks not yet taken: end << 32 | begin
+    std::atomic<uint64_t> left{0};
     std::atomic<void (*)(void*, int64_t, int)> task{nullptr};
     std::atomic<void*> context{nullptr};
     std::atomic<const char*> next{nullptr};
   };
 
-  static uint64_t range(int64_t begin, int64_t end) { return static_cast<uint64_t>(end) << 32 | static_cast<uint64_t>(begin); }
-  static int64_t begin_of(uint64_t range) { return static_cast<int64_t>(range & 0xffffffffu); }
-  static int64_t end_of(uint64_t range) { return static_cast<int64_t>(range >> 32); }
   int64_t border(int64_t count, int thread) const { return (count * thread + threads_ - 1) / threads_; }
 
-  // Runs tasks of a share from its front or its back until none is left, and counts them. A worker that comes late finds
-  // nothing and touches nothing, so the caller waits for tasks, never for workers. A job ends after its last task, so once the
-  // exchange has succeeded the fields are those of the task taken, even if the range is one of an earlier job come back.
-  int64_t drain(Share& share, int thread, bool from_back) {
+  // Runs tasks of a job from the front of a share or from its back until none is left, and counts them. A worker that comes
+  // late finds nothing and touches nothing, so the caller waits for tasks, never for workers. A job ends after its last task,
+  // so once the exchange has succeeded the fields are those of the task taken, whatever happened in between.
+  static int64_t drain(Share& share, uint64_t job, int thread, bool from_back) {
     int64_t taken = 0;
-    uint64_t now = share.range.load(std::memory_order_acquire);
-    while (begin_of(now) < end_of(now)) {
-      const uint64_t left = from_back ? range(begin_of(now), end_of(now) - 1) : range(begin_of(now) + 1, end_of(now));
-      if (!share.range.compare_exchange_weak(now, left, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-      share.task.load(std::memory_order_relaxed)(share.context.load(std::memory_order_relaxed),
-                                                 from_back ? end_of(left) : begin_of(now), thread);
+    uint64_t word = share.left.load(std::memory_order_acquire);
+    for (;;) {
+      Left left = Left::of(word);
+      if (left.job != job || left.begin >= left.end) return taken;
+      const int64_t index = from_back ? --left.end : left.begin++;
+      if (!share.left.compare_exchange_weak(word, left.word(), std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      share.task.load(std::memory_order_relaxed)(share.context.load(std::memory_order_relaxed), index, thread);
       taken++;
-      now = share.range.load(std::memory_order_acquire);
+      word = share.left.load(std::memory_order_acquire);
     }
-    return taken;
   }
 
-  int64_t take_own(int thread) { return drain(shares_[static_cast<size_t>(thread)], thread, false); }
+  int64_t take_own(int thread, uint64_t job) { return drain(shares_[static_cast<size_t>(thread)], job, thread, false); }
 
-  // Helps those who are late.
-  int64_t steal(int thread) {
+  // Helps those who are late. The caller may not have come to the other shares yet: they are its job's next.
+  int64_t steal(int thread, uint64_t job) {
     int64_t taken = 0;
-    for (int other = thread + 1; other < thread + threads_; other++)
-      taken += drain(shares_[static_cast<size_t>(other % threads_)], thread, true);
+    const uint64_t before = (job - 1) & kJobMask;
+    for (int other = thread + 1; other < thread + threads_; other++) {
+      Share& share = shares_[static_cast<size_t>(other % threads_)];
+      for (uint32_t turn = 1; Left::of(share.left.load(std::memory_order_acquire)).job == before; turn++) {
+        relax();
+        if (turn % kCallerTurns == 0) sched_yield();
+      }
+      taken += drain(share, job, thread, true);
+    }
     return taken;
   }
 
@@ -156,16 +182,14 @@ class Pool {
     if (done > 0) done_.fetch_add(done, std::memory_order_release);
   }
 
-  static bool idle(const Share& share) {
-    const uint64_t now = share.range.load(std::memory_order_seq_cst);
-    return begin_of(now) >= end_of(now);
-  }
+  // The job that a share was last part of.
+  static uint64_t job_of(const Share& share) { return Left::of(share.left.load(std::memory_order_seq_cst)).job; }
 
-  // Until there is work again. A prefetch of memory that is not there does nothing.
-  static void fetch_next(const Share& share) {
+  // Until there is another job. A prefetch of memory that is not there does nothing.
+  static void fetch_next(const Share& share, uint64_t job) {
     const char* next = share.next.load(std::memory_order_relaxed);
     if (next == nullptr) return;
-    for (int64_t at = 0; at < kFetchBytes && idle(share); at += 256)
+    for (int64_t at = 0; at < kFetchBytes && job_of(share) == job; at += 256)
       for (int64_t line = 0; line < 256; line += 64) __builtin_prefetch(next + at + line, 0, 2);
   }
 
@@ -180,9 +204,10 @@ class Pool {
 
   void work(int worker) {
     const Share& own = shares_[static_cast<size_t>(worker)];
+    uint64_t job = 0;
     for (;;) {
       const auto sleep_at = std::chrono::steady_clock::now() + kSpin;
-      for (uint32_t turn = 1; idle(own) && !stop_.load(); turn++) {
+      for (uint32_t turn = 1; job_of(own) == job && !stop_.load(); turn++) {
         relax();
         if (turn % kWorkerTurns != 0) continue;
         const auto now = std::chrono::steady_clock::now();
@@ -190,20 +215,22 @@ class Pool {
         if (now > sleep_at) {
           std::unique_lock<std::mutex> lock(sleep_mutex_);
           sleepers_.fetch_add(1, std::memory_order_seq_cst);
-          wake_.wait(lock, [&] { return !idle(own) || stop_.load(); });
+          wake_.wait(lock, [&] { return job_of(own) != job || stop_.load(); });
           sleepers_.fetch_sub(1, std::memory_order_seq_cst);
         }
       }
       if (stop_.load()) return;
-      tell(take_own(worker));
-      tell(steal(worker));
-      if (worker == 1) fetch_next(own);
+      job = job_of(own);
+      tell(take_own(worker, job));
+      tell(steal(worker, job));
+      if (worker == 1) fetch_next(own, job);
     }
   }
 
   const int threads_;
   std::vector<Share> shares_;
   std::vector<std::thread> workers_;
+  uint64_t job_ = 0;  // counts them; only the caller whose op runs touches it
   // The processor that workers were last kept off, and when. Only the caller whose op runs touches them.
   int avoided_ = -1;
   std::chrono::steady_clock::time_point moved_at_{};

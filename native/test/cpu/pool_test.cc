@@ -7,9 +7,11 @@
 #include <chrono>
 #include <ctime>
 #include <thread>
+#include <vector>
 
 #include "check.h"
 #include "cpu/pool.h"
+#include "cpu/weight_stream.h"
 #include "licorne/cpu.h"
 
 namespace {
@@ -79,6 +81,25 @@ void helps_who_is_late() {
   }
 }
 
+// Every unit is in one piece, whatever their number and size and that of the threads.
+void weight_streams() {
+  for (const int threads : {1, 2, 3, 5, 8}) {
+    EXPECT(licorne_cpu_set_threads(threads) == LICORNE_OK);
+    for (const int64_t unit_bytes : {1, 1000, 8 << 10, 32 << 10, 1 << 20})
+      for (int64_t units = 0; units <= 300; units += units < 40 ? 1 : 13) {
+        std::vector<std::atomic<int>> met(static_cast<size_t>(units));
+        std::atomic<int> outside{0};
+        licorne::weight_stream(nullptr, units, unit_bytes, [&](int64_t begin, int64_t end) {
+          if (begin < 0 || end < begin || end > units) outside++;
+          for (int64_t unit = begin; unit < end && unit < units; unit++) met[static_cast<size_t>(unit)]++;
+        });
+        int64_t once = 0;
+        for (const std::atomic<int>& count : met) once += count == 1;
+        EXPECT(outside == 0 && once == units);
+      }
+  }
+}
+
 // Of the two workers' and the caller's 0.3 s. OpenBLAS's own threads spin for a tenth of a second after they are started.
 void idle() {
   EXPECT(licorne_cpu_set_threads(3) == LICORNE_OK);
@@ -135,6 +156,7 @@ int main() {
   several_callers();
   own_shares();
   helps_who_is_late();
+  weight_streams();
   idle();
 #if defined(__linux__)
   keeps_off_the_caller();

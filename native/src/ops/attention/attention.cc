@@ -2,7 +2,7 @@
 //
 // Forward: where there are enough pairs of a sequence and a key head, each is one task: a thread packs keys and values into
 // its own scratch, where its second-level cache keeps them, and goes through all queries. Otherwise keys and values are
-// packed first, and every (sequence, head, tile of queries) is a task, the longest first. A row's bits are the same.
+// packed first, and every (sequence, head, tile of queries) is a task, a head's longest first. A row's bits are the same.
 // Backward: every (sequence, key head, split of its key blocks) is a task that owns dk and dv of its blocks; with one split
 // it owns dq too, with more a second pass sums their shares in order. The number of splits depends on the sizes only, so
 // the bits do not depend on the number of threads.

@@ -162,8 +162,8 @@ class Product {
       tile.a = rows + row * stride;
       tile.a_row = stride;
       tile.b = packed;
-      const int64_t next = (index + 1) / parts * kGemmColumns;
-      if (next != column && next < N_)
+      const int64_t next = column + kGemmColumns;
+      if (row + part_rows >= count && next < N_)
         tile.ahead = memory_of(part(b_, next, depth_), std::min(kGemmColumns, N_ - next), depths_);
       kernels_.multiply(tile);
     });
@@ -201,8 +201,9 @@ class Product {
       }
       tile.a_row = stride;
       tile.b = columns + column * steps_;
-      const int64_t next = (index + 1) / parts * owned;
-      if (next != row && next < M_) tile.ahead = memory_of(part(a_, next, depth_), std::min(owned, M_ - next), depths_);
+      const int64_t next = row + owned;
+      if (column + part_columns >= count && next < M_)
+        tile.ahead = memory_of(part(a_, next, depth_), std::min(owned, M_ - next), depths_);
       kernels_.multiply(tile);
     });
   }

@@ -54,8 +54,9 @@ final class DemoCommand implements Callable<Integer> {
      * 0.999 that averages over many small batches. After 1.2 million tokens: rows of 32 tokens, since a definition has
      * about 30 (10 rows of 48: 2.186, 15 of 32: 2.129); gradients as they are (clipped to a norm of 1, which holds back
      * nearly all of them: 2.129; not clipped: 2.093, with another seed 2.086); a rate of 1.5e-3 and a beta1 of 0.8, a
-     * short memory for a short run (2.076 and 2.073; 0.7: 2.079; 0.9: 2.092). Worse: a rate of 3e-3 (2.127), 10 rows
-     * (2.106), 20 rows (2.103), 3 layers of 256 (2.145). Rows of 24 are better (2.076 instead of 2.093), but see less.
+     * short memory for a short run (2.076, another seed 2.073; 0.7: 2.079; 0.9: 2.092). Worse: a rate of 3e-3 (2.127),
+     * 10 rows (2.106), 20 rows (2.103), 3 layers of 256 (2.145). Rows of 24 are better (2.076 instead of 2.093), but
+     * see less.
      *
      * @param layers number of blocks
      * @param channels width of the residual stream
