@@ -21,10 +21,9 @@ class RepetitionTest {
             "layer_norm_backward",
             "cross_entropy_forward",
             "cross_entropy_backward",
-            "quantized_linear_forward",
             "global_norm");
     private static final Set<String> LINEAR =
-            Set.of("linear_forward", "linear_backward_input", "linear_backward_weight");
+            Set.of("linear_forward", "linear_backward_input", "linear_backward_weight", "quantized_linear_forward");
 
     @TestFactory
     Stream<DynamicTest> theSameBitsAgainAndWithAnotherNumberOfThreads() {
