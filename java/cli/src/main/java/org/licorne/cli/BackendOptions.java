@@ -1,12 +1,16 @@
 package org.licorne.cli;
 
 import org.licorne.backend.Backend;
+import org.licorne.backend.BackendUnavailableException;
 import org.licorne.backend.Backends;
 import org.licorne.backend.Precision;
 import picocli.CommandLine.Option;
 
 /** Options of every command that runs a model. */
 final class BackendOptions {
+    private static final String ISA = "licorne.cpu.isa";
+    private static final int MOST_THREADS = 1024;
+
     @Option(
             names = "--backend",
             paramLabel = "NAME",
@@ -66,15 +70,15 @@ final class BackendOptions {
      */
     Backend open() {
         if (threads != null) {
-            if (threads < 1) {
-                throw new IllegalArgumentException("--threads must be at least 1, not " + threads);
+            if (threads < 1 || threads > MOST_THREADS) {
+                throw new IllegalArgumentException("--threads must be from 1 to " + MOST_THREADS + ", not " + threads);
             }
             System.setProperty("licorne.threads", threads.toString());
         }
         if (instructionSet != null) {
-            System.setProperty("licorne.cpu.isa", instructionSet);
+            System.setProperty(ISA, instructionSet);
         }
-        Backend opened = backend == null ? Backends.open() : Backends.open(backend);
+        Backend opened = openAsTyped();
         try {
             if (instructionSet != null && opened.instructionSet().isEmpty()) {
                 throw new IllegalArgumentException("--isa chooses what the cpu backend computes with; backend '"
@@ -85,6 +89,18 @@ final class BackendOptions {
         } catch (RuntimeException e) {
             opened.close();
             throw e;
+        }
+    }
+
+    /** What is wrong with a property that an option has set is said of the option. */
+    private Backend openAsTyped() {
+        try {
+            return backend == null ? Backends.open() : Backends.open(backend);
+        } catch (BackendUnavailableException e) {
+            throw instructionSet == null
+                    ? e
+                    : new BackendUnavailableException(
+                            e.getMessage().replace("-D" + ISA + "=" + instructionSet, "--isa " + instructionSet), e);
         }
     }
 }

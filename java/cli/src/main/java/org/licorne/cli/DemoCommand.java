@@ -45,7 +45,6 @@ final class DemoCommand implements Callable<Integer> {
     private static final String MARK = "demo";
     private static final List<String> PROMPTS = List.of("unicorn:", "sea horse:", "happiness:");
     private static final int EVALUATIONS = 6;
-    private static final int COMPLETION_TOKENS = 48;
 
     /**
      * What is trained. Two minutes on two cores are few tokens, so the recipe was searched for what a second teaches
@@ -172,7 +171,7 @@ final class DemoCommand implements Callable<Integer> {
         out.println("What it writes:");
         Generator generator = new Generator(gpt, corpus.text().tokenizer());
         GenerationConfig writing = GenerationConfig.builder()
-                .maxNewTokens(Math.min(COMPLETION_TOKENS, recipe.context()))
+                .maxNewTokens(recipe.context())
                 .temperature(0.7)
                 .seed(seed)
                 .build();

@@ -6,6 +6,7 @@ import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import picocli.CommandLine;
@@ -45,6 +46,9 @@ import picocli.CommandLine.UnmatchedArgumentException;
         })
 public final class Licorne implements Runnable {
     /** How picocli speaks of an unknown flag among an option's several values. */
+    private static final Pattern ENUM_VALUES =
+            Pattern.compile("expected one of \\[(.*?)] \\(case-insensitive\\) but was");
+
     private static final Pattern UNKNOWN_OPTION = Pattern.compile("Unknown option: '(-[^'=]+)");
 
     @Option(
@@ -106,11 +110,21 @@ public final class Licorne implements Runnable {
         return misuse;
     }
 
+    /** What picocli says, without what is not so: a parameter that is missing for no other reason than a misspelt flag. */
+    private static String message(ParameterException misuse) {
+        String message = misuse.getMessage()
+                .replaceFirst("^Error: ", "")
+                .replaceFirst("(?s)^(Unknown option: .*?); Expected parameter for .*", "$1");
+        return ENUM_VALUES
+                .matcher(message)
+                .replaceFirst(found -> "expected one of " + found.group(1).toLowerCase(Locale.ROOT) + ", but was");
+    }
+
     private static int reportMisuse(ParameterException reported, String[] arguments) {
         CommandLine command = reported.getCommandLine();
         ParameterException misuse = misspelt(reported, command, arguments);
         PrintWriter error = command.getErr();
-        String message = misuse.getMessage().replaceFirst("^Error: ", ""); // picocli puts it before some of its own
+        String message = message(misuse);
         error.println(Terminal.errorColours().string("@|bold,red error:|@ ") + message);
         Matcher unknown = UNKNOWN_OPTION.matcher(message);
         boolean amongNames = unknown.find()

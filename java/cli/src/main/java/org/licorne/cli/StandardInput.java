@@ -9,10 +9,10 @@ import java.nio.charset.StandardCharsets;
 final class StandardInput {
     private StandardInput() {}
 
-    /** The text itself, or all of standard input, without its last line end, if the text is {@code -}. */
-    static String orText(String text) throws IOException {
-        if (!text.equals("-")) {
-            return text;
+    /** The text itself, or all of standard input, without its last line end, if the text is {@code -}; some of it is needed then. */
+    static String orText(String textOrDash) throws IOException {
+        if (!textOrDash.equals("-")) {
+            return textOrDash;
         }
         byte[] bytes = System.in.readAllBytes();
         String read;
@@ -24,8 +24,12 @@ final class StandardInput {
         } catch (CharacterCodingException e) {
             throw new IllegalArgumentException("standard input is not UTF-8", e);
         }
-        return read.endsWith("\r\n")
+        String text = read.endsWith("\r\n")
                 ? read.substring(0, read.length() - 2)
                 : read.endsWith("\n") ? read.substring(0, read.length() - 1) : read;
+        if (text.isEmpty()) {
+            throw new IllegalArgumentException("standard input is empty");
+        }
+        return text;
     }
 }

@@ -191,4 +191,44 @@ class RefusalsTest {
         assertRefused(run(with(resume, 4)), "was made with --batch 2, not 4");
         assertThat(run.resolve("run.json")).hasContent(settings);
     }
+
+    @ParameterizedTest
+    @CsvSource({"--context, 0", "--channels, 0", "--layers, -1", "--heads, 0"})
+    void aModelsSizesAreFlags(String flag, String value) {
+        Object[] pretrain = words("pretrain --tokenizer chars --steps 1 --data", text, "--output", output);
+        assertRefused(run(with(pretrain, flag, value)), "error: " + flag + " must be at least ");
+    }
+
+    @Test
+    void whatOptionsSetIsSaidOfThem() {
+        String before = System.getProperty("licorne.cpu.isa");
+        try {
+            Object[] pretrain = words("pretrain --backend cpu --tokenizer chars --data", text, "--output", output);
+            assertRefused(run(with(pretrain, "--threads", 99999)), "--threads must be from 1 to 1024, not 99999");
+            assertRefused(run(with(pretrain, "--isa", "foo")), "--isa foo: there is scalar");
+        } finally {
+            if (before == null) {
+                System.clearProperty("licorne.cpu.isa");
+            } else {
+                System.setProperty("licorne.cpu.isa", before);
+            }
+        }
+    }
+
+    @Test
+    void emptyInputIsNoPrompt() {
+        Object[] generate = words("generate --prompt - --model", temporary);
+        assertRefused(CommandRunner.runWithInput("", generate), "standard input is empty");
+        assertRefused(CommandRunner.runWithInput("\n", generate), "standard input is empty");
+    }
+
+    @Test
+    void misuseIsToldOnce() {
+        Outcome misspelt = run("pretrain", "--data", text, "--stepps", 3);
+        assertThat(misspelt.error())
+                .contains("Unknown option: '--stepps'", "--steps")
+                .doesNotContain("Expected parameter");
+        Outcome value = run("convert", "--model", temporary, "--output", output, "--quantize", "q3");
+        assertThat(value.error()).contains("expected one of q8, q4, bf16, none, but was 'q3'");
+    }
 }

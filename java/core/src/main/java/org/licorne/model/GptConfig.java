@@ -18,11 +18,11 @@ public record GptConfig(
     public static final float DEFAULT_EPSILON = 1e-5f;
 
     public GptConfig {
-        if (vocabularySize < 1 || contextLength < 1 || channels < 1 || layers < 0 || heads < 1) {
-            throw new IllegalArgumentException("a GPT needs sizes of at least 1, not vocabulary " + vocabularySize
-                    + ", context " + contextLength + ", channels " + channels + ", layers " + layers + ", heads "
-                    + heads);
-        }
+        atLeast(1, "vocabularySize", vocabularySize);
+        atLeast(1, "contextLength", contextLength);
+        atLeast(1, "channels", channels);
+        atLeast(0, "layers", layers);
+        atLeast(1, "heads", heads);
         if (channels % heads != 0) {
             throw new IllegalArgumentException(
                     "the channels (" + channels + ") must be a multiple of the heads (" + heads + ")");
@@ -34,6 +34,12 @@ public record GptConfig(
 
     public GptConfig(int vocabularySize, int contextLength, int channels, int layers, int heads) {
         this(vocabularySize, contextLength, channels, layers, heads, DEFAULT_EPSILON);
+    }
+
+    private static void atLeast(int least, String name, int size) {
+        if (size < least) {
+            throw new IllegalArgumentException(name + " must be at least " + least + ", not " + size);
+        }
     }
 
     /** Channels per head. */
