@@ -183,7 +183,7 @@ class TrainingCommandsTest {
         assertThat(pointless.error()).contains("nothing to tell");
         Outcome unknown = run("convert", "--model", model, "--output", output, "--quantize", "q5");
         assertThat(unknown.status()).isEqualTo(2);
-        assertThat(unknown.error()).contains("Q8, Q4, BF16, NONE");
+        assertThat(unknown.error()).contains("one of q8, q4, bf16, none, but was 'q5'");
         assertThat(output).doesNotExist();
     }
 
