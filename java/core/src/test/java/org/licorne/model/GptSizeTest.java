@@ -81,7 +81,8 @@ class GptSizeTest {
         assertThatThrownBy(() -> new GptConfig(10, 8, 30, 2, 4))
                 .hasMessageContaining("30")
                 .hasMessageContaining("4");
-        assertThatThrownBy(() -> new GptConfig(0, 8, 32, 2, 4)).hasMessageContaining("vocabularySize must be at least 1, not 0");
+        assertThatThrownBy(() -> new GptConfig(0, 8, 32, 2, 4))
+                .hasMessageContaining("vocabularySize must be at least 1, not 0");
         assertThatThrownBy(() -> new GptConfig(10, 8, 32, 2, 4, Float.NaN)).hasMessageContaining("NaN");
     }
 }
