@@ -58,6 +58,12 @@ public abstract class OpBenchmark {
         workload = new OpWorkload(chosen, opened, precision);
     }
 
+    /** Not timed. An op takes microseconds at least, which is long enough for the clock around a single call. */
+    @Setup(Level.Invocation)
+    public void rewind() {
+        workload.rewind();
+    }
+
     @TearDown(Level.Trial)
     public void close() {
         if (workload != null) {

@@ -10,7 +10,8 @@ import org.licorne.tensor.Tensor;
 
 /**
  * What stands behind the interface {@link org.licorne.backend.Kernels} here: the few ops that a rival in Java is
- * written for, by their names, each on all threads of one pool. All others are refused.
+ * written for, by their names, each on all threads of one pool, and the copy that puts their data back. All others are
+ * refused.
  */
 final class VectorKernels implements InvocationHandler {
     /** The ops, as the testkit's cases call them. */
@@ -67,6 +68,7 @@ final class VectorKernels implements InvocationHandler {
 
     private Runnable bind(String op, Arguments a) {
         return switch (op) {
+            case "copy" -> () -> a.slice(1).copyTo(a.slice(0), (int) a.tensor(0).elements());
             case "softmaxForward" -> () ->
                     VectorSoftmax.forward(a.slice(0), a.slice(1), a.size(2), a.size(3), a.size(4));
             case "softmaxBackward" -> () ->
