@@ -14,6 +14,9 @@ namespace {
 // Rows of x, and outputs of blocks with more rows than that, that are summed together.
 constexpr int kRowsTogether = 4;
 constexpr int kOutputsTogether = W == 16 ? 4 : 2;
+// A row of x with more elements does not stay in the first-level cache while two rows of weights pass through it, so it is read
+// for eight of them at once (a step of GPT-2 774M in bfloat16: 30.1 to 29.5 ms).
+constexpr int64_t kLongRow = 3072;
 
 // M outputs, `apart` rows of weights from one to the next, of R rows. Every element is summed along C in one order, whatever
 // M and R are: its bits do not depend on the other rows. kNext: with each step a line further on is prefetched.
@@ -81,8 +84,14 @@ inline void few_rows(float* out, const float* x, const typename Stored::Type* we
   const auto at = [&](int64_t o) { return bias == nullptr ? nullptr : bias + o; };
   int64_t o = begin;
   if (N <= kRowsTogether) {
-    const int64_t half = (end - begin) / 2;
-    for (; o < begin + half; o++)
+    if (N == 1 && C > kLongRow) {
+      const int64_t eighth = (end - begin) / 8;
+      for (; o < begin + eighth; o++)
+        few_rows_block<Stored, 1, 8, false>(out + o, x, weight + o * C, at(o), C, OC, eighth, nullptr, 0);
+      o += 7 * eighth;
+    }
+    const int64_t half = (end - o) / 2, middle = o + half;
+    for (; o < middle; o++)
       few_rows_pass<Stored, 2, false>(N, out + o, x, weight + o * C, at(o), C, OC, half, nullptr, 0);
     o += half;
   } else {

@@ -82,7 +82,8 @@ class Pool {
       share.context.store(context, std::memory_order_relaxed);
       share.next.store(static_cast<const char*>(next), std::memory_order_relaxed);
       // Publishes the job: who sees the tasks left, or takes one of them, sees the fields above.
-      share.left.store(Left{job_, border(count, thread), border(count, thread + 1)}.word(), std::memory_order_seq_cst);
+      const int place = (thread + threads_ - 1) % threads_;
+      share.left.store(Left{job_, border(count, place), border(count, place + 1)}.word(), std::memory_order_seq_cst);
     }
     if (sleepers_.load(std::memory_order_seq_cst) > 0) {
       // The empty critical section closes the gap between a worker's last look at its share and its sleep.
@@ -142,7 +143,8 @@ class Pool {
     std::atomic<const char*> next{nullptr};
   };
 
-  int64_t border(int64_t count, int thread) const { return (count * thread + threads_ - 1) / threads_; }
+  // Where the share at that place begins. The caller's is the last, and never a smaller one: it begins first.
+  int64_t border(int64_t count, int place) const { return count * place / threads_; }
 
   // Runs tasks of a job from the front of a share or from its back until none is left, and counts them. A worker that comes
   // late finds nothing and touches nothing, so the caller waits for tasks, never for workers. A job ends after its last task,

@@ -1,11 +1,11 @@
 // The one thread pool of the process.
 //
 // An op cuts its work into tasks whose borders depend on sizes only, never on the number of threads, so that results are
-// the same bits for any number of threads. Each thread begins with a contiguous share of the tasks, always the same one, and
-// takes the last ones of the others when it is done: what it wrote as a part of one op it finds in its own cache as the same
-// part of the next, and a thread that the system delays does not hold up the others. One op runs at a time; a second caller
-// waits, so several models in one process do not oversubscribe the machine. Workers keep off the caller's processor, spin for
-// a moment after an op, then sleep: an idle pool is idle.
+// the same bits for any number of threads. Each thread begins with a contiguous share of the tasks, always the same one (the
+// caller with the last), and takes the last ones of the others when it is done: what it wrote as a part of one op it finds in
+// its own cache as the same part of the next, and a thread that the system delays does not hold up the others. One op runs at
+// a time; a second caller waits, so several models in one process do not oversubscribe the machine. Workers keep off the
+// caller's processor, spin for a moment after an op, then sleep: an idle pool is idle.
 #pragma once
 
 #include <cstdint>

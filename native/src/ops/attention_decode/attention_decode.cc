@@ -5,6 +5,7 @@
 
 #include "common/check.h"
 #include "cpu/cache_type.h"
+#include "cpu/fetch.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"
 #include "ops/attention_decode/decode_task.h"
@@ -75,6 +76,7 @@ int32_t licorne_cpu_attention_decode(float* out, const float* q, const void* k, 
       task.D = D;
       task.scale = scale;
       task.scores = scratch + worker * H * kDecodeChunk;
+      fetch(task.q, H * D * static_cast<int64_t>(sizeof *q));
       if (cache_type == LICORNE_BF16)
         LICORNE_ISA_CALL(attention_decode_bf16)(task);
       else

@@ -36,7 +36,10 @@ inline void token_scores(const DecodeTask& t, int64_t j, float factor) {
     if (h % group == 0)
       for (int r = 0; r < R; r++)
         for (int64_t d = 0; d < t.D; d += line)
+        {
+          __builtin_prefetch(keys + (R + r) * t.token_stride + h / group * t.D + d, 0, 3);
           __builtin_prefetch(values + r * t.token_stride + h / group * t.D + d, 0, 2);
+        }
     dots<Stored, R>(t.scores + h * kDecodeChunk + j, t.q + h * t.D, keys + h / group * t.D, t.token_stride, t.D, factor);
   }
 }

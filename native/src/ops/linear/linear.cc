@@ -124,7 +124,8 @@ int32_t licorne_cpu_linear_forward(float* out, const float* x, const float* weig
     const GemmKernels* own = own_gemm("linear_forward", precision);
     if (N * OC == 0) return;
     if (N <= kFewRows) {
-      weight_stream(weight, OC, C * static_cast<int64_t>(sizeof *weight), [&](int64_t begin, int64_t end) {
+      const int64_t row_bytes = C * static_cast<int64_t>(sizeof *weight);
+      weight_stream(weight, OC, row_bytes, x, N * row_bytes, [&](int64_t begin, int64_t end) {
         LICORNE_ISA_CALL(linear_few_rows_f32)(out, x, weight, bias, N, C, OC, begin, end);
       });
       return;

@@ -16,7 +16,7 @@
 #include "ops/quantized_linear/quantized_rows.h"
 
 namespace licorne {
-LICORNE_ISA_DECLARE(void, quantize_row, (const QuantizedRows& rows, const float* x, int64_t C, int64_t n));
+LICORNE_ISA_DECLARE(void, quantize_row, (const QuantizedRows& rows, const float* x, int64_t C, int64_t n, int64_t begin, int64_t end));
 LICORNE_ISA_DECLARE(void, dequantize_row, (float* out, const QuantizedRows& rows, int64_t C, int64_t n));
 LICORNE_ISA_DECLARE(void, dequantize_weight,
                     (float* out, const void* weight, int64_t C, int32_t type, int64_t begin, int64_t end));
@@ -30,6 +30,8 @@ LICORNE_ISA_DECLARE(void, quantized_linear_bf16,
 namespace {
 
 constexpr int64_t kFewRows = 16;
+// Of x, to be quantised by one thread: a long row is a hidden layer's, of which each thread has computed a part.
+constexpr int64_t kBlocksPerTask = 48;
 // Of the product with many rows: 4 MB of x at C = 4,096, and 8 MB of weights.
 constexpr int64_t kChunkRows = 256;
 constexpr int64_t kPanelOutputs = 512;
@@ -66,15 +68,18 @@ void check_status(int32_t status) {
 void few_rows(float* out, const float* x, const void* weight, const float* bias, void* workspace, int64_t N, int64_t C,
               int64_t OC, int32_t type) {
   if (type == LICORNE_WEIGHT_BF16) {
-    weight_stream(weight, OC, 2 * C, [&](int64_t begin, int64_t end) {
+    weight_stream(weight, OC, 2 * C, x, 4 * N * C, [&](int64_t begin, int64_t end) {
       LICORNE_ISA_CALL(quantized_linear_bf16)(out, x, static_cast<const uint16_t*>(weight), bias, N, C, OC, begin, end);
     });
     return;
   }
   const QuantizedRows rows = rows_in(static_cast<char*>(workspace), N, blocks_of(C));
-  for (int64_t n = 0; n < N; n++) LICORNE_ISA_CALL(quantize_row)(rows, x, C, n);
+  parallel_chunks(rows.blocks, kBlocksPerTask, [&](int64_t begin, int64_t end, int) {
+    for (int64_t n = 0; n < N; n++) LICORNE_ISA_CALL(quantize_row)(rows, x, C, n, begin, end);
+  });
   const int64_t tile_rows = round_up(OC, kTileRows) / kTileRows;
-  weight_stream(weight, tile_rows, rows.blocks * tile_bytes(type), [&](int64_t begin, int64_t end) {
+  const int64_t x_bytes = N * quantized_row_bytes(rows.blocks);
+  weight_stream(weight, tile_rows, rows.blocks * tile_bytes(type), rows.scales, x_bytes, [&](int64_t begin, int64_t end) {
     LICORNE_ISA_CALL(quantized_linear_tiles)(out, rows, static_cast<const uint8_t*>(weight), bias, N, OC, type, begin, end);
   });
 }
@@ -93,7 +98,7 @@ void many_rows(float* out, const float* x, const void* weight, const float* bias
           rows_in(reinterpret_cast<char*>(rounded + layout.rows * C), layout.rows, blocks_of(C));
       parallel_chunks(rows, 8, [&](int64_t begin, int64_t end, int) {
         for (int64_t row = begin; row < end; row++) {
-          LICORNE_ISA_CALL(quantize_row)(quantized, factors, C, row);
+          LICORNE_ISA_CALL(quantize_row)(quantized, factors, C, row, 0, quantized.blocks);
           LICORNE_ISA_CALL(dequantize_row)(rounded, quantized, C, row);
         }
       });

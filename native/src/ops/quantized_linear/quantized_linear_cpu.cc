@@ -277,10 +277,11 @@ inline void rows_of_tiles(float* out, const QuantizedRows& x, const uint8_t* wei
 
 }  // namespace
 
-// Row n of x (.,C) in 8 bits. A block's scale is its greatest magnitude over 127, and NaN if a number in it is not finite.
-void LICORNE_ISA_NAME(quantize_row)(const QuantizedRows& rows, const float* x, int64_t C, int64_t n) {
+// Blocks begin to end of row n of x (.,C) in 8 bits. A block's scale is its greatest magnitude over 127, and NaN if a number in it is not finite.
+void LICORNE_ISA_NAME(quantize_row)(const QuantizedRows& rows, const float* x, int64_t C, int64_t n, int64_t begin,
+                                    int64_t end) {
   x += n * C;
-  for (int64_t block = 0; block < rows.blocks; block++) {
+  for (int64_t block = begin; block < end; block++) {
     float last[kTileColumns] = {};
     const float* values = x + block * kTileColumns;
     if ((block + 1) * kTileColumns > C) {
