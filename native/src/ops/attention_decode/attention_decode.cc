@@ -3,6 +3,8 @@
 // length: the bits depend neither on the threads nor on the other sequences.
 #include "licorne/attention_decode.h"
 
+#include <algorithm>
+
 #include "common/check.h"
 #include "cpu/cache_type.h"
 #include "cpu/fetch.h"
@@ -14,9 +16,13 @@ namespace licorne {
 LICORNE_ISA_DECLARE(void, attention_decode_f32, (const DecodeTask& task));
 LICORNE_ISA_DECLARE(void, attention_decode_bf16, (const DecodeTask& task));
 LICORNE_ISA_DECLARE(void, attention_decode_merge_f32,
-                    (float* out, float* tops, const float* totals, const float* sums, int64_t chunks, int64_t D));
+                    (float* out, float* tops, const float* totals, const float* sums, int64_t chunks, int64_t heads,
+                     int64_t D, int64_t begin, int64_t end));
 
 namespace {
+// Merged by one thread: a multiple of a vector, and how many floats make it worth while to share them.
+constexpr int64_t kHeadsAtOnce = 16, kFewSums = 64 << 10;
+
 int64_t chunks_of(int64_t length) { return (length + kDecodeChunk - 1) / kDecodeChunk; }
 }  // namespace
 }  // namespace licorne
@@ -24,7 +30,8 @@ int64_t chunks_of(int64_t length) { return (length + kDecodeChunk - 1) / kDecode
 int64_t licorne_cpu_attention_decode_workspace_bytes(int64_t B, int64_t S, int64_t H, int64_t G, int64_t D) {
   using namespace licorne;
   (void)G;
-  return (B * H * chunks_of(S) * (D + 2) + pool_threads() * H * kDecodeChunk) * static_cast<int64_t>(sizeof(float)) + 64;
+  return (B * chunks_of(S) * (2 * heads_apart(H) + H * D) + pool_threads() * H * kDecodeChunk) *
+         static_cast<int64_t>(sizeof(float));
 }
 
 int32_t licorne_cpu_attention_decode(float* out, const float* q, const void* k, const void* v,
@@ -52,20 +59,19 @@ int32_t licorne_cpu_attention_decode(float* out, const float* q, const void* k, 
     check_pointer(op, "workspace", memory, 1);
     int64_t longest = 0;
     for (int64_t b = 0; b < B; b++) longest = key_lengths[b] > longest ? key_lengths[b] : longest;
-    const int64_t stride = chunks_of(S), parts = B * H * stride;
+    const int64_t parts = B * chunks_of(S), apart = heads_apart(H);
     float* const tops = memory;
-    float* const totals = tops + parts;
-    float* const sums = totals + parts;
-    float* const scratch = sums + parts * D;
+    float* const totals = tops + parts * apart;
+    float* const sums = totals + parts * apart;
+    float* const scratch = sums + parts * H * D;
     parallel_for(B * chunks_of(longest), [&](int64_t index, int worker) {
       const int64_t chunk = index / B, b = index % B, begin = chunk * kDecodeChunk;
       if (begin >= key_lengths[b]) return;
-      const int64_t part = b * H * stride + chunk, first = (b * key_batch_stride + begin * key_token_stride) * element;
+      const int64_t part = b * chunks_of(S) + chunk, first = (b * key_batch_stride + begin * key_token_stride) * element;
       DecodeTask task;
-      task.tops = tops + part;
-      task.totals = totals + part;
-      task.sums = sums + part * D;
-      task.stride = stride;
+      task.tops = tops + part * apart;
+      task.totals = totals + part * apart;
+      task.sums = sums + part * H * D;
       task.q = q + b * query_batch_stride;
       task.k = static_cast<const char*>(k) + first;
       task.v = static_cast<const char*>(v) + first;
@@ -73,6 +79,7 @@ int32_t licorne_cpu_attention_decode(float* out, const float* q, const void* k, 
       task.heads = H;
       task.groups = G;
       task.keys = key_lengths[b] - begin < kDecodeChunk ? key_lengths[b] - begin : kDecodeChunk;
+      task.after = std::max<int64_t>(0, std::min(kDecodeChunk, key_lengths[b] - begin - kDecodeChunk));
       task.D = D;
       task.scale = scale;
       task.scores = scratch + worker * H * kDecodeChunk;
@@ -82,11 +89,14 @@ int32_t licorne_cpu_attention_decode(float* out, const float* q, const void* k, 
       else
         LICORNE_ISA_CALL(attention_decode_f32)(task);
     });
-    parallel_chunks(B * H, 32, [&](int64_t begin, int64_t end, int) {
-      for (int64_t head = begin; head < end; head++)
-        LICORNE_ISA_CALL(attention_decode_merge_f32)(out + head / H * out_batch_stride + head % H * D,
-                                                     tops + head * stride, totals + head * stride,
-                                                     sums + head * stride * D, chunks_of(key_lengths[head / H]), D);
+    // To hand a part over takes as long as to read a few hundred kilobytes.
+    const int64_t together = chunks_of(longest) * H * D < kFewSums ? H : kHeadsAtOnce;
+    const int64_t tasks = (H + together - 1) / together;
+    parallel_for(B * tasks, [&](int64_t index, int) {
+      const int64_t b = index / tasks, head = index % tasks * together, part = b * chunks_of(S);
+      LICORNE_ISA_CALL(attention_decode_merge_f32)(out + b * out_batch_stride, tops + part * apart, totals + part * apart,
+                                                   sums + part * H * D, chunks_of(key_lengths[b]), H, D, head,
+                                                   std::min(H, head + together));
     });
   });
 }

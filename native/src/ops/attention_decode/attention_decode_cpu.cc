@@ -1,5 +1,6 @@
 // Decode attention, per instruction set: bound by reading the cache. A chunk's keys are read as they lie, four tokens at a
-// time with all their heads, then its values once per head, whose sum stays in registers.
+// time with all their heads, then its values once per head, whose sum stays in registers. Meanwhile what comes next is asked
+// for: the next keys and this chunk's values, and then the keys of the next chunk.
 #include "cpu/stored.h"
 #include "ops/attention_decode/decode_task.h"
 
@@ -26,20 +27,25 @@ inline void dots(float* scores, const float* query, const typename Stored::Type*
   for (int r = 0; r < R; r++) scores[r] = sum(sums[r]) * factor;
 }
 
+// Asks for the next numbers of one group in so many rows of keys or values. There need not be so many.
+template <typename Type>
+inline void fetch_rows(const Type* first, int64_t rows, const DecodeTask& t) {
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Type));
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t d = 0; d < t.D; d += kLine) __builtin_prefetch(first + r * t.token_stride + d, 0, 2);
+}
+
 template <typename Stored, int R>
 inline void token_scores(const DecodeTask& t, int64_t j, float factor) {
   using Type = typename Stored::Type;
   const Type* keys = static_cast<const Type*>(t.k) + j * t.token_stride;
   const Type* values = static_cast<const Type*>(t.v) + j * t.token_stride;
-  const int64_t group = t.heads / t.groups, line = 64 / static_cast<int64_t>(sizeof(Type));
+  const int64_t group = t.heads / t.groups;
   for (int64_t h = 0; h < t.heads; h++) {
-    if (h % group == 0)
-      for (int r = 0; r < R; r++)
-        for (int64_t d = 0; d < t.D; d += line)
-        {
-          __builtin_prefetch(keys + (R + r) * t.token_stride + h / group * t.D + d, 0, 3);
-          __builtin_prefetch(values + r * t.token_stride + h / group * t.D + d, 0, 2);
-        }
+    if (h % group == 0) {
+      fetch_rows(keys + R * t.token_stride + h / group * t.D, R, t);
+      fetch_rows(values + h / group * t.D, R, t);
+    }
     dots<Stored, R>(t.scores + h * kDecodeChunk + j, t.q + h * t.D, keys + h / group * t.D, t.token_stride, t.D, factor);
   }
 }
@@ -59,6 +65,7 @@ inline void weighted_sum(float* sums, const float* weights, const typename Store
 
 template <typename Stored>
 inline void attend(const DecodeTask& t) {
+  using Type = typename Stored::Type;
   const float factor = t.scale * 1.44269504f;  // log2(e)
   int64_t j = 0;
   for (; j + kKeysTogether <= t.keys; j += kKeysTogether) token_scores<Stored, kKeysTogether>(t, j, factor);
@@ -77,10 +84,12 @@ inline void attend(const DecodeTask& t) {
       store(scores + j, weight);
       total = add(total, weight);
     }
-    t.tops[h * t.stride] = top;
-    t.totals[h * t.stride] = sum(total);
-    float* sums = t.sums + h * t.stride * t.D;
-    const auto* values = static_cast<const typename Stored::Type*>(t.v) + h / group * t.D;
+    t.tops[h] = top;
+    t.totals[h] = sum(total);
+    float* sums = t.sums + h * t.D;
+    const int64_t at = h / group * t.D;
+    const auto* values = static_cast<const Type*>(t.v) + at;
+    if (h % group == 0) fetch_rows(static_cast<const Type*>(t.k) + t.keys * t.token_stride + at, t.after, t);
     int64_t d = 0;
     for (; d + 4 * W <= t.D; d += 4 * W) weighted_sum<Stored, 4>(sums + d, scores, values + d, t.token_stride, t.keys);
     for (; d + W <= t.D; d += W) weighted_sum<Stored, 1>(sums + d, scores, values + d, t.token_stride, t.keys);
@@ -99,28 +108,40 @@ void LICORNE_ISA_NAME(attention_decode_f32)(const DecodeTask& task) { attend<Sto
 
 void LICORNE_ISA_NAME(attention_decode_bf16)(const DecodeTask& task) { attend<StoredBFloat16>(task); }
 
-// out[d] = sum over the chunks, in order, of their weighted sums brought to a common top; tops are used up.
+// out[h][d] of heads begin to end = sum over the chunks, in order, of their weighted sums brought to a common top; tops are
+// used up.
 void LICORNE_ISA_NAME(attention_decode_merge_f32)(float* out, float* tops, const float* totals, const float* sums,
-                                                  int64_t chunks, int64_t D) {
-  float top = -kInfinity;
-  for (int64_t chunk = 0; chunk < chunks; chunk++) top = tops[chunk] > top ? tops[chunk] : top;
-  int64_t chunk = 0;
-  for (; chunk + W <= chunks; chunk += W) store(tops + chunk, exp2(sub(load(tops + chunk), all(top))));
-  if (chunk < chunks)
-    store_first(tops + chunk, exp2(sub(load_first(tops + chunk, chunks - chunk), all(top))), chunks - chunk);
-  float total = 0.0f;
-  for (chunk = 0; chunk < chunks; chunk++) total += tops[chunk] * totals[chunk];
-  const float inverse = chunks == 0 ? 0.0f : 1.0f / total;
-  int64_t d = 0;
-  for (; d + W <= D; d += W) {
-    vf s = zero();
-    for (chunk = 0; chunk < chunks; chunk++) s = fma(all(tops[chunk]), load(sums + chunk * D + d), s);
-    store(out + d, mul(s, all(inverse)));
-  }
-  if (d < D) {
-    vf s = zero();
-    for (chunk = 0; chunk < chunks; chunk++) s = fma(all(tops[chunk]), load_first(sums + chunk * D + d, D - d), s);
-    store_first(out + d, mul(s, all(inverse)), D - d);
+                                                  int64_t chunks, int64_t heads, int64_t D, int64_t begin, int64_t end) {
+  const int64_t apart = heads_apart(heads);
+  for (int64_t first = begin; first < end; first += W) {
+    const int64_t some = end - first < W ? end - first : W;
+    vf top = all(-kInfinity), total = zero();
+    for (int64_t chunk = 0; chunk < chunks; chunk++) top = max(load_first(tops + chunk * apart + first, some), top);
+    for (int64_t chunk = 0; chunk < chunks; chunk++) {
+      float* own = tops + chunk * apart + first;
+      const vf weight = exp2(sub(load_first(own, some), top));
+      store_first(own, weight, some);
+      total = fma(weight, load_first(totals + chunk * apart + first, some), total);
+    }
+    float whole[W];
+    store(whole, total);
+    for (int64_t h = first; h < first + some; h++) {
+      const vf factor = all(chunks == 0 ? 0.0f : 1.0f / whole[h - first]);
+      const float* weights = tops + h;
+      int64_t d = 0;
+      for (; d + W <= D; d += W) {
+        vf s = zero();
+        for (int64_t chunk = 0; chunk < chunks; chunk++)
+          s = fma(all(weights[chunk * apart]), load(sums + (chunk * heads + h) * D + d), s);
+        store(out + h * D + d, mul(s, factor));
+      }
+      if (d < D) {
+        vf s = zero();
+        for (int64_t chunk = 0; chunk < chunks; chunk++)
+          s = fma(all(weights[chunk * apart]), load_first(sums + (chunk * heads + h) * D + d, D - d), s);
+        store_first(out + h * D + d, mul(s, factor), D - d);
+      }
+    }
   }
 }
 
