@@ -1,7 +1,9 @@
 package org.licorne.cli;
 
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.stream.Stream;
@@ -9,6 +11,19 @@ import java.util.stream.Stream;
 /** Directories as wholes. */
 final class Directories {
     private Directories() {}
+
+    /**
+     * Makes a directory and those above it, if they do not exist.
+     *
+     * @throws FileSystemException if one cannot be made there, as in {@code /proc}; the system calls it missing then
+     */
+    static void create(Path directory) throws IOException {
+        try {
+            Files.createDirectories(directory);
+        } catch (NoSuchFileException e) {
+            throw new FileSystemException(directory.toString(), null, "no directory can be made there");
+        }
+    }
 
     /** Whether this is a directory with nothing in it. */
     static boolean isEmpty(Path directory) throws IOException {

@@ -218,9 +218,10 @@ final class PretrainCommand implements Callable<Integer> {
                         T,
                         config.accumulation(),
                         (long) config.batchSize() * T * config.accumulation()));
-        table.row("ends after", config.steps() > 0 ? config.steps() + " steps" : config.seconds() + " s of training");
+        String time = config.seconds() + " s of training" + (resume ? ", what was done before included" : "");
+        table.row("ends after", config.steps() > 0 ? config.steps() + " steps" : time);
         if (config.steps() > 0 && config.seconds() > 0) {
-            table.row("or after", config.seconds() + " s of training");
+            table.row("or after", time);
         }
         table.row(
                 "learning rate",

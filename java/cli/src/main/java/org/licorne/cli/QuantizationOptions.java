@@ -76,8 +76,8 @@ final class QuantizationOptions {
         long bytes = gpt.bytes();
         Gpt quantised = Quantization.to(format.weights, gpt);
         try {
-            report.println("Weights in " + format + ": " + Quantities.bytes(quantised.bytes()) + " instead of "
-                    + Quantities.bytes(bytes));
+            report.println("Weights in " + format + ": " + Quantities.bytes(quantised.bytes())
+                    + " in memory instead of " + Quantities.bytes(bytes));
             if (tokens != null) {
                 double after = quantised.meanLoss(tokens);
                 report.println(Quantities.format(

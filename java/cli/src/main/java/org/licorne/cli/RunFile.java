@@ -23,7 +23,7 @@ final class RunFile {
     }
 
     static void write(Path directory, Map<String, List<String>> options) throws IOException {
-        Files.createDirectories(directory);
+        Directories.create(directory);
         Path aside = directory.resolve(FILE_NAME + ".part");
         JSON.writerWithDefaultPrettyPrinter().writeValue(aside.toFile(), new TreeMap<>(options));
         Files.move(aside, directory.resolve(FILE_NAME), StandardCopyOption.REPLACE_EXISTING);

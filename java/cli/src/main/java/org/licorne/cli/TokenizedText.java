@@ -2,7 +2,6 @@ package org.licorne.cli;
 
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.licorne.text.TextFiles;
@@ -54,7 +53,7 @@ record TokenizedText(TokenStore training, TokenStore heldOut, Tokenizer tokenize
         Path made = Directories.topmostMissing(directory);
         TokenShards shards;
         try {
-            Files.createDirectories(directory);
+            Directories.create(directory);
             shards = TokenShardsWriter.write(directory.resolve(SHARDS), tokenizer, files);
             tokenizer.save(directory);
         } catch (IOException | RuntimeException e) {

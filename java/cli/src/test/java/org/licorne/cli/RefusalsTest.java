@@ -11,6 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -111,6 +113,15 @@ class RefusalsTest {
             assertRefused(outcome, "error");
             assertThat(outcome.out()).isEmpty();
         }
+    }
+
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void saysThatNoDirectoryCanBeMadeWhereTheSystemHasItsOwn() {
+        assertRefused(
+                run("pretrain --backend reference --tokenizer chars --data", text, "--output", "/proc/licorne/run"),
+                "/proc/licorne/run",
+                "no directory can be made there");
     }
 
     @Test
