@@ -270,7 +270,10 @@ void launch_both(const AttentionArguments& p, void* stream) {
 
 void launch_attention_backward_bf16(const AttentionArguments& p, void* stream) {
   if (p.D <= 32) return launch_both<32, 4, 2, 64, 32>(p, stream);
-  if (p.D <= 64) return launch_both<64, 4, 2, 64, 32>(p, stream);
+  if (p.D <= 64) {
+    launch_tile<BackwardTile<false, 64, 4, 2, 64, 32>>(p, stream);
+    return launch_tile<BackwardTile<true, 64, 4, 2, 64, 16>>(p, stream);  // with 32 columns of a chunk registers spill
+  }
   if (p.D <= 80) return launch_both<80, 8, 1, 64, 32>(p, stream);
   if (p.D <= 96) return launch_both<96, 8, 1, 32, 32>(p, stream);
   if (p.D <= 128) {
