@@ -1,4 +1,5 @@
 // Embedding, per instruction set. Both directions are gathers and scatters of whole vectors; memory decides the speed.
+#include "cpu/fetch.h"
 #include "cpu/vec.h"
 
 namespace licorne {
@@ -23,7 +24,11 @@ void LICORNE_ISA_NAME(embedding_forward_f32)(float* out, const float* token_tabl
 // Columns begin to end of: dtable[indices[n]] += dout[n].
 void LICORNE_ISA_NAME(embedding_backward_f32)(float* dtable, const float* dout, const int32_t* indices, int64_t N,
                                               int64_t C, int64_t begin, int64_t end) {
+  // Rows lie anywhere in a table that no cache holds: those of the next tokens are on their way meanwhile.
+  constexpr int64_t kTokensAhead = 8;
   for (int64_t n = 0; n < N; n++) {
+    if (n + kTokensAhead < N)
+      fetch(dtable + indices[n + kTokensAhead] * C + begin, (end - begin) * static_cast<int64_t>(sizeof *dtable));
     float* row = dtable + indices[n] * C;
     const float* gradient = dout + n * C;
     int64_t c = begin;
