@@ -21,7 +21,7 @@ public record Peaks(double fp32Flops, double bf16Flops, double int8Operations, d
     }
 
     /** Measures each for that long. */
-    static Peaks measure(double secondsEach) {
+    public static Peaks measure(double secondsEach) {
         MachineProbe probe = MachineProbe.measure(secondsEach);
         return new Peaks(
                 probe.floatFlopsPerSecond(),

@@ -119,7 +119,7 @@ class DigestTest {
                         Axis.CONTEXT,
                         spec,
                         124_439_808,
-                        new PeerResult(spec, 1, 1, 1, 2, spec.context(), 1e9, 0, 2_000_000_000L, 1),
+                        new PeerResult(spec, 1, 1, 1, 2, spec.context(), 1e9, 0, 2_000_000_000L, 1, 0),
                         null))
                 .toList();
         new BenchResults(Machine.here(), new Peaks(1, 1, 1, 1, 1), "avx2", 2, List.of(), List.of(), points).write(file);

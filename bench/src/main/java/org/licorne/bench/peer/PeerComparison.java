@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import org.licorne.bench.Machine;
+import org.licorne.bench.Peaks;
 import org.licorne.bench.Samples;
 import org.licorne.bench.result.PeerResult;
 import org.licorne.bench.workload.WorkloadSpec;
@@ -21,6 +22,8 @@ public final class PeerComparison {
     private static final double ROUNDED_AGREEMENT = 3e-2;
     private static final int MOST_RUNS_PER_BLOCK = 200;
     private static final int FEWEST_ROUNDS = 2;
+    /** For each of the machine's peaks before a turn: a virtual machine's memory changes its speed within seconds. */
+    private static final double PEAK_SECONDS = 0.1;
     /** Of what is free when a comparison begins; the rest is for what a process needs beyond what was seen so far. */
     private static final double SHARE_OF_MEMORY = 0.75;
 
@@ -91,6 +94,7 @@ public final class PeerComparison {
         private final Worker.Ready ready;
         private final int runs;
         private final List<Double> seconds = new ArrayList<>();
+        private final List<Double> percents = new ArrayList<>();
         private long memory;
 
         Turns(WorkloadSpec spec, Worker.Ready ready) {
@@ -100,7 +104,11 @@ public final class PeerComparison {
         }
 
         void take(ContenderPool pool) {
-            Worker.Block block = pool.warm(spec).time(runs);
+            Contender contender = pool.warm(spec);
+            Peaks peaks = Peaks.measure(PEAK_SECONDS);
+            Worker.Block block = contender.time(runs);
+            double median = new Samples(block.seconds()).median();
+            percents.add(peaks.percent(ready.flops(), ready.bytes(), median, spec.precision()));
             for (double one : block.seconds()) {
                 seconds.add(one);
             }
@@ -109,8 +117,7 @@ public final class PeerComparison {
         }
 
         PeerResult result() {
-            Samples samples = new Samples(
-                    seconds.stream().mapToDouble(Double::doubleValue).toArray());
+            Samples samples = samples(seconds);
             return new PeerResult(
                     spec,
                     samples.median(),
@@ -121,7 +128,12 @@ public final class PeerComparison {
                     ready.flops(),
                     ready.bytes(),
                     memory,
-                    ready.fingerprint());
+                    ready.fingerprint(),
+                    samples(percents).median());
+        }
+
+        private static Samples samples(List<Double> values) {
+            return new Samples(values.stream().mapToDouble(Double::doubleValue).toArray());
         }
     }
 }

@@ -16,6 +16,8 @@ import org.licorne.bench.workload.WorkloadSpec;
  * @param bytes least traffic of one run, or 0
  * @param peakResidentBytes the most memory that the process held
  * @param fingerprint a number that all engines must agree on
+ * @param percentOfPeak each turn's median run as a share of the limit that binds, measured right before the turn; their
+ *     median. 0 in files that are older than this figure
  */
 public record PeerResult(
         WorkloadSpec spec,
@@ -27,7 +29,8 @@ public record PeerResult(
         double flops,
         double bytes,
         long peakResidentBytes,
-        double fingerprint) {
+        double fingerprint,
+        double percentOfPeak) {
     public double medianTokensPerSecond() {
         return tokens / medianSeconds;
     }
@@ -45,8 +48,8 @@ public record PeerResult(
         return peaks.rate(flops, bytes, medianSeconds, spec.precision());
     }
 
-    /** Share of the limit that binds. */
+    /** Share of the limit that binds, by the run's own peaks if none were measured with the turns. */
     public double percentOfPeak(Peaks peaks) {
-        return peaks.percent(flops, bytes, medianSeconds, spec.precision());
+        return percentOfPeak > 0 ? percentOfPeak : peaks.percent(flops, bytes, medianSeconds, spec.precision());
     }
 }

@@ -126,7 +126,17 @@ class GrowthTest {
     private static GrowthResult point(Axis axis, int context, String precision, double seconds) {
         WorkloadSpec spec = new WorkloadSpec(WorkloadSpec.Kind.TRAINING_STEP, "cpu", "gpt2", 1, context, precision);
         PeerResult figures = new PeerResult(
-                spec, seconds, seconds, seconds, 2, context, 1e9 * context, 0, 2_500_000_000L + 400_000L * context, 1);
+                spec,
+                seconds,
+                seconds,
+                seconds,
+                2,
+                context,
+                1e9 * context,
+                0,
+                2_500_000_000L + 400_000L * context,
+                1,
+                0);
         return new GrowthResult(axis, spec, 124_439_808, figures, null);
     }
 }

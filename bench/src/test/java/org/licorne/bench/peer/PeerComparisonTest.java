@@ -28,6 +28,7 @@ class PeerComparisonTest {
             assertThat(result.maxSeconds()).isGreaterThanOrEqualTo(result.medianSeconds());
             assertThat(result.tokens()).isEqualTo(8);
             assertThat(result.peakResidentBytes()).isPositive();
+            assertThat(result.percentOfPeak()).isPositive();
         });
     }
 
