@@ -16,8 +16,8 @@ namespace licorne {
 // whose share is the first, while the caller is busy with small ops. Only for work whose results do not depend on the borders:
 // they depend on the number of threads.
 //
-// The `shared_bytes` at `shared`, what the weights are multiplied with, were written by one thread and are read by all, who
-// fetch them before they begin.
+// The `shared_bytes` at `shared`, what the weights are multiplied with, were written by other threads and are read by all:
+// who begins a stretch fetches the first 64 KB of them.
 template <typename Body>
 void weight_stream(const void* weights, int64_t units, int64_t unit_bytes, const void* shared, int64_t shared_bytes,
                    Body&& body) {

@@ -10,7 +10,7 @@ namespace licorne {
 constexpr int64_t kDecodeChunk = 16;
 
 // Floats from one chunk's numbers of its heads to the next chunk's: whole lines, since another thread may write those.
-constexpr int64_t heads_apart(int64_t heads) { return (heads + 15) / 16 * 16; }
+static constexpr int64_t heads_apart(int64_t heads) { return (heads + 15) / 16 * 16; }
 
 struct DecodeTask {
   // Results.

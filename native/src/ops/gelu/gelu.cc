@@ -14,8 +14,10 @@ LICORNE_ISA_DECLARE(void, gelu_backward_f32, (float* dx, const float* dout, cons
 namespace {
 // Few elements, of one token's decoding, are cut too: half of them lie in the cache of another processor, which has computed
 // them.
-int64_t elements_per_task(int64_t count) { return std::min<int64_t>(16384, std::max<int64_t>(512, (count / 8 + 63) / 64 * 64)); }
+int64_t elements_per_task(int64_t count) {
+  return std::min<int64_t>(16384, std::max<int64_t>(512, (count / 8 + 63) / 64 * 64));
 }
+}  // namespace
 }  // namespace licorne
 
 int32_t licorne_cpu_gelu_forward(float* out, const float* x, int64_t count) {

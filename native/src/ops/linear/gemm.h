@@ -17,7 +17,7 @@ constexpr int64_t kGemmSteps = 1536;
 constexpr int64_t kGemmBeat = 4;
 
 // Units along the depth that are packed for so many depths.
-constexpr int64_t gemm_steps(int64_t depths, int64_t pair) {
+static constexpr int64_t gemm_steps(int64_t depths, int64_t pair) {
   return (depths + pair * kGemmBeat - 1) / (pair * kGemmBeat) * kGemmBeat;
 }
 

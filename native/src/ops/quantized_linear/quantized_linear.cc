@@ -16,7 +16,8 @@
 #include "ops/quantized_linear/quantized_rows.h"
 
 namespace licorne {
-LICORNE_ISA_DECLARE(void, quantize_row, (const QuantizedRows& rows, const float* x, int64_t C, int64_t n, int64_t begin, int64_t end));
+LICORNE_ISA_DECLARE(void, quantize_row,
+                    (const QuantizedRows& rows, const float* x, int64_t C, int64_t n, int64_t begin, int64_t end));
 LICORNE_ISA_DECLARE(void, dequantize_row, (float* out, const QuantizedRows& rows, int64_t C, int64_t n));
 LICORNE_ISA_DECLARE(void, dequantize_weight,
                     (float* out, const void* weight, int64_t C, int32_t type, int64_t begin, int64_t end));

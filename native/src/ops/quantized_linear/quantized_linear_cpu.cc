@@ -277,7 +277,8 @@ inline void rows_of_tiles(float* out, const QuantizedRows& x, const uint8_t* wei
 
 }  // namespace
 
-// Blocks begin to end of row n of x (.,C) in 8 bits. A block's scale is its greatest magnitude over 127, and NaN if a number in it is not finite.
+// Blocks begin to end of row n of x (.,C) in 8 bits. A block's scale is its greatest magnitude over 127, and NaN if a number
+// in it is not finite.
 void LICORNE_ISA_NAME(quantize_row)(const QuantizedRows& rows, const float* x, int64_t C, int64_t n, int64_t begin,
                                     int64_t end) {
   x += n * C;

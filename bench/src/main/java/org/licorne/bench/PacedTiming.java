@@ -4,9 +4,7 @@ import org.licorne.bench.workload.Workload;
 import org.licorne.bench.workload.WorkloadTimer;
 
 /**
- * Runs of one workload in a few blocks, and what the machine can do at most measured before each: a virtual machine's
- * memory was seen to change between 25 and 60 GB/s within seconds, and against a peak of another moment decoding came
- * to 53 or to 127 %.
+ * Runs of one workload in a few blocks, and what the machine can do at most measured before each.
  *
  * @param runs all runs
  * @param percentOfPeak of each block: its median run against the peak before it
@@ -18,8 +16,6 @@ record PacedTiming(Samples runs, Samples percentOfPeak, Samples peakFlops, Sampl
     /** The first run of a block finds the caches full of what the probe read. */
     private static final int RUNS_PER_BLOCK = 4;
 
-    private static final double SECONDS_EACH = 0.1;
-
     static PacedTiming of(Workload workload, WorkloadTimer timer, int runs, String precision) {
         int blocks = Math.min(MOST_BLOCKS, (runs + RUNS_PER_BLOCK - 1) / RUNS_PER_BLOCK);
         double[] seconds = new double[runs];
@@ -29,7 +25,7 @@ record PacedTiming(Samples runs, Samples percentOfPeak, Samples peakFlops, Sampl
         for (int block = 0; block < blocks; block++) {
             int first = runs * block / blocks;
             int count = runs * (block + 1) / blocks - first;
-            Peaks peaks = Peaks.measure(SECONDS_EACH);
+            Peaks peaks = Peaks.now();
             double[] own = timer.time(count);
             System.arraycopy(own, 0, seconds, first, count);
             flops[block] = peaks.flops(precision);

@@ -22,8 +22,6 @@ public final class PeerComparison {
     private static final double ROUNDED_AGREEMENT = 3e-2;
     private static final int MOST_RUNS_PER_BLOCK = 200;
     private static final int FEWEST_ROUNDS = 2;
-    /** For each of the machine's peaks before a turn: a virtual machine's memory changes its speed within seconds. */
-    private static final double PEAK_SECONDS = 0.1;
     /** Of what is free when a comparison begins; the rest is for what a process needs beyond what was seen so far. */
     private static final double SHARE_OF_MEMORY = 0.75;
 
@@ -105,7 +103,7 @@ public final class PeerComparison {
 
         void take(ContenderPool pool) {
             Contender contender = pool.warm(spec);
-            Peaks peaks = Peaks.measure(PEAK_SECONDS);
+            Peaks peaks = Peaks.now();
             Worker.Block block = contender.time(runs);
             double median = new Samples(block.seconds()).median();
             percents.add(peaks.percent(ready.flops(), ready.bytes(), median, spec.precision()));

@@ -142,10 +142,11 @@ public final class ResultTables {
     private static String machine(BenchResults results) {
         Machine machine = results.machine();
         Peaks peaks = results.peaks();
+        boolean ofTurns = results.peers().stream().anyMatch(result -> result.percentOfPeak() > 0);
         return String.format(
                 Locale.ROOT,
                 "%s, %d threads, %s, %s, %s, commit %s, %s. Measured peaks: %.0f GFLOP/s fp32, %.0f bf16, "
-                        + "%.0f GOP/s int8, %.1f GB/s read.",
+                        + "%.0f GOP/s int8, %.1f GB/s read%s.",
                 machine.processor(),
                 results.threads(),
                 results.instructionSet(),
@@ -156,7 +157,8 @@ public final class ResultTables {
                 peaks.fp32Flops() * 1e-9,
                 peaks.bf16Flops() * 1e-9,
                 peaks.int8Operations() * 1e-9,
-                peaks.readBytes() * 1e-9);
+                peaks.readBytes() * 1e-9,
+                ofTurns ? "; shares are of what was measured right before each turn" : "");
     }
 
     private static Table ops(List<OpResult> results, Peaks peaks) {
