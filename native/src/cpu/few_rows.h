@@ -1,8 +1,9 @@
 // Product of a handful of rows with a matrix that is read once. Up to four rows leave the processor idle while it waits for
 // the weights: those are read as two long streams, or eight for one long row, that its own prefetchers follow (asking for them
-// by instruction made one row slower, measured on Zen 4 by a tenth to a half). More rows keep it busy for long enough that those
-// prefetchers lose the stream, so they are multiplied with four outputs at a time, while the next four outputs' weights are asked for in the
-// order in which they lie (8 rows of bfloat16: 14.1 ms a step against 20.8 as two streams; 4 rows: 13.7 against 10.6).
+// by instruction made one row slower, measured on Zen 4 by a tenth to a half). More rows keep it busy for long enough that
+// those prefetchers lose the stream, so they are multiplied with four outputs at a time, while the next four outputs' weights
+// are asked for in the order in which they lie (8 rows of bfloat16: 14.1 ms a step against 20.8 as two streams; 4 rows: 13.7
+// against 10.6).
 // Included by units that are compiled once per cluster.
 #pragma once
 

@@ -45,10 +45,11 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "Where tools are missing, './licorne --yes COMMAND' installs them without asking."
         })
 public final class Licorne implements Runnable {
-    /** How picocli speaks of an unknown flag among an option's several values. */
+    /** How picocli lists what an option takes, in the words of Java. */
     private static final Pattern ENUM_VALUES =
             Pattern.compile("expected one of \\[(.*?)] \\(case-insensitive\\) but was");
 
+    /** How picocli speaks of an unknown flag among an option's several values. */
     private static final Pattern UNKNOWN_OPTION = Pattern.compile("Unknown option: '(-[^'=]+)");
 
     @Option(

@@ -9,7 +9,11 @@ import java.nio.charset.StandardCharsets;
 final class StandardInput {
     private StandardInput() {}
 
-    /** The text itself, or all of standard input, without its last line end, if the text is {@code -}; some of it is needed then. */
+    /**
+     * The text itself or, if it is {@code -}, all of standard input without its last line end.
+     *
+     * @throws IllegalArgumentException if that is empty, or not UTF-8
+     */
     static String orText(String textOrDash) throws IOException {
         if (!textOrDash.equals("-")) {
             return textOrDash;
