@@ -28,8 +28,10 @@ constexpr auto kYieldAfter = std::chrono::microseconds(50);
 // Turns after which a worker that waits looks at the clock, about a microsecond; and after which the caller, which has work in
 // hand, yields.
 constexpr uint32_t kWorkerTurns = 64, kCallerTurns = 4096;
+#if defined(__linux__)
 // How often workers may change processors: one system call each, which callers that take turns must not pay at every op.
 constexpr auto kMoveEvery = std::chrono::milliseconds(1);
+#endif
 
 // How the tasks left of a share and the number of its job fit into one word.
 constexpr int kTaskBits = 24;
@@ -233,9 +235,11 @@ class Pool {
   std::vector<Share> shares_;
   std::vector<std::thread> workers_;
   uint64_t job_ = 0;  // counts them; only the caller whose op runs touches it
+#if defined(__linux__)
   // The processor that workers were last kept off, and when. Only the caller whose op runs touches them.
   int avoided_ = -1;
   std::chrono::steady_clock::time_point moved_at_{};
+#endif
   std::mutex run_mutex_;
   std::mutex sleep_mutex_;
   std::condition_variable wake_;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <ctime>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -83,13 +84,15 @@ void helps_who_is_late() {
 
 // Every unit is in one piece, whatever their number and size and that of the threads.
 void weight_streams() {
+  constexpr int64_t kMostUnits = 300, kMostBytes = 1 << 20;
+  const std::unique_ptr<char[]> weights(new char[kMostUnits * kMostBytes]);  // never read: the system finds no memory for it
   for (const int threads : {1, 2, 3, 5, 8}) {
     EXPECT(licorne_cpu_set_threads(threads) == LICORNE_OK);
-    for (const int64_t unit_bytes : {1, 1000, 8 << 10, 32 << 10, 1 << 20})
-      for (int64_t units = 0; units <= 300; units += units < 40 ? 1 : 13) {
+    for (const int64_t unit_bytes : {int64_t{1}, int64_t{1000}, int64_t{8} << 10, int64_t{32} << 10, kMostBytes})
+      for (int64_t units = 0; units <= kMostUnits; units += units < 40 ? 1 : 13) {
         std::vector<std::atomic<int>> met(static_cast<size_t>(units));
         std::atomic<int> outside{0};
-        licorne::weight_stream(nullptr, units, unit_bytes, nullptr, 0, [&](int64_t begin, int64_t end) {
+        licorne::weight_stream(weights.get(), units, unit_bytes, nullptr, 0, [&](int64_t begin, int64_t end) {
           if (begin < 0 || end < begin || end > units) outside++;
           for (int64_t unit = begin; unit < end && unit < units; unit++) met[static_cast<size_t>(unit)]++;
         });

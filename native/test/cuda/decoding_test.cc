@@ -95,7 +95,7 @@ void appends() {
       Tensor &key_cache = problem.updated(cache, cache_type), &value_cache = problem.updated(cache, cache_type);
       Tensor &packed = problem.input(keys, type), &places = problem.input(positions);
       alignas(16) int32_t fault[LICORNE_CUDA_FAULT_WORDS] = {};
-      problem.run([&] {
+      problem.run([&, type = type, cache_type = cache_type] {
         const char* values = packed.data<char>() + W * (type == LICORNE_BF16 ? 2 : 4);
         return licorne_cuda_key_value_append(key_cache.data(), value_cache.data(), packed.data(), values, places.ints(), B,
                                              T, S, W, stride, type, cache_type, fault, nullptr);

@@ -196,12 +196,14 @@ void swiglu() {
           }
         Problem forward(label("swiglu_forward", type, {N, F}, misaligned), misaligned);
         Tensor &out = forward.output(N * F, type), &in = forward.input(x, type);
-        forward.run([&] { return licorne_cuda_swiglu_forward(out.data(), in.data(), N, F, type, nullptr); });
+        forward.run([&, N = N, F = F] {
+          return licorne_cuda_swiglu_forward(out.data(), in.data(), N, F, type, nullptr);
+        });
         forward.near("out", out, expected, 1e-6, 3e-6);
         // In place: dx is x.
         Problem backward(label("swiglu_backward", type, {N, F}, misaligned), misaligned);
         Tensor &both = backward.updated(x, type), &dout = backward.input(upstream, type);
-        backward.run([&] {
+        backward.run([&, N = N, F = F] {
           return licorne_cuda_swiglu_backward(both.data(), dout.data(), both.data(), N, F, type, nullptr);
         });
         backward.near("dx", both, gradient, 2e-6, 5e-6);
@@ -247,13 +249,15 @@ void softmax() {
         }
         Problem forward(label("softmax_forward", type, {N, V, Vp}, misaligned), misaligned);
         Tensor& both = forward.updated(x, type);
-        forward.run([&] { return licorne_cuda_softmax_forward(both.data(), both.data(), N, V, Vp, type, nullptr); });
+        forward.run([&, N = N, V = V, Vp = Vp] {
+          return licorne_cuda_softmax_forward(both.data(), both.data(), N, V, Vp, type, nullptr);
+        });
         forward.near("out", both, expected, 1e-8, 1e-5);
         Problem backward(label("softmax_backward", type, {N, V, Vp}, misaligned), misaligned);
         Floats probabilities(expected.begin(), expected.end());
         Tensor &dx = backward.output(N * Vp, type), &dout = backward.input(upstream, type);
         Tensor& out = backward.input(probabilities, type);
-        backward.run([&] {
+        backward.run([&, N = N, V = V, Vp = Vp] {
           return licorne_cuda_softmax_backward(dx.data(), dout.data(), out.data(), N, V, Vp, type, nullptr);
         });
         backward.near("dx", dx, gradient, 1e-7, 1e-4);

@@ -215,7 +215,7 @@ void bias_gradient() {
         Problem problem(label("linear_backward_bias", type, {N, OC}, misaligned), misaligned);
         Tensor &dbias = problem.updated(before), &in = problem.input(dout, type);
         void* workspace = problem.workspace(licorne_cuda_linear_backward_bias_workspace_bytes(N, OC));
-        problem.run([&] {
+        problem.run([&, N = N, OC = OC] {
           return licorne_cuda_linear_backward_bias(dbias.floats(), in.data(), workspace, N, OC, type, nullptr);
         });
         problem.near("dbias", dbias, expected, 2e-5, 2e-6);

@@ -1,5 +1,11 @@
 #include "fiber.h"
 
+#if __has_include(<sanitizer/asan_interface.h>)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes)
+#endif
+
 #if defined(__x86_64__)
 // Saves what a call must preserve, takes the other stack, and returns there. A switch of the system's own (ucontext) would
 // ask the kernel for the signal mask each time.
@@ -32,6 +38,7 @@ licorne_emulation_switch:
 namespace emulation {
 
 void prepare_context(Context& context, unsigned char* stack, size_t bytes, void (*main)()) {
+  ASAN_UNPOISON_MEMORY_REGION(stack, bytes);  // the fiber before left its frames without returning from them
 #if defined(__x86_64__)
   // The switch pops six registers and returns to main, which finds the stack as after a call.
   void** frame = reinterpret_cast<void**>(stack + bytes);
