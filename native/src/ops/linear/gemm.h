@@ -1,12 +1,13 @@
-// Matrix products for AVX-512: what the dispatching side (gemm.cc) and the units per instruction set (gemm_cpu.cc) share.
-// Plain data and declarations only.
+// Matrix products for AVX2 and AVX-512: what the dispatching side (gemm.cc) and the units per instruction set (gemm_cpu.cc)
+// share. Plain data and declarations only.
 #pragma once
 
 #include <cstdint>
 
 namespace licorne {
 
-// Rows and columns that the micro-kernel adds up in registers.
+// Rows that the micro-kernel adds up in registers, and columns of a panel: with AVX-512 it adds them up together, with AVX2 16
+// at a time.
 constexpr int64_t kGemmRows = 6;
 constexpr int64_t kGemmColumns = 64;
 // Depth summed in registers without a stop, in units of 32 bits: C is then read and written once for the products of most
@@ -40,7 +41,7 @@ struct GemmBlock {
   int64_t c_row;
   const float* a;  // units: row i starts at a + i a_row
   int64_t a_row;
-  const float* b;  // units: panel j of 64 columns is [steps][64] at b + j steps 64
+  const float* b;  // units: panel j of 64 columns at b + j steps 64, as pack_panel wrote it
   int64_t rows, columns, steps;
   const float* bias;
   bool onto_c;
@@ -52,7 +53,7 @@ struct GemmKernels {
   int64_t pair;  // depths in a unit
   // Rows as the micro-kernel reads A: target[row * stride + step]; the stride is a multiple of 16 and at least the steps.
   void (*pack_rows)(float* target, int64_t stride, const GemmOperand& a, int64_t rows, int64_t depths);
-  // Up to 64 columns as it reads B: target[step * 64 + column], missing columns 0.
+  // Up to 64 columns as it reads B: [64 / width][steps][width], where it adds up `width` columns; missing ones are 0.
   void (*pack_panel)(float* target, const GemmOperand& b, int64_t columns, int64_t depths);
   void (*multiply)(const GemmBlock& block);
 };

@@ -1,7 +1,8 @@
-// Matrix products for AVX-512, in float and in bfloat16 with float sums: packing and the micro-kernel. How a product is cut
-// and who packs what: gemm.cc.
+// Matrix products for AVX2 and AVX-512, in float and in bfloat16 with float sums: packing and the micro-kernel. How a product
+// is cut and who packs what: gemm.cc.
 //
 // The micro-kernel keeps 6 x 64 sums in 24 registers: per step 4 loads of B and 6 broadcasts of A serve 24 multiply-adds.
+// With AVX2 it is 6 x 16 sums in 12 of 16 registers, 2 loads and 6 broadcasts for 12 multiply-adds.
 // B comes in panels of 64 columns, in bfloat16 as pairs of depths side by side, as vdpbf16ps wants them. Inputs are float in
 // memory; rounding to bfloat16 happens while packing, which is a copy anyway: no second copy of weights exists.
 // While it multiplies it asks for the lines of C that it will end on, and for what is packed next: neither then waits for
@@ -11,11 +12,13 @@
 
 namespace licorne {
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 
 namespace {
 
-static_assert(kVectors * W == kGemmColumns && kRows == kGemmRows, "the micro-kernel's size");
+// Columns of the micro-kernel. A panel holds one or several of its widths, one behind the other.
+constexpr int64_t kColumns = kVectors * W;
+static_assert(kGemmColumns % kColumns == 0 && kRows == kGemmRows, "the micro-kernel's size");
 
 static_assert(kGemmBeat <= W, "packed rows are filled up to whole vectors");
 
@@ -68,25 +71,26 @@ inline void pack_rows(float* target, int64_t stride, const GemmOperand& a, int64
     }
 }
 
+// Up to kColumns columns.
 template <typename P>
-inline void pack_panel(float* target, const GemmOperand& b, int64_t columns, int64_t depths) {
+inline void pack_columns(float* target, const GemmOperand& b, int64_t columns, int64_t depths) {
   const int64_t steps = gemm_steps(depths, P::kPair);
   if (b.line_stride == 1) {
     int64_t step = 0;
-    if (columns == kGemmColumns)
+    if (columns == kColumns)
       for (; (step + 1) * P::kPair <= depths; step++)
-        for (int64_t j = 0; j < kGemmColumns; j += W)
-          store(target + step * kGemmColumns + j,
+        for (int64_t j = 0; j < kColumns; j += W)
+          store(target + step * kColumns + j,
                 P::down(b.p + step * P::kPair * b.depth_stride + j, b.depth_stride, P::kPair, W));
     for (; step < steps; step++) {
       const int64_t depth = step * P::kPair;
-      for (int64_t j = 0; j < kGemmColumns; j += W)
-        store(target + step * kGemmColumns + j,
+      for (int64_t j = 0; j < kColumns; j += W)
+        store(target + step * kColumns + j,
               P::down(b.p + depth * b.depth_stride + j, b.depth_stride, depths - depth, columns - j));
     }
     return;
   }
-  for (int64_t j = 0; j < kGemmColumns; j += W)
+  for (int64_t j = 0; j < kColumns; j += W)
     for (int64_t step = 0; step < steps; step += W) {
       vf units[W];
       const int64_t depth = step * P::kPair, count = steps - step < W ? steps - step : W;
@@ -95,8 +99,17 @@ inline void pack_panel(float* target, const GemmOperand& b, int64_t columns, int
         load_lines<P, true>(units, p, b.line_stride, W, W * P::kPair);
       else
         load_lines<P, false>(units, p, b.line_stride, columns - j, depths - depth);
-      for (int64_t s = 0; s < count; s++) store(target + (step + s) * kGemmColumns + j, units[s]);
+      for (int64_t s = 0; s < count; s++) store(target + (step + s) * kColumns + j, units[s]);
     }
+}
+
+template <typename P>
+inline void pack_panel(float* target, const GemmOperand& b, int64_t columns, int64_t depths) {
+  const int64_t steps = gemm_steps(depths, P::kPair);
+  for (int64_t j = 0; j < columns; j += kColumns) {
+    const GemmOperand part = {b.p + j * b.line_stride, b.line_stride, b.depth_stride};
+    pack_columns<P>(target + j * steps, part, columns - j < kColumns ? columns - j : kColumns, depths);
+  }
 }
 
 // Goes through memory that will be wanted soon, a few lines at a beat: more of them in flight would hold up the loads from
@@ -125,23 +138,26 @@ class Ahead {
   int64_t at_ = 0, per_beat_;
 };
 
-// The sums of R rows and 64 columns.
+// The sums of R rows and kColumns columns.
 template <typename P, int R>
 struct Sums {
+  static constexpr int kLower = 3;
   vf v[R][kVectors];
 
-  inline void beat(const float* a, int64_t a_row, const float* b) {
+  // Six rows are reached by two pointers and one distance. Left alone, gcc keeps a distance for each row and step, more than
+  // there are registers for, and loads them again and again.
+  inline void beat(const float* a, const float* a_lower, int64_t a_row, const float* b) {
+    asm("" : "+r"(a_row));
 #pragma GCC unroll 4
     for (int64_t step = 0; step < kGemmBeat; step++) {
-      const vf b0 = load(b + step * kGemmColumns), b1 = load(b + step * kGemmColumns + W),
-               b2 = load(b + step * kGemmColumns + 2 * W), b3 = load(b + step * kGemmColumns + 3 * W);
+      vf columns[kVectors];
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; j++) columns[j] = load(b + step * kColumns + j * W);
 #pragma GCC unroll 6
       for (int i = 0; i < R; i++) {
-        const vf x = all(a[i * a_row + step]);
-        v[i][0] = P::multiply_add(x, b0, v[i][0]);
-        v[i][1] = P::multiply_add(x, b1, v[i][1]);
-        v[i][2] = P::multiply_add(x, b2, v[i][2]);
-        v[i][3] = P::multiply_add(x, b3, v[i][3]);
+        const vf x = all(i < kLower ? a[i * a_row + step] : a_lower[(i - kLower) * a_row + step]);
+#pragma GCC unroll 4
+        for (int j = 0; j < kVectors; j++) v[i][j] = P::multiply_add(x, columns[j], v[i][j]);
       }
     }
   }
@@ -156,16 +172,18 @@ inline void rows_of(float* c, int64_t c_row, const float* a, int64_t a_row, cons
   for (int i = 0; i < R; i++)
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; j++) sums.v[i][j] = zero();
-  const float* const end = b + steps * kGemmColumns;
+  const float* const end = b + steps * kColumns;
   const float* const last_row = c + R * c_row;
-  for (const float* row = c; b < end; b += kGemmBeat * kGemmColumns, a += kGemmBeat) {
+  const float* a_lower = R > Sums<P, R>::kLower ? a + Sums<P, R>::kLower * a_row : a;
+  asm("" : "+r"(a_lower));  // a pointer of its own
+  for (const float* row = c; b < end; b += kGemmBeat * kColumns, a += kGemmBeat, a_lower += kGemmBeat) {
     if (row < last_row) {
       for (int j = 0; j < kVectors; j++) __builtin_prefetch(row + j * W, 1, 3);
       row += c_row;
     } else {
       ahead.beat();
     }
-    sums.beat(a, a_row, b);
+    sums.beat(a, a_lower, a_row, b);
   }
 #pragma GCC unroll 6
   for (int i = 0; i < R; i++)
@@ -191,12 +209,12 @@ struct Count {
 template <typename P>
 inline void multiply(const GemmBlock& block) {
   const int64_t groups = (block.rows + kRows - 1) / kRows;
-  const int64_t panels = (block.columns + kGemmColumns - 1) / kGemmColumns;
+  const int64_t panels = (block.columns + kColumns - 1) / kColumns;
   const int64_t beats = block.steps / kGemmBeat - kRows;
   Ahead ahead(block.ahead, beats > 0 ? groups * panels * beats : 0);
-  for (int64_t j = 0; j < block.columns; j += kGemmColumns) {
+  for (int64_t j = 0; j < block.columns; j += kColumns) {
     const float* b = block.b + j * block.steps;
-    const int64_t columns = block.columns - j < kGemmColumns ? block.columns - j : kGemmColumns;
+    const int64_t columns = block.columns - j < kColumns ? block.columns - j : kColumns;
     for (int64_t i = 0; i < block.rows; i += kRows) {
       float* c = block.c + i * block.c_row + j;
       const float* a = block.a + i * block.a_row;

@@ -1,4 +1,4 @@
-// Linear maps: checks, and how the work is cut. Many rows go to our own product where there is AVX-512 (gemm_cpu.cc), else
+// Linear maps: checks, and how the work is cut. Many rows go to our own product where there is AVX2 (gemm_cpu.cc), else
 // to OpenBLAS, called single-threaded on tiles from our own pool (its threads beside ours would fight for the cores). A
 // handful of rows, as in decoding, go to a kernel of their own: the work is then reading the weights, and OpenBLAS reaches
 // a fraction of the memory's speed there.
@@ -34,6 +34,7 @@ LICORNE_ISA_DECLARE(void, add_column_sums_f32,
                     (float* sums, const float* x, int64_t N, int64_t stride, int64_t begin, int64_t end));
 
 #if defined(LICORNE_X86)
+extern const GemmKernels gemm_f32__avx2;
 extern const GemmKernels gemm_f32__avx512;
 extern const GemmKernels gemm_f32__avx512_bf16;
 extern const GemmKernels gemm_bf16__avx512_bf16;
@@ -48,7 +49,8 @@ const GemmKernels* own_gemm(const char* op, int32_t precision) {
     throw Error(LICORNE_INVALID_ARGUMENT, "%s: unknown precision %d", op, precision);
 #if defined(LICORNE_X86)
   if (isa == LICORNE_CPU_AVX512_BF16) return precision == LICORNE_BF16 ? &gemm_bf16__avx512_bf16 : &gemm_f32__avx512_bf16;
-  if (isa == LICORNE_CPU_AVX512 && precision == LICORNE_F32) return &gemm_f32__avx512;
+  if (precision == LICORNE_F32 && isa == LICORNE_CPU_AVX512) return &gemm_f32__avx512;
+  if (precision == LICORNE_F32 && isa == LICORNE_CPU_AVX2) return &gemm_f32__avx2;
 #endif
   if (precision == LICORNE_BF16)
     throw Error(LICORNE_UNSUPPORTED, "%s: the instruction set in use has no bfloat16 products", op);
