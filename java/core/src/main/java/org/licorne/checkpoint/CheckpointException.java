@@ -9,6 +9,7 @@ public class CheckpointException extends RuntimeException {
     private final Path file;
     private final String tensor;
     private final long byteOffset;
+    private final String problem;
 
     /**
      * @param file the file or directory at fault
@@ -24,10 +25,16 @@ public class CheckpointException extends RuntimeException {
         this.file = file;
         this.tensor = tensor;
         this.byteOffset = byteOffset;
+        this.problem = problem;
     }
 
     public CheckpointException(Path file, String problem, String remedy) {
         this(file, null, -1, problem, remedy, null);
+    }
+
+    /** The same fault where the user can do something else about it. */
+    CheckpointException withRemedy(String remedy) {
+        return new CheckpointException(file, tensor, byteOffset, problem, remedy, this);
     }
 
     private static String message(Path file, String tensor, long byteOffset, String problem, String remedy) {

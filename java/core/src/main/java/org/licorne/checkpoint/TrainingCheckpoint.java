@@ -263,7 +263,7 @@ public final class TrainingCheckpoint {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             if (channel.size() != expected.bytes()) {
                 if (name.equals(TENSORS)) {
-                    Safetensors.open(file).close(); // it knows which tensor is cut off
+                    openDamaged(file).close(); // it knows which tensor is cut off
                 }
                 throw damaged(
                         file,
@@ -295,7 +295,7 @@ public final class TrainingCheckpoint {
     /** Names the first tensor whose bytes are not those that were written; returns if the damage lies in the header. */
     private void throwDamagedTensor() {
         ChecksumFile checksums = checksums();
-        try (Safetensors file = Safetensors.open(directory.resolve(TENSORS))) {
+        try (Safetensors file = openDamaged(directory.resolve(TENSORS))) {
             for (String name : file.names()) {
                 TensorEntry entry = file.entry(name);
                 CRC32C checksum = new CRC32C();
@@ -312,6 +312,15 @@ public final class TrainingCheckpoint {
                             "the " + entry.bytes() + " bytes from here on are not those that were written", DAMAGED);
                 }
             }
+        }
+    }
+
+    /** A file that is not what was written; its own faults, which a download would mend, are the checkpoint's. */
+    private static Safetensors openDamaged(Path file) {
+        try {
+            return Safetensors.open(file);
+        } catch (CheckpointException e) {
+            throw e.withRemedy(DAMAGED);
         }
     }
 
