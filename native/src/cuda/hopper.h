@@ -1,8 +1,8 @@
 // Machine instructions that only Hopper (sm_90a) has, under plain names: barriers in shared memory that count bytes, the bulk
 // tensor copy engine, and products of a whole warpgroup (four warps) whose operands lie in shared memory. After the PTX
 // manual, chapters "mbarrier", "cp.async.bulk.tensor" and "Asynchronous warpgroup level matrix multiply-accumulate". Kernels
-// that use this have bodies only where LICORNE_HOPPER is defined. Under the emulator copies arrive when they are waited for, products
-// happen at once: it checks layouts, swizzle, phases and masks, not that products are waited for.
+// that use this have bodies only where LICORNE_HOPPER is defined. Under the emulator copies arrive and products happen when
+// they are waited for.
 #pragma once
 
 #include "cuda/launch.h"
@@ -199,30 +199,29 @@ inline SharedAddress swizzled(SharedAddress address) { return address ^ (address
 
 inline void copy_box(SharedAddress to, const CUtensorMap* map, int c0, int c1, int c2, int c3, SharedAddress barrier) {
   if (to % 1024 != 0) emulation::fault("a swizzled box that is not aligned to 1024 bytes");
+  const emulation::Unseen unseen;
   const CUtensorMap m = *map;
   const int64_t bytes = 2ll * m.box[0] * m.box[1] * m.box[2] * m.box[3];
-  emulation::phase_barrier_copy(
-      barrier, bytes, [=] { std::memset(reinterpret_cast<void*>(to), 0xff, static_cast<size_t>(bytes)); },
-      [=] {
-        SharedAddress at = to;
-        for (int i3 = c3; i3 < c3 + m.box[3]; i3++)
-          for (int i2 = c2; i2 < c2 + m.box[2]; i2++)
-            for (int i1 = c1; i1 < c1 + m.box[1]; i1++)
-              for (int i0 = c0; i0 < c0 + m.box[0]; i0++, at += 2) {
-                uint16_t value = 0;
-                if (i0 >= 0 && i0 < m.sizes[0] && i1 >= 0 && i1 < m.sizes[1] && i2 >= 0 && i2 < m.sizes[2] && i3 >= 0 &&
-                    i3 < m.sizes[3])
-                  std::memcpy(&value, m.base + i0 * m.strides[0] + i1 * m.strides[1] + i2 * m.strides[2] + i3 * m.strides[3], 2);
-                std::memcpy(reinterpret_cast<void*>(swizzled(at)), &value, 2);
-              }
-      });
+  emulation::phase_barrier_copy(barrier, reinterpret_cast<void*>(to), bytes, [=] {
+    SharedAddress at = to;
+    for (int i3 = c3; i3 < c3 + m.box[3]; i3++)
+      for (int i2 = c2; i2 < c2 + m.box[2]; i2++)
+        for (int i1 = c1; i1 < c1 + m.box[1]; i1++)
+          for (int i0 = c0; i0 < c0 + m.box[0]; i0++, at += 2) {
+            uint16_t value = 0;
+            if (i0 >= 0 && i0 < m.sizes[0] && i1 >= 0 && i1 < m.sizes[1] && i2 >= 0 && i2 < m.sizes[2] && i3 >= 0 &&
+                i3 < m.sizes[3])
+              std::memcpy(&value, m.base + i0 * m.strides[0] + i1 * m.strides[1] + i2 * m.strides[2] + i3 * m.strides[3], 2);
+            std::memcpy(reinterpret_cast<void*>(swizzled(at)), &value, 2);
+          }
+  });
 }
 inline void copy_bytes(SharedAddress to, const void* from, int bytes, SharedAddress barrier) {
   if (to % 16 != 0 || reinterpret_cast<uintptr_t>(from) % 16 != 0 || bytes % 16 != 0)
     emulation::fault("a bulk copy that is not aligned to 16 bytes");
-  emulation::phase_barrier_copy(
-      barrier, bytes, [=] { std::memset(reinterpret_cast<void*>(to), 0xff, static_cast<size_t>(bytes)); },
-      [=] { std::memcpy(reinterpret_cast<void*>(to), from, static_cast<size_t>(bytes)); });
+  const emulation::Unseen unseen;
+  void* target = reinterpret_cast<void*>(to);
+  emulation::phase_barrier_copy(barrier, target, bytes, [=] { std::memcpy(target, from, static_cast<size_t>(bytes)); });
 }
 
 template <int kRegisters>
@@ -231,10 +230,12 @@ template <int kRegisters>
 inline void give_registers() {}
 template <typename Values>
 inline void pin(Values&) {}
-inline void product_begin() {}
-inline void product_commit() {}
+inline void product_begin() { emulation::product_begin(); }
+inline void product_commit() { emulation::product_commit(); }
 template <int kPending = 0>
-inline void product_wait() {}
+inline void product_wait() {
+  emulation::product_wait(kPending);
+}
 
 // As on the device, with addresses counted from the start of the block's shared memory.
 inline uint64_t describe(SharedAddress address, uint32_t leading) {
@@ -245,8 +246,9 @@ inline uint64_t describe_depth_contiguous(SharedAddress address) { return descri
 inline uint64_t describe_n_contiguous(SharedAddress address, uint32_t next) { return describe(address, next); }
 
 inline float operand_at(uint64_t offset) {
+  const SharedAddress address = swizzled(reinterpret_cast<SharedAddress>(emulation::dynamic_shared) + offset);
   uint16_t bits;
-  std::memcpy(&bits, reinterpret_cast<const void*>(swizzled(reinterpret_cast<SharedAddress>(emulation::dynamic_shared) + offset)), 2);
+  std::memcpy(&bits, reinterpret_cast<const void*>(address), 2);
   return EmulatedOperands::half(bits, 0);
 }
 inline float depth_contiguous_at(uint64_t description, int row, int k) {
@@ -257,30 +259,57 @@ inline float n_contiguous_at(uint64_t description, int k, int n) {
                     (description >> 32 & 0x3fff) * 16 * (k / 8) + k % 8 * 128 + n % 64 * 2);
 }
 
+// Reads 16 elements, 32 bytes that are aligned to that, as the race detector should see it.
+inline void operands_read(uint64_t offset) {
+  for (int piece = 0; piece < 2; piece++) {
+    const SharedAddress address =
+        swizzled(reinterpret_cast<SharedAddress>(emulation::dynamic_shared) + offset + 16 * piece);
+    emulation::product_reads(reinterpret_cast<const void*>(address), 16);
+  }
+}
+inline void rows_read(uint64_t description, int first, int rows) {  // 16 deep
+  for (int row = first + static_cast<int>(emulation::current->lane); row < first + rows; row += 32)
+    operands_read((description & 0x3fff) * 16 + (description >> 32 & 0x3fff) * 16 * (row / 8) + row % 8 * 128);
+}
+inline void columns_read(uint64_t description, int columns) {  // 16 deep
+  const int k = static_cast<int>(emulation::current->lane % 16);
+  for (int n = static_cast<int>(emulation::current->lane / 16) * 16; n < columns; n += 32)
+    operands_read((description & 0x3fff) * 16 + (description >> 16 & 0x3fff) * 16 * (n / 64) +
+                  (description >> 32 & 0x3fff) * 16 * (k / 8) + k % 8 * 128 + n % 64 * 2);
+}
+
 template <int kCount>
 inline void product_of_shared(float (&c)[kCount], uint64_t a, uint64_t b, bool add) {
-  const int lane = static_cast<int>(emulation::current->lane), warp = static_cast<int>(emulation::current->warp % 4);
-  for (int i = 0; i < kCount; i++) {
-    const int row = 16 * warp + lane / 4 + i % 4 / 2 * 8, column = i / 4 * 8 + lane % 4 * 2 + i % 2;
-    float sum = add ? c[i] : 0.0f;
-    for (int k = 0; k < 16; k++) sum = std::fma(depth_contiguous_at(a, row, k), depth_contiguous_at(b, column, k), sum);
-    c[i] = sum;
-  }
-  __syncwarp();
+  const emulation::Unseen unseen;
+  emulation::product(c, kCount, [=](float* sums) {
+    const int lane = static_cast<int>(emulation::current->lane), warp = static_cast<int>(emulation::current->warp % 4);
+    for (int i = 0; i < kCount; i++) {
+      const int row = 16 * warp + lane / 4 + i % 4 / 2 * 8, column = i / 4 * 8 + lane % 4 * 2 + i % 2;
+      float sum = add ? sums[i] : 0.0f;
+      for (int k = 0; k < 16; k++) sum = std::fma(depth_contiguous_at(a, row, k), depth_contiguous_at(b, column, k), sum);
+      sums[i] = sum;
+    }
+  });
+  rows_read(a, static_cast<int>(emulation::current->warp % 4) * 16, 16);
+  rows_read(b, 0, 2 * kCount);
 }
 inline void product_64x128(float (&c)[64], uint64_t a, uint64_t b, bool add) { product_of_shared(c, a, b, add); }
 inline void product_64x64(float (&c)[32], uint64_t a, uint64_t b, bool add) { product_of_shared(c, a, b, add); }
 
 template <int kCount>
 inline void product_add(float (&c)[kCount], const uint32_t (&a)[4], uint64_t b) {
-  const EmulatedOperands mine{{a[0], a[1], a[2], a[3]}, {0, 0}};
-  const EmulatedOperands* all = emulation::exchange(0xffffffffu, "product_add", mine);
-  const int lane = static_cast<int>(emulation::current->lane);
-  for (int i = 0; i < kCount; i++) {
-    const int column = i / 4 * 8 + lane % 4 * 2 + i % 2;
-    for (int k = 0; k < 16; k++)
-      c[i] = std::fma(all[lane / 4 * 4 + k % 8 / 2].a_at(i % 4 / 2, k), n_contiguous_at(b, k, column), c[i]);
-  }
+  const emulation::Unseen unseen;
+  emulation::product(c, kCount, [&a, b](float* sums) {
+    const EmulatedOperands mine{{a[0], a[1], a[2], a[3]}, {0, 0}};
+    const EmulatedOperands* all = emulation::exchange(0xffffffffu, "product_add", mine);
+    const int lane = static_cast<int>(emulation::current->lane);
+    for (int i = 0; i < kCount; i++) {
+      const int column = i / 4 * 8 + lane % 4 * 2 + i % 2;
+      for (int k = 0; k < 16; k++)
+        sums[i] = std::fma(all[lane / 4 * 4 + k % 8 / 2].a_at(i % 4 / 2, k), n_contiguous_at(b, k, column), sums[i]);
+    }
+  });
+  columns_read(b, 2 * kCount);
 }
 
 #endif

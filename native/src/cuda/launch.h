@@ -110,8 +110,9 @@ enum FaultOp : int32_t {
 __device__ __forceinline__ void report_fault(int32_t* fault, FaultOp op, int64_t place, int32_t index, int64_t size) {
   if (fault == nullptr) return;
   Fault* found = reinterpret_cast<Fault*>(fault);
-  if (atomicCAS(&found->op, static_cast<int32_t>(kFaultNone), static_cast<int32_t>(op)) != kFaultNone && found->op != op) return;
-  found->size = static_cast<int32_t>(size);
+  const int32_t before = atomicCAS(&found->op, static_cast<int32_t>(kFaultNone), static_cast<int32_t>(op));
+  if (before != kFaultNone && before != op) return;
+  atomicExch(&found->size, static_cast<int32_t>(size));
   const unsigned long long near_start = 0x7fffffff - (place < 0x7ffffffe ? place : 0x7ffffffe);
   atomicMax(&found->first, near_start << 32 | static_cast<uint32_t>(index));
 }

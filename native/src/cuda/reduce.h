@@ -30,14 +30,18 @@ __device__ __forceinline__ T warp_sum(T value) {
   return warp_reduce(value, Add());
 }
 
-// All threads of a block of whole warps, blockDim.x of them. n values at once share the two barriers.
+// All threads of a block of whole warps, blockDim.x of them; what they did to memory before is done for all of them after.
+// n values at once share the two barriers.
 template <int n, typename Op, typename T>
 __device__ __forceinline__ void block_reduce(T (&values)[n], Op op, T neutral) {
   LICORNE_SHARED(T, partial, [n][kWarp]);
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
 #pragma unroll
   for (int i = 0; i < n; i++) values[i] = warp_reduce(values[i], op);
-  if (warps == 1) return;
+  if (warps == 1) {
+    __syncwarp();
+    return;
+  }
   __syncthreads();  // nobody still reads what the reduction before this one left
   if (lane == 0)
 #pragma unroll

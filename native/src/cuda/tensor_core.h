@@ -119,7 +119,7 @@ inline void load_matrices(uint32_t (&r)[4], SharedAddress row) {
   const int lane = static_cast<int>(emulation::current->lane);
   for (int i = 0; i < 4; i++)
     std::memcpy(&r[i], reinterpret_cast<const char*>(rows[8 * i + lane / 4]) + lane % 4 * 4, 4);
-  __syncwarp();  // on the device all rows are read before any lane goes on
+  emulation::exchange(0xffffffffu, "load_matrices", nullptr, 0);  // all rows are read before any lane goes on
 }
 
 inline void load_matrices_transposed(uint32_t (&r)[4], SharedAddress row) {
@@ -132,7 +132,7 @@ inline void load_matrices_transposed(uint32_t (&r)[4], SharedAddress row) {
       std::memcpy(&pair[k], reinterpret_cast<const char*>(rows[8 * i + lane % 4 * 2 + k]) + lane / 4 * 2, 2);
     r[i] = pair[0] | static_cast<uint32_t>(pair[1]) << 16;
   }
-  __syncwarp();
+  emulation::exchange(0xffffffffu, "load_matrices_transposed", nullptr, 0);
 }
 
 inline void copy_async_16(SharedAddress to, const void* from, bool wanted) {

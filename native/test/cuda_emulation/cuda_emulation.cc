@@ -45,9 +45,24 @@ struct AsyncCopy {
   size_t bytes, source_bytes;
 };
 
+struct Product {
+  float* sums;
+  std::function<void(float*)> compute;
+};
+
+// Sums of products that have not all happened: their values, while NaN stands where the kernel sees them.
+struct PendingSums {
+  float* place;
+  std::vector<float> values;
+  unsigned products;
+};
+
 struct Fiber : Thread {
   Context context;
   std::vector<std::vector<AsyncCopy>> groups;  // committed ones, then the open one
+  std::vector<std::vector<Product>> batches;   // as well
+  std::vector<PendingSums> pending_sums;
+  bool products_begun;
 };
 
 // A meeting of the lanes of one mask. Two sets of slots: a lane that is already at the next meeting does not overwrite what
@@ -56,6 +71,7 @@ struct Exchange {
   unsigned mask = 0, arrived = 0;
   uint64_t meeting = 0;
   const char* what = nullptr;
+  races::Knowledge knowledge;
   alignas(16) unsigned char slots[2][32 * kExchangeBytes];
 };
 
@@ -68,14 +84,17 @@ struct Barrier {
   unsigned count = 0, arrived = 0;
   uint64_t generation = 0;
   unsigned waiting[kMaxThreads / 32] = {};
+  races::Knowledge knowledge;
 };
 
 struct PhaseBarrier {
+  unsigned number = 0;
   int arrivals = 0, pending = 0;
   int64_t bytes = 0;   // announced and not yet arrived
   unsigned phases = 0;  // that have ended
   unsigned waiting[kMaxThreads / 32] = {};
   std::vector<std::pair<int64_t, std::function<void()>>> copies;
+  races::Knowledge knowledge, of_phase[2];
 };
 
 std::map<uint64_t, PhaseBarrier> phase_barriers;
@@ -91,12 +110,14 @@ bool faulted;
 uint64_t order_seed = getenv("LICORNE_CUDA_EMULATION_ORDER") ? strtoull(getenv("LICORNE_CUDA_EMULATION_ORDER"), nullptr, 10) : 0;
 std::mutex one_launch;
 
-std::vector<std::pair<void*, size_t>>& shared_variables() {
-  static std::vector<std::pair<void*, size_t>> all;
+size_t dynamic_shared_bytes = 0;
+std::map<const unsigned char*, size_t>& shared_variables() {
+  static std::map<const unsigned char*, size_t> all;
   return all;
 }
 
 Fiber& running() { return *static_cast<Fiber*>(current); }
+unsigned number_of(const Thread& thread) { return thread.warp * 32 + thread.lane; }
 
 Context scheduler;
 
@@ -106,13 +127,20 @@ void to_fiber(Fiber& fiber) {
   switch_context(scheduler, fiber.context);
 }
 
+void acquire(unsigned warp, unsigned lanes, const races::Knowledge& knowledge) {
+  for (unsigned lane = 0; lane < 32; lane++)
+    if (lanes >> lane & 1u) races::acquire(32 * warp + lane, knowledge);
+}
+
 void complete(Barrier& barrier) {
   barrier.arrived = barrier.count = 0;
   barrier.generation++;
   for (unsigned w = 0; w < kMaxThreads / 32; w++) {
+    acquire(w, barrier.waiting[w], barrier.knowledge);
     warps[w].ready |= barrier.waiting[w];
     barrier.waiting[w] = 0;
   }
+  barrier.knowledge = races::Knowledge();
 }
 
 // Barrier 0 with count 0 is complete when all living threads wait at it.
@@ -121,6 +149,7 @@ bool full(const Barrier& barrier) { return barrier.arrived > 0 && barrier.arrive
 void thread_main() {
   (*kernel)();
   Fiber& fiber = running();
+  if (!fiber.pending_sums.empty()) fault("a thread ended with products of its warpgroup unfinished");
   alive--;
   warps[fiber.warp].lanes &= ~(1u << fiber.lane);
   if (barriers[0].count == 0 && full(barriers[0])) complete(barriers[0]);
@@ -132,7 +161,11 @@ void prepare(Fiber& fiber, unsigned number) {
   fiber.index = {number % block_size.x, number / block_size.x % block_size.y, number / (block_size.x * block_size.y)};
   fiber.warp = number / 32;
   fiber.lane = number % 32;
+  fiber.unseen = 0;
   fiber.groups.clear();
+  fiber.batches.clear();
+  fiber.pending_sums.clear();
+  fiber.products_begun = false;
   // Tops differ, so that the threads do not all meet in the same cache lines.
   prepare_context(fiber.context, stacks + number * kStackBytes, kStackBytes - 64 - number % 32 * 512, thread_main);
 }
@@ -186,17 +219,18 @@ class Turns {
 };
 
 void run_block(uint64_t seed, size_t shared_bytes) {
-  for (auto& [storage, bytes] : shared_variables()) memset(storage, kPoison, bytes);
+  for (auto& [storage, bytes] : shared_variables()) memset(const_cast<unsigned char*>(storage), kPoison, bytes);
   if (dynamic_shared != nullptr) memset(dynamic_shared, kPoison, shared_bytes + kGuardBytes);
   for (Barrier& barrier : barriers) barrier = Barrier();
   phase_barriers.clear();
   votes = 0;
   alive = threads_in_block;
+  races::begin_block(threads_in_block);
   const unsigned count = (threads_in_block + 31) / 32;
   for (unsigned w = 0; w < count; w++) {
     const unsigned lanes = std::min(32u, threads_in_block - 32 * w);
     warps[w].ready = warps[w].lanes = lanes == 32 ? ~0u : (1u << lanes) - 1;
-    for (Exchange& exchange : warps[w].exchanges) exchange.mask = exchange.arrived = 0;
+    for (Exchange& exchange : warps[w].exchanges) exchange.mask = exchange.arrived = 0, exchange.knowledge = races::Knowledge();
   }
   for (unsigned t = 0; t < threads_in_block; t++) prepare(fibers[t], t);
   Turns turns(seed, count);
@@ -232,8 +266,33 @@ void run_block(uint64_t seed, size_t shared_bytes) {
 void set_order(uint64_t seed) { order_seed = seed; }
 uint64_t order() { return order_seed; }
 void register_shared(void* storage, size_t bytes) {
-  shared_variables().emplace_back(storage, bytes);
+  shared_variables().emplace(static_cast<const unsigned char*>(storage), bytes);
   memset(storage, kPoison, bytes);  // the first block is already running
+}
+
+bool is_shared(const void* address) {
+  const unsigned char* at = static_cast<const unsigned char*>(address);
+  if (at >= dynamic_shared && at < dynamic_shared + dynamic_shared_bytes) return true;
+  const auto after = shared_variables().upper_bound(at);
+  if (after == shared_variables().begin()) return false;
+  const auto& [begin, bytes] = *std::prev(after);
+  return at < begin + bytes;
+}
+bool is_stack(const void* address) {
+  const unsigned char* at = static_cast<const unsigned char*>(address);
+  return at >= stacks && at < stacks + kMaxThreads * kStackBytes;
+}
+Unseen::Unseen() : thread_(current) {
+  if (thread_ != nullptr) thread_->unseen++;
+}
+Unseen::~Unseen() {
+  if (thread_ != nullptr) thread_->unseen--;
+}
+void product_reads(const void* address, size_t bytes) {
+  races::touch(races::product_actor(running().warp), address, bytes, races::kRead);
+}
+void touched(const void* address, size_t bytes, races::Kind kind) {
+  races::touch(number_of(running()), address, bytes, kind);
 }
 
 void fault(const char* format, ...) {
@@ -268,11 +327,13 @@ void launch(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void
     shared.reset(memory);
   }
   dynamic_shared = static_cast<unsigned char*>(shared.get());
+  dynamic_shared_bytes = shared_bytes;
   block_size = block;
   grid_size = grid;
   kernel = &body;
   faulted = false;
   threads_in_block = static_cast<unsigned>(threads);
+  races::begin_launch();
   std::mt19937_64 random(order_seed);
   // Blocks in order, or from a random one onward in steps that reach each of them.
   uint64_t step = 1, start = 0;
@@ -287,13 +348,16 @@ void launch(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void
                    static_cast<unsigned>(b / grid.x / grid.y)};
     run_block(order_seed == 0 ? 0 : random() | 1, shared_bytes);
   }
+  races::end_launch();
   dynamic_shared = nullptr;
+  dynamic_shared_bytes = 0;
   current = nullptr;
 #if defined(__SANITIZE_ADDRESS__)
   // Threads that were given up never left their functions: the sanitizer must forget what it knows of their stacks.
   if (faulted) ASAN_UNPOISON_MEMORY_REGION(stacks, kMaxThreads * kStackBytes);
 #endif
   if (faulted) throw licorne::Error(LICORNE_DEVICE_ERROR, "emulated kernel: %s", fault_text);
+  if (races::found()[0] != 0) throw licorne::Error(LICORNE_DEVICE_ERROR, "emulated kernel: %s", races::found());
 }
 
 void barrier_arrive(int id, unsigned count) {
@@ -302,6 +366,7 @@ void barrier_arrive(int id, unsigned count) {
     fault("barrier %d is used with %u and with %u threads at once", id, barrier.count, count);
   barrier.count = count;
   barrier.arrived++;
+  races::release(number_of(running()), barrier.knowledge);
   if (full(barrier)) complete(barrier);
 }
 
@@ -329,6 +394,7 @@ PhaseBarrier& phase_barrier(uint64_t address) {
 void end_phase_if_complete(PhaseBarrier& barrier) {
   if (barrier.pending != 0 || barrier.bytes != 0) return;
   barrier.pending = barrier.arrivals;
+  barrier.of_phase[barrier.phases & 1] = barrier.knowledge;
   barrier.phases++;
   for (unsigned w = 0; w < kMaxThreads / 32; w++) warps[w].ready |= std::exchange(barrier.waiting[w], 0);
 }
@@ -336,14 +402,17 @@ void end_phase_if_complete(PhaseBarrier& barrier) {
 }  // namespace
 
 void phase_barrier_init(uint64_t address, int arrivals) {
+  const unsigned number = static_cast<unsigned>(phase_barriers.size());
   PhaseBarrier& barrier = phase_barriers[address];
   barrier = PhaseBarrier();
+  barrier.number = number;
   barrier.arrivals = barrier.pending = arrivals;
 }
 
 void phase_barrier_arrive(uint64_t address, int64_t expected_bytes) {
   PhaseBarrier& barrier = phase_barrier(address);
   if (barrier.pending == 0) fault("more arrivals at a barrier than it was made for");
+  races::release(number_of(running()), barrier.knowledge);
   barrier.bytes += expected_bytes;
   barrier.pending--;
   end_phase_if_complete(barrier);
@@ -353,25 +422,33 @@ void phase_barrier_wait(uint64_t address, unsigned parity) {
   PhaseBarrier& barrier = phase_barrier(address);
   for (;;) {
     for (auto& [bytes, copy] : std::exchange(barrier.copies, {})) {
+      const Unseen unseen;
       copy();
+      races::release(races::copy_actor(barrier.number), barrier.knowledge);
       barrier.bytes -= bytes;
     }
     end_phase_if_complete(barrier);
-    if ((barrier.phases & 1) != parity) return;
+    if ((barrier.phases & 1) != parity) {
+      races::acquire(number_of(running()), barrier.of_phase[parity]);
+      return;
+    }
     barrier.waiting[running().warp] |= 1u << running().lane;
     to_scheduler();
   }
 }
 
-void phase_barrier_copy(uint64_t address, int64_t bytes, const std::function<void()>& poison, std::function<void()> copy) {
+void phase_barrier_copy(uint64_t address, void* target, int64_t bytes, std::function<void()> copy) {
   PhaseBarrier& barrier = phase_barrier(address);
-  poison();
+  const unsigned actor = races::copy_actor(barrier.number);
+  races::begin_work(actor, number_of(running()));
+  races::touch(actor, target, static_cast<size_t>(bytes), races::kWrite);
+  memset(target, kPoison, static_cast<size_t>(bytes));
   barrier.copies.emplace_back(bytes, std::move(copy));
   // Those who wait already let it arrive.
   for (unsigned w = 0; w < kMaxThreads / 32; w++) warps[w].ready |= std::exchange(barrier.waiting[w], 0);
 }
 
-const void* exchange(unsigned mask, const char* what, const void* piece, size_t bytes) {
+const void* exchange(unsigned mask, const char* what, const void* piece, size_t bytes, bool orders_memory) {
   Fiber& fiber = running();
   Warp& warp = warps[fiber.warp];
   if (!(mask >> fiber.lane & 1u)) fault("%s: lane %u is not in its own mask %08x", what, fiber.lane, mask);
@@ -389,9 +466,14 @@ const void* exchange(unsigned mask, const char* what, const void* piece, size_t 
   unsigned char* slots = meeting->slots[number & 1];
   if (bytes > 0) memcpy(slots + fiber.lane * bytes, piece, bytes);
   meeting->arrived |= 1u << fiber.lane;
+  if (orders_memory) races::release(number_of(fiber), meeting->knowledge);
   if (meeting->arrived == mask) {
     meeting->arrived = 0;
     meeting->meeting++;
+    if (orders_memory) {
+      acquire(fiber.warp, mask, meeting->knowledge);
+      meeting->knowledge = races::Knowledge();
+    }
     warp.ready |= mask & ~(1u << fiber.lane);
   } else {
     to_scheduler();
@@ -417,6 +499,7 @@ std::vector<AsyncCopy>& open_group() {
 }  // namespace
 
 void async_copy(void* target, const void* source, size_t bytes, size_t source_bytes) {
+  touched(target, bytes, races::kWrite);
   memset(target, kPoison, bytes);
   open_group().push_back({target, source, bytes, source_bytes});
 }
@@ -430,10 +513,57 @@ void async_wait(unsigned pending) {
   std::vector<std::vector<AsyncCopy>>& groups = running().groups;
   while (groups.size() > pending + 1) {
     for (const AsyncCopy& copy : groups.front()) {
+      touched(copy.source, copy.source_bytes, races::kRead);
+      touched(copy.target, copy.bytes, races::kWrite);
       memcpy(copy.target, copy.source, copy.source_bytes);
       memset(static_cast<char*>(copy.target) + copy.source_bytes, 0, copy.bytes - copy.source_bytes);
     }
     groups.erase(groups.begin());
+  }
+}
+
+void product_begin() { running().products_begun = true; }
+
+void product(float* sums, size_t count, std::function<void(float*)> compute) {
+  Fiber& fiber = running();
+  if (!fiber.products_begun) fault("a product of a warpgroup without product_begin since the last wait");
+  const auto same = [&](const PendingSums& pending) { return pending.place == sums; };
+  auto pending = std::find_if(fiber.pending_sums.begin(), fiber.pending_sums.end(), same);
+  if (pending == fiber.pending_sums.end()) {
+    fiber.pending_sums.push_back({sums, {sums, sums + count}, 0});
+    pending = std::prev(fiber.pending_sums.end());
+    memset(sums, kPoison, count * sizeof(float));
+  }
+  pending->products++;
+  races::begin_work(races::product_actor(fiber.warp), number_of(fiber));
+  if (fiber.batches.empty()) fiber.batches.emplace_back();
+  fiber.batches.back().push_back({sums, std::move(compute)});
+}
+
+void product_commit() {
+  std::vector<std::vector<Product>>& batches = running().batches;
+  if (batches.empty()) batches.emplace_back();
+  batches.emplace_back();
+}
+
+void product_wait(unsigned pending) {
+  Fiber& fiber = running();
+  fiber.products_begun = false;
+  races::end_work(races::product_actor(fiber.warp), number_of(fiber));
+  if (!fiber.batches.empty() && !fiber.batches.back().empty()) fault("product_wait after products that were not committed");
+  while (fiber.batches.size() > pending + 1) {
+    for (const Product& product : fiber.batches.front()) {
+      const auto same = [&](const PendingSums& sums) { return sums.place == product.sums; };
+      const auto sums = std::find_if(fiber.pending_sums.begin(), fiber.pending_sums.end(), same);
+      {
+        const Unseen unseen;
+        product.compute(sums->values.data());
+      }
+      if (--sums->products > 0) continue;
+      std::copy(sums->values.begin(), sums->values.end(), sums->place);
+      fiber.pending_sums.erase(sums);
+    }
+    fiber.batches.erase(fiber.batches.begin());
   }
 }
 

@@ -18,6 +18,8 @@
 #include <functional>
 #include <type_traits>
 
+#include "races.h"
+
 #define __host__
 #define __device__
 #define __global__
@@ -106,6 +108,7 @@ namespace emulation {
 struct Thread {
   uint3 index;
   unsigned warp, lane;
+  unsigned unseen = 0;  // accesses are the emulator's own
 };
 
 extern Thread* current;  // the running thread of the kernel
@@ -131,7 +134,8 @@ void barrier_arrive(int id, unsigned count);
 // All lanes in mask bring bytes (at most kExchangeBytes) and get an array of 32 such pieces, indexed by lane, that is valid
 // until the lane's next collective of this mask. `what` names the collective, which must be the same for all.
 constexpr size_t kExchangeBytes = 256;
-const void* exchange(unsigned mask, const char* what, const void* piece, size_t bytes);
+// Orders no accesses to memory, unless asked.
+const void* exchange(unsigned mask, const char* what, const void* piece, size_t bytes, bool orders_memory = false);
 template <typename T>
 const T* exchange(unsigned mask, const char* what, const T& piece) {
   static_assert(sizeof(T) <= kExchangeBytes && std::is_trivially_copyable<T>::value, "pieces are small and plain");
@@ -141,6 +145,25 @@ const T* exchange(unsigned mask, const char* what, const T& piece) {
 // Stops the kernel with an error; does not return, but the sanitizer would take a declaration of that as the end of the
 // stack it knows.
 void fault(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
+// Memory that all threads of a block share, or a stack of one of them.
+bool is_shared(const void* address);
+bool is_stack(const void* address);
+
+// In its scope the running thread does the emulator's work: its accesses are not the kernel's.
+class Unseen {
+ public:
+  Unseen();
+  ~Unseen();
+  Unseen(const Unseen&) = delete;
+  Unseen& operator=(const Unseen&) = delete;
+
+ private:
+  Thread* thread_;
+};
+
+// An access of the running thread that the compiler does not show to the race detector as what it is (races.h).
+void touched(const void* address, size_t bytes, races::Kind kind);
 
 // Asynchronous copies of this thread: the target is NaN until async_wait has let at most `pending` of the groups that were
 // committed be outstanding. Of bytes, only the first source_bytes are read; the rest becomes 0.
@@ -153,7 +176,15 @@ void async_wait(unsigned pending);
 void phase_barrier_init(uint64_t address, int arrivals);
 void phase_barrier_arrive(uint64_t address, int64_t expected_bytes);
 void phase_barrier_wait(uint64_t address, unsigned parity);
-void phase_barrier_copy(uint64_t address, int64_t bytes, const std::function<void()>& poison, std::function<void()> copy);
+void phase_barrier_copy(uint64_t address, void* target, int64_t bytes, std::function<void()> copy);
+
+// Products of a warpgroup happen when product_wait has let at most `pending` of the batches that were committed be
+// unfinished; until then their sums are NaN. Threads that change operands before that change what is multiplied.
+void product_begin();
+void product(float* sums, size_t count, std::function<void(float* sums)> compute);
+void product_commit();
+void product_wait(unsigned pending);
+void product_reads(const void* address, size_t bytes);  // what the product just begun may read until it is waited for
 
 void register_shared(void* storage, size_t bytes);
 
@@ -162,6 +193,7 @@ template <typename T>
 class SharedVariable {
  public:
   SharedVariable() {
+    const Unseen unseen;
     void* memory = nullptr;
     if (posix_memalign(&memory, 128, sizeof(T)) != 0) abort();
     value_ = static_cast<T*>(memory);
@@ -187,7 +219,9 @@ inline void __syncthreads() { emulation::barrier_wait(0, 0); }
 inline int __syncthreads_count(int vote) { return static_cast<int>(emulation::count_votes(vote != 0)); }
 inline int __syncthreads_or(int vote) { return __syncthreads_count(vote) > 0; }
 inline int __syncthreads_and(int vote) { return __syncthreads_count(vote == 0) == 0; }
-inline void __syncwarp(unsigned mask = 0xffffffffu) { emulation::exchange(mask, "__syncwarp", nullptr, 0); }
+inline void __syncwarp(unsigned mask = 0xffffffffu) {
+  emulation::exchange(mask, "__syncwarp", nullptr, 0, true);
+}
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 inline void __threadfence_system() {}
@@ -248,41 +282,40 @@ inline unsigned __activemask() { return 0xffffffffu; }
 
 // ---- atomics: fibers are never interrupted --------------------------------------------------------------------------------
 
+namespace emulation {
+template <typename T, typename Change>
+T change_atomically(T* address, Change change) {
+  touched(address, sizeof(T), races::kAtomic);
+  const Unseen unseen;
+  const T old = *address;
+  *address = change(old);
+  return old;
+}
+}  // namespace emulation
+
 template <typename T>
 T atomicAdd(T* address, std::common_type_t<T> value) {
-  const T old = *address;
-  *address = old + value;
-  return old;
+  return emulation::change_atomically(address, [=](T old) { return static_cast<T>(old + value); });
 }
 template <typename T>
 T atomicMax(T* address, std::common_type_t<T> value) {
-  const T old = *address;
-  if (value > old) *address = value;
-  return old;
+  return emulation::change_atomically(address, [=](T old) { return value > old ? value : old; });
 }
 template <typename T>
 T atomicMin(T* address, std::common_type_t<T> value) {
-  const T old = *address;
-  if (value < old) *address = value;
-  return old;
+  return emulation::change_atomically(address, [=](T old) { return value < old ? value : old; });
 }
 template <typename T>
 T atomicExch(T* address, std::common_type_t<T> value) {
-  const T old = *address;
-  *address = value;
-  return old;
+  return emulation::change_atomically(address, [=](T old) { return (static_cast<void>(old), value); });
 }
 template <typename T>
 T atomicCAS(T* address, std::common_type_t<T> expected, std::common_type_t<T> value) {
-  const T old = *address;
-  if (old == expected) *address = value;
-  return old;
+  return emulation::change_atomically(address, [=](T old) { return old == expected ? value : old; });
 }
 template <typename T>
 T atomicOr(T* address, std::common_type_t<T> value) {
-  const T old = *address;
-  *address = old | value;
-  return old;
+  return emulation::change_atomically(address, [=](T old) { return static_cast<T>(old | value); });
 }
 
 // ---- memory ---------------------------------------------------------------------------------------------------------------
@@ -314,6 +347,7 @@ inline float __fsqrt_rn(float x) { return sqrtf(x); }
 inline float __fdiv_rn(float x, float y) { return x / y; }
 inline float __fmul_rn(float x, float y) { return x * y; }
 inline float __fadd_rn(float x, float y) { return x + y; }
+inline float __fsub_rn(float x, float y) { return x - y; }
 inline float __fmaf_rn(float x, float y, float z) { return fmaf(x, y, z); }
 inline double __dmul_rn(double x, double y) { return x * y; }
 inline double __dadd_rn(double x, double y) { return x + y; }
