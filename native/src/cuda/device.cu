@@ -61,6 +61,7 @@ const char* fault_name(int32_t op) {
 
 void check_cuda(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
+  (void)cudaGetLastError();  // it has been told here: not an error of the next launch
   const std::lock_guard<std::mutex> lock(sticky_lock);
   if (ruins_context(error) && sticky_text[0] == 0)
     snprintf(sticky_text, sizeof sticky_text, "%s: %s: %s", what, cudaGetErrorName(error), cudaGetErrorString(error));

@@ -53,6 +53,7 @@ final class PresetRuntime implements CudaRuntime {
     /** @throws DeviceFailure unless the call succeeded */
     static void check(int status, String call) {
         if (status != cudart.cudaSuccess) {
+            cudart.cudaGetLastError(); // not an error of the next kernel
             throw new DeviceFailure(status, call + ": " + message(status));
         }
     }
