@@ -1,8 +1,10 @@
 package org.licorne.cuda;
 
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.licorne.backend.Backend;
@@ -45,6 +47,7 @@ final class CudaBackend implements Backend {
     private Set<CudaBuffer> uses;
     private long workspace;
     private long workspaceBytes;
+    private final List<Long> outgrownWorkspaces = new ArrayList<>();
     private boolean closed;
 
     /** Takes both over: {@link #close} closes them, and so does the constructor where it fails. */
@@ -111,7 +114,8 @@ final class CudaBackend implements Backend {
 
     /**
      * Memory for an op whose contract gives it none: grows at the first call that wants more, and is that of the next
-     * op too, since ops follow one another in the stream. Called by one op at a time.
+     * op too, since ops follow one another in the stream. What was outgrown stays: graphs were recorded with it. Called
+     * by one op at a time.
      */
     synchronized long workspace(long bytes) {
         if (bytes > workspaceBytes) {
@@ -121,7 +125,7 @@ final class CudaBackend implements Backend {
                         "an op's workspace", bytes, runtime.freeBytes(), runtime.totalBytes(), holders());
             }
             if (workspace != 0) {
-                runtime.free(workspace);
+                outgrownWorkspaces.add(workspace);
             }
             workspace = grown;
             workspaceBytes = bytes;
@@ -285,6 +289,7 @@ final class CudaBackend implements Backend {
                 runtime.synchronize();
                 faults.close();
                 transfers.close();
+                outgrownWorkspaces.forEach(runtime::free);
                 if (workspace != 0) {
                     runtime.free(workspace);
                 }
