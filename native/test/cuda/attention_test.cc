@@ -238,6 +238,23 @@ void masks(int32_t type) {
   check({2, 9, 90, 4, 2, 64, type, LICORNE_MASK_CAUSAL, 0, 0, {}, {}, {90, 50}}, 10);
 }
 
+// Every mask under large heads, whose kernels share the work in another way: more than one tile of 32 own rows and of 16
+// passing ones, query heads that share keys, keys that nobody sees.
+void large_heads(int32_t type) {
+  Ints documents;
+  for (int length : {1, 29, 17, 2, 20}) documents.insert(documents.end(), length, static_cast<int32_t>(documents.size()));
+  check({1, 69, 69, 1, 1, 256, type}, 60);
+  check({1, 69, 69, 1, 1, 256, type, LICORNE_MASK_CAUSAL, 0, 0, {}, {}, {}, {}, true}, 61);
+  check({2, 40, 40, 1, 1, 256, type, LICORNE_MASK_PREFIX, 0, 0, {20, 39}}, 62);
+  check({1, 69, 69, 1, 1, 256, type, LICORNE_MASK_WINDOW, 17, 5}, 63);
+  check({1, 69, 69, 1, 1, 256, type, LICORNE_MASK_CAUSAL, 0, 0, {}, {}, {}, documents}, 64);
+  check({3, 35, 45, 1, 1, 256, type, LICORNE_MASK_CAUSAL, 0, 0, {}, {35, 7, 15}, {45, 0, 6}}, 65);
+  check({2, 9, 45, 4, 2, 192, type, LICORNE_MASK_CAUSAL, 0, 0, {}, {}, {45, 25}}, 66);
+  check({1, 69, 69, 1, 1, 192, type, LICORNE_MASK_NONE, 0, 0, {}, {}, {}, documents}, 67);
+  check({1, 40, 40, 2, 1, 136, type, LICORNE_MASK_WINDOW, 9, 0}, 68);
+  check({1, 33, 50, 1, 1, 130, type, LICORNE_MASK_PREFIX, 0, 0, {25}}, 69);  // heads that do not fill vectors
+}
+
 void shapes(int32_t type) {
   check({1, 33, 33, 1, 1, 32, type, LICORNE_MASK_CAUSAL}, 20);
   check({1, 70, 70, 2, 1, 80, type, LICORNE_MASK_CAUSAL}, 21);
@@ -323,6 +340,7 @@ void errors() {
 void test_attention() {
   for (int32_t type : {LICORNE_F32, LICORNE_BF16}) {
     masks(type);
+    large_heads(type);
     shapes(type);
     random_masks(type, 25);
   }
