@@ -5,10 +5,14 @@
 //   dq       own q, dout;  others k, v;     scores = q k^T,   dp = dout v^T;   dq += ds k
 //   dk, dv   own k, v;     others q, dout;  scores = k q^T,   dp = v dout^T;   dv += p dout, dk += ds q
 // with p = exp(scale scores - lse) and ds = p (dp - delta). Both times p and ds come out of the first two products in the
-// layout that the last two want, so they never leave the registers, and a warp needs the others only to load tiles. The sums
-// stay in registers in a fixed order: no atomics, no buffer for dq, the same bits every time. The price is that scores and
-// dp are computed twice, 7 products instead of 5; the way with 5 adds float tiles of dq to memory once per block of keys,
-// in an order that has to be enforced.
+// layout that the last two want, so they need not leave the registers, and a warp needs the others only to load tiles. The
+// sums stay in registers in a fixed order: no atomics, no buffer for dq, the same bits every time. The price is that scores
+// and dp are computed twice, 7 products instead of 5; the way with 5 adds float tiles of dq to memory once per block of
+// keys, in an order that has to be enforced.
+//
+// A thread's share of the sum for 16 rows is kHead / 2 registers. dk and dv of a head of 256 would take them all, so there
+// two warps own the same keys: one computes p and sums dv, the other computes dp and sums dk. No product is done twice; the
+// price is p, which goes from the one to the other through shared memory, and a second barrier per step.
 //
 // Tiles that pass by have two buffers, so that loads run during a whole step, and one barrier per step suffices. Within a
 // tile scores are computed kChunk columns at a time: scores and dp of a chunk beside the sums are what registers can hold.
@@ -26,14 +30,20 @@
 namespace licorne {
 namespace {
 
-template <bool kOwnKeys_, int kHead_, int kWarps_, int kRowTiles_, int kColumns_, int kChunk_>
+// kPairs: warps 2 i and 2 i + 1 own the same keys and sum dk and dv.
+template <bool kOwnKeys_, int kHead_, int kWarps_, int kRowTiles_, int kColumns_, int kChunk_, bool kPairs_ = false>
 struct BackwardTile {
-  static constexpr bool kOwnKeys = kOwnKeys_;
+  static_assert(!kPairs_ || (kOwnKeys_ && kRowTiles_ == 1 && kChunk_ == kColumns_), "what pairs of warps are written for");
+  static constexpr bool kOwnKeys = kOwnKeys_, kPairs = kPairs_;
   static constexpr int kHead = kHead_, kRowTiles = kRowTiles_, kColumns = kColumns_, kChunk = kChunk_;
-  static constexpr int kThreads = 32 * kWarps_, kRows = 16 * kRowTiles * kWarps_;
+  static constexpr int kThreads = 32 * kWarps_, kRows = 16 * kRowTiles * kWarps_ / (kPairs ? 2 : 1);
+  // On a multiprocessor, as far as registers are concerned: pairs need few, and Hopper has the memory for three blocks.
+  static constexpr int kBlocks = kPairs ? 3 : 256 / kThreads;
   // Per own row (dq) or per column of both buffers (dk, dv): first and last key, log-sum-exp in base 2, delta.
   static constexpr int kStatistics = kOwnKeys ? 2 * kColumns : kRows;
-  static constexpr int kSharedBytes = (2 * kRows + 4 * kColumns) * TileRow<kHead>::kBytes + kStatistics * 16;
+  static constexpr int kHandedBytes = kPairs ? kRows * kColumns * 4 : 0;  // p from warp to warp
+  static constexpr int kSharedBytes =
+      (2 * kRows + 4 * kColumns) * TileRow<kHead>::kBytes + kStatistics * 16 + kHandedBytes;
 };
 
 // A lane's share, one of eight, of the sum of dout * out of one query.
@@ -52,10 +62,60 @@ __device__ __forceinline__ float delta_share(const __nv_bfloat16* dout, const __
   return sum;
 }
 
+// A step of one warp of a pair, for the 16 keys from own on. It multiplies them with one of the tiles that pass by and sums
+// over the other tile:
+//   sums_dv   scores = k q^T,   dv += p dout
+//   if not    dp = v dout^T,    dk += ds q, with p from the warp that sums dv
+// The lane's first key is key, its first query's numbers are at queries, its share of p is handed over at handed.
 template <class Tile>
-__global__ void __launch_bounds__(Tile::kThreads, 256 / Tile::kThreads)
-    attention_backward_bf16_kernel(const AttentionArguments p) {
-  constexpr bool kOwnKeys = Tile::kOwnKeys;
+__device__ __forceinline__ void pair_step(float (&sum)[1][Tile::kHead / 8][4], bool sums_dv, SharedAddress own,
+                                          SharedAddress multiplied, SharedAddress summed, const QueryStatistics* queries,
+                                          float4* handed, float factor, bool partial, int key) {
+  constexpr int kHead = Tile::kHead, kTiles = Tile::kColumns / 8;
+  float c[1][kTiles][4] = {};  // scores, then p; or dp, then ds
+  multiply_rows<kHead>(c, own, multiplied);
+  if (sums_dv) {
+#pragma unroll
+    for (int n = 0; n < kTiles; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        const QueryStatistics& query = queries[8 * n + i % 2];
+        const float weight = exp2_approximate(fmaf(c[0][n][i], factor, -query.log_sum));
+        const bool seen = !partial || (key + i / 2 * 8 >= query.low && key + i / 2 * 8 < query.high);
+        c[0][n][i] = seen ? weight : 0.0f;
+      }
+      handed[32 * n] = make_float4(c[0][n][0], c[0][n][1], c[0][n][2], c[0][n][3]);
+    }
+  }
+  __syncthreads();  // p is there; the barrier that begins the next step says that it has been read
+  if (!sums_dv) {
+#pragma unroll
+    for (int n = 0; n < kTiles; n++) {
+      const float4 p = handed[32 * n];
+      const float weights[4] = {p.x, p.y, p.z, p.w};
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        // Where p is 0 nothing flows, whatever stands in keys that nobody sees.
+        c[0][n][i] = weights[i] == 0.0f ? 0.0f : weights[i] * (c[0][n][i] - queries[8 * n + i % 2].delta);
+      }
+    }
+  }
+#pragma unroll
+  for (int depth = 0; depth < kTiles / 2; depth++) {
+    uint32_t a[1][4];
+    round_step(a, c, depth);
+#pragma unroll
+    for (int n = 0; n < kHead / 16; n++) {
+      uint32_t columns[4];
+      load_matrices_transposed(columns, summed + depth * 16 * TileRow<kHead>::kBytes + n * 32);
+      multiply_add(sum, n, a, columns);
+    }
+  }
+}
+
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_backward_bf16_kernel(const AttentionArguments p) {
+  constexpr bool kOwnKeys = Tile::kOwnKeys, kPairs = Tile::kPairs;
   constexpr int kHead = Tile::kHead, kRowTiles = Tile::kRowTiles, kColumns = Tile::kColumns, kChunk = Tile::kChunk;
   constexpr int kRows = Tile::kRows, kThreads = Tile::kThreads;
   constexpr int kElements = TileRow<kHead>::kElements, kBytes = TileRow<kHead>::kBytes;
@@ -81,6 +141,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 256 / Tile::kThreads)
   __nv_bfloat16* other1 = own2 + kRows * kElements;              // [2][kColumns][kElements]
   __nv_bfloat16* other2 = other1 + 2 * kColumns * kElements;     // [2][kColumns][kElements]
   QueryStatistics* statistics = reinterpret_cast<QueryStatistics*>(other2 + 2 * kColumns * kElements);
+  float4* handed = reinterpret_cast<float4*>(statistics + Tile::kStatistics);  // [kRows / 16][kColumns / 8][32 lanes]
 
   const SequenceMask mask(p, b);
   // Others that the own rows have to do with, and those that all of them have to do with.
@@ -152,12 +213,13 @@ __global__ void __launch_bounds__(Tile::kThreads, 256 / Tile::kThreads)
     }
   }
 
-  const int warp_row = warp * 16 * kRowTiles;
+  const int warp_row = (kPairs ? warp / 2 : warp) * 16 * kRowTiles;
+  const bool sums_dv = kPairs && warp % 2 == 1;  // of a pair, the other one sums dk
   const SharedAddress own1_address = shared_address(own1) + warp_row * kBytes + a_offset<kHead>(lane);
   const SharedAddress own2_address = shared_address(own2) + warp_row * kBytes + a_offset<kHead>(lane);
   const float factor = p.scale * kLog2E;
-  float sum1[kRowTiles][kHead / 8][4] = {};                   // of ds other1: dq or dk
-  float sum2[kOwnKeys ? kRowTiles : 1][kHead / 8][4] = {};  // of p other2: dv
+  float sum1[kRowTiles][kHead / 8][4] = {};  // of ds other1: dq or dk; in one warp of a pair dv
+  float sum2[kOwnKeys && !kPairs ? kRowTiles : 1][kHead / 8][4] = {};  // of p other2: dv
 
   for (int step = 0; step < steps; step++) {
     const int buffer = step % 2, token = begin + step % steps_per_head * kColumns;
@@ -174,6 +236,15 @@ __global__ void __launch_bounds__(Tile::kThreads, 256 / Tile::kThreads)
     }
     const SharedAddress other1_tile = shared_address(other1) + buffer * kColumns * kBytes;
     const SharedAddress other2_tile = shared_address(other2) + buffer * kColumns * kBytes;
+
+    if constexpr (kPairs) {
+      pair_step<Tile>(sum1, sums_dv, sums_dv ? own1_address : own2_address,
+                      (sums_dv ? other1_tile : other2_tile) + b_offset<kHead>(lane),
+                      (sums_dv ? other2_tile : other1_tile) + b_transposed_offset<kHead>(lane),
+                      statistics + buffer * kColumns + lane % 4 * 2, handed + warp_row / 16 * (kColumns / 8) * 32 + lane,
+                      factor, partial, first + warp_row + lane / 4);
+      continue;
+    }
 
 #pragma unroll 1
     for (int chunk = 0; chunk < kColumns; chunk += kChunk) {
@@ -209,15 +280,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 256 / Tile::kThreads)
 #pragma unroll
       for (int depth = 0; depth < kChunk / 16; depth++) {
         uint32_t a1[kRowTiles][4], a2[kRowTiles][4];
-#pragma unroll
-        for (int m = 0; m < kRowTiles; m++) {
-#pragma unroll
-          for (int i = 0; i < 4; i++) {
-            const int n = 2 * depth + i / 2, at = i % 2 * 2;
-            a1[m][i] = pack_bf16(ds[m][n][at], ds[m][n][at + 1]);
-            if constexpr (kOwnKeys) a2[m][i] = pack_bf16(s[m][n][at], s[m][n][at + 1]);
-          }
-        }
+        round_step(a1, ds, depth);
+        if constexpr (kOwnKeys) round_step(a2, s, depth);
 #pragma unroll
         for (int n = 0; n < kHead / 16; n++) {
           uint32_t columns[4];
@@ -236,8 +300,12 @@ __global__ void __launch_bounds__(Tile::kThreads, 256 / Tile::kThreads)
   __syncthreads();       // all of a tile's rows have arrived before warps write over theirs
   float scales[kRowTiles][2];
 #pragma unroll
-  for (int m = 0; m < kRowTiles; m++) scales[m][0] = scales[m][1] = p.scale;
-  if constexpr (kOwnKeys) {
+  for (int m = 0; m < kRowTiles; m++) scales[m][0] = scales[m][1] = sums_dv ? 1.0f : p.scale;
+  if constexpr (kPairs) {
+    store_rows<kHead, kRowTiles>(sum1, scales, (sums_dv ? own2 : own1) + warp_row * kElements,
+                                 static_cast<__nv_bfloat16*>(sums_dv ? p.dv : p.dk) + b * p.key_batch_stride + own_head * p.D,
+                                 p.key_token_stride, first + warp_row, p.S, p.D, p.vectors);
+  } else if constexpr (kOwnKeys) {
     float ones[kRowTiles][2];
 #pragma unroll
     for (int m = 0; m < kRowTiles; m++) ones[m][0] = ones[m][1] = 1.0f;
@@ -282,7 +350,8 @@ void launch_attention_backward_bf16(const AttentionArguments& p, void* stream) {
       return launch_both<128, 8, 1, 64, 32>(p, stream);
     return launch_both<128, 4, 1, 32, 32>(p, stream);
   }
-  return launch_both<256, 2, 1, 16, 16>(p, stream);
+  launch_tile<BackwardTile<false, 256, 2, 1, 16, 16>>(p, stream);
+  return launch_tile<BackwardTile<true, 256, 4, 1, 16, 16, true>>(p, stream);  // with one warp for both sums registers spill
 }
 
 }  // namespace licorne

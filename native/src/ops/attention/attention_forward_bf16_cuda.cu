@@ -161,12 +161,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
 #pragma unroll
     for (int step = 0; step < kKeys / 16; step++) {
       uint32_t a[kRowTiles][4];
-#pragma unroll
-      for (int m = 0; m < kRowTiles; m++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-          a[m][i] = pack_bf16(s[m][2 * step + i / 2][i % 2 * 2], s[m][2 * step + i / 2][i % 2 * 2 + 1]);
-      }
+      round_step(a, s, step);
 #pragma unroll
       for (int n = 0; n < kHead / 16; n++) {
         uint32_t values[4];

@@ -109,6 +109,17 @@ __device__ __forceinline__ int b_transposed_offset(int lane) {
   return lane % 16 * TileRow<kHead>::kBytes + lane / 16 * 16;
 }
 
+// The left operand of step depth of the next product: columns 16 depth to 16 depth + 15 of c, rounded.
+template <int kRowTiles, int kTiles>
+__device__ __forceinline__ void round_step(uint32_t (&a)[kRowTiles][4], const float (&c)[kRowTiles][kTiles][4], int depth) {
+#pragma unroll
+  for (int m = 0; m < kRowTiles; m++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+      a[m][i] = pack_bf16(c[m][2 * depth + i / 2][i % 2 * 2], c[m][2 * depth + i / 2][i % 2 * 2 + 1]);
+  }
+}
+
 // Columns 16 n to 16 n + 15 of c += a times the B operand of one load.
 template <int kRowTiles, int kTiles>
 __device__ __forceinline__ void multiply_add(float (&c)[kRowTiles][kTiles][4], int n, const uint32_t (&a)[kRowTiles][4],
