@@ -120,8 +120,9 @@ __global__ void __launch_bounds__(kThreads) attention_forward_f32_kernel(const A
   const int first = (tiles - 1 - static_cast<int>(blockIdx.x % tiles)) * kRows;
   const int b = head_index / p.H, h = head_index % p.H, g = h / (p.H / p.G);
   const int y = static_cast<int>(threadIdx.x) / 16, x = static_cast<int>(threadIdx.x) % 16;
-  const float* k = static_cast<const float*>(p.k) + b * p.key_batch_stride + g * p.D;
-  const float* v = static_cast<const float*>(p.v) + b * p.key_batch_stride + g * p.D;
+  const float* k = static_cast<const float*>(p.k);
+  const float* v = static_cast<const float*>(p.v);
+  const int64_t head = b * p.key_batch_stride + g * p.D;  // of both: two pointers would take more registers
 
   float* q_tile = dynamic_shared_memory<float>();             // [kRows][kRowFloats]
   float* k_tile = q_tile + kRows * Tile::kRowFloats;          // [kColumns][kRowFloats]
@@ -154,8 +155,8 @@ __global__ void __launch_bounds__(kThreads) attention_forward_f32_kernel(const A
 
   for (int key = begin; key < end; key += kColumns) {
     __syncthreads();  // all warps are done with the tiles before
-    load_rows<kHead>(k_tile, kColumns, k, p.key_token_stride, key, begin, end, p.D);
-    load_rows<kHead>(v_tile, kColumns, v, p.key_token_stride, key, begin, end, p.D);
+    load_rows<kHead>(k_tile, kColumns, k + head, p.key_token_stride, key, begin, end, p.D);
+    load_rows<kHead>(v_tile, kColumns, v + head, p.key_token_stride, key, begin, end, p.D);
     __syncthreads();  // the tiles are complete
     float s[R][C];
     multiply_transposed<Tile>(s, q_tile, k_tile, y, x);
