@@ -171,6 +171,9 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
     }
   }
 
+  // The head's place is computed anew: kept, it would take registers from the loop.
+  int end_head = head_index;
+  asm volatile("" : "+r"(end_head));
   float inverse[kRowTiles][2];
 #pragma unroll
   for (int m = 0; m < kRowTiles; m++) {
@@ -184,12 +187,12 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
       const bool saw = query < rows_end && sum != 0.0f;
       inverse[m][half] = saw ? 1.0f / sum : 0.0f;
       if (lane % 4 == 0 && query < p.T)
-        p.lse[static_cast<int64_t>(head_index) * p.T + query] =
+        p.lse[static_cast<int64_t>(end_head) * p.T + query] =
             saw ? row_max[m][half] * p.scale + logf(sum) : -INFINITY;
     }
   }
   store_rows<kHead, kRowTiles>(o, inverse, q_tile + warp_row * kElements,
-                               static_cast<__nv_bfloat16*>(p.out) + b * p.out_batch_stride + h * p.D,
+                               static_cast<__nv_bfloat16*>(p.out) + end_head / p.H * p.out_batch_stride + end_head % p.H * p.D,
                                p.out_token_stride, first + warp_row, p.T, p.D, p.vectors);
 }
 
