@@ -13,6 +13,8 @@
 //
 // The mask costs nothing in blocks of keys that all queries see; in the others the intervals lie in shared memory.
 // Keys that no query of the tile sees are zeros in shared memory: a NaN there is never read.
+#include <cfloat>
+
 #include "cuda/launch.h"
 #include "cuda/reduce.h"
 #include "cuda/tensor_core.h"
@@ -136,9 +138,9 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
         for (int n = 0; n < kKeys / 8; n++) top = fmaxf(top, fmaxf(s[m][n][2 * half], s[m][n][2 * half + 1]));
         top = fmaxf(top, __shfl_xor_sync(kAllLanes, top, 1));
         top = fmaxf(top, __shfl_xor_sync(kAllLanes, top, 2));
-        const float shift = top == -INFINITY ? 0.0f : __fmul_rn(top, factor);  // nothing seen yet: all weights become 0
-        // The maximum rounded as the shift was: a fused product would differ from it where nothing has changed.
-        const float correction = exp2_approximate(__fsub_rn(__fmul_rn(row_max[m][half], factor), shift));
+        const float shift = top == -INFINITY ? 0.0f : top * factor;  // nothing seen yet: all weights become 0
+        // Not row_max * factor - shift: the compiler would fuse it, and an unchanged maximum correct by a rounding error.
+        const float correction = exp2_approximate(fmaxf(row_max[m][half] - top, -FLT_MAX) * factor);
         row_max[m][half] = top;
         float sum = 0.0f;
 #pragma unroll

@@ -16,6 +16,7 @@
 //
 // Not yet run on a GPU: chosen only on request (licorne_cuda_attention_use_hopper).
 #include <algorithm>
+#include <cfloat>
 
 #include "cuda/hopper.h"
 #include "cuda/launch.h"
@@ -189,9 +190,9 @@ __global__ void __launch_bounds__(kThreads, 1)
             for (int n = 0; n < kKeys / 8; n++) top = fmaxf(top, fmaxf(s[4 * n + 2 * half], s[4 * n + 2 * half + 1]));
             top = fmaxf(top, __shfl_xor_sync(kAllLanes, top, 1));
             top = fmaxf(top, __shfl_xor_sync(kAllLanes, top, 2));
-            const float shift = top == -INFINITY ? 0.0f : __fmul_rn(top, factor);  // nothing seen yet: all weights become 0
-            // The maximum rounded as the shift was: a fused product would differ from it where nothing has changed.
-            const float correction = exp2_approximate(__fsub_rn(__fmul_rn(row_max[half], factor), shift));
+            const float shift = top == -INFINITY ? 0.0f : top * factor;  // nothing seen yet: all weights become 0
+            // Not row_max * factor - shift: the compiler would fuse it, and an unchanged maximum correct by a rounding error.
+            const float correction = exp2_approximate(fmaxf(row_max[half] - top, -FLT_MAX) * factor);
             row_max[half] = top;
             float sum = 0.0f;
 #pragma unroll
