@@ -9,6 +9,7 @@ second. Operations are counted alike: 6 N + 6 L T C per token of a training step
 forward and 10 D backward. The file is written anew after each figure, so that a time limit costs only what was not done.
 """
 import argparse
+import gc
 import json
 import os
 import statistics
@@ -149,7 +150,8 @@ def training(report, size, B, precision, compiled):
     others = [p for p in model.parameters() if p.dim() == 1]
     optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
                                   lr=3e-4, betas=(0.9, 0.95), fused=True)
-    run = torch.compile(model) if compiled else model
+    torch._dynamo.reset()  # what another size was compiled to would make this one's sizes dynamic
+    run = torch.compile(model, dynamic=False) if compiled else model
     ids = torch.randint(VOCABULARY, (B, T + 1), device="cuda")
 
     def step():
@@ -308,6 +310,8 @@ def main():
             failed = 1
             report.root["failures"].append(f"{name}: {type(e).__name__}: {e}")
             print(f"failed: {name}: {e}", file=sys.stderr)
+        report.write()  # whatever stops the next piece
+        gc.collect()
         torch.cuda.empty_cache()
     report.write()
     return 1 if failed else 0
