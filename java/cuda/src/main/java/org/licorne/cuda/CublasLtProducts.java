@@ -103,6 +103,7 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
 
     private static void check(int status, String call) {
         if (status != cublas.CUBLAS_STATUS_SUCCESS) {
+            PresetRuntime.check(cudart.cudaGetLastError(), call); // a kernel's fault is told as what it is
             throw new DeviceFailure(
                     -status,
                     call + ": " + cublas.cublasLtGetStatusString(status).getString());
@@ -333,9 +334,13 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
             bytes.put(WORKSPACE_BYTES);
             set(preference, cublas.CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes, Long.BYTES);
         }
-        if (shape.kind() == ProductShape.Kind.FORWARD && shape.N() == INDEPENDENT_ROWS) {
-            set(preference, cublas.CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, cublas.CUBLASLT_REDUCTION_SCHEME_NONE);
-        }
+        // Parts of a sum are added as F32 also where the result is BF16; where rows must not know of each other there
+        // are none.
+        boolean independent = shape.kind() == ProductShape.Kind.FORWARD && shape.N() == INDEPENDENT_ROWS;
+        set(
+                preference,
+                cublas.CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                independent ? cublas.CUBLASLT_REDUCTION_SCHEME_NONE : cublas.CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
         for (int operand : new int[] {
             cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
             cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,

@@ -17,7 +17,7 @@ final class DeviceFailure extends DeviceException {
      */
     boolean isFatal() {
         return switch (code) {
-            case 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 720, 721, 723, 999 -> true;
+            case 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 723, 999 -> true;
             default -> false;
         };
     }

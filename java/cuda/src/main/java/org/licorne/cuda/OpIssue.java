@@ -67,7 +67,11 @@ abstract class OpIssue {
 
     void begin() {
         backend.usable();
-        runtime.makeCurrent();
+        try {
+            runtime.makeCurrent();
+        } catch (DeviceFailure e) { // it may tell what a kernel before did
+            throw backend.health().examine("an op before this one", e);
+        }
     }
 
     /** An op was handed to the device, or refused. */

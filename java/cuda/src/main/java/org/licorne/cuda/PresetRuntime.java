@@ -133,6 +133,7 @@ final class PresetRuntime implements CudaRuntime {
 
     @Override
     public synchronized void freeHost(long address) {
+        makeCurrent();
         check(cudart.cudaFreeHost(to.at(address)), "cudaFreeHost");
     }
 
@@ -214,6 +215,7 @@ final class PresetRuntime implements CudaRuntime {
 
         @Override
         public boolean isReached() {
+            makeCurrent();
             int status = cudart.cudaEventQuery(event);
             if (status == cudart.cudaErrorNotReady) {
                 cudart.cudaGetLastError(); // not an error of the next kernel
@@ -225,11 +227,13 @@ final class PresetRuntime implements CudaRuntime {
 
         @Override
         public void await() {
+            makeCurrent();
             check(cudart.cudaEventSynchronize(event), "cudaEventSynchronize");
         }
 
         @Override
         public double millisecondsSince(Event earlier) {
+            makeCurrent();
             float[] milliseconds = new float[1];
             check(
                     cudart.cudaEventElapsedTime(milliseconds, ((PresetEvent) earlier).event, event),
@@ -239,6 +243,7 @@ final class PresetRuntime implements CudaRuntime {
 
         @Override
         public void close() {
+            makeCurrent();
             check(cudart.cudaEventDestroy(event), "cudaEventDestroy");
         }
     }
