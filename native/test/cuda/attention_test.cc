@@ -255,6 +255,15 @@ void large_heads(int32_t type) {
   check({1, 33, 50, 1, 1, 130, type, LICORNE_MASK_PREFIX, 0, 0, {25}}, 69);  // heads that do not fill vectors
 }
 
+// Where blocks may have more shared memory, heads from 97 to 128 have larger tiles.
+void more_shared_memory(int32_t type) {
+  emulation::use_device(1);
+  check({1, 150, 150, 1, 1, 128, type}, 70);
+  check({1, 150, 150, 2, 1, 128, type, LICORNE_MASK_CAUSAL}, 71);
+  check({1, 99, 140, 1, 1, 112, type, LICORNE_MASK_WINDOW, 40, 3}, 72);
+  emulation::use_device(0);
+}
+
 void shapes(int32_t type) {
   check({1, 33, 33, 1, 1, 32, type, LICORNE_MASK_CAUSAL}, 20);
   check({1, 70, 70, 2, 1, 80, type, LICORNE_MASK_CAUSAL}, 21);
@@ -341,6 +350,7 @@ void test_attention() {
   for (int32_t type : {LICORNE_F32, LICORNE_BF16}) {
     masks(type);
     large_heads(type);
+    more_shared_memory(type);
     shapes(type);
     random_masks(type, 25);
   }

@@ -123,6 +123,9 @@ extern unsigned char* dynamic_shared;
 void set_order(uint64_t seed);
 uint64_t order();
 
+// Device 0 gives a block 99 KB of shared memory, as the smallest that kernels run on; device 1 as much as Hopper, 227 KB.
+void use_device(int device);
+
 // The next launch reports this error, as a device would.
 void fail_next_launch(cudaError_t error);
 

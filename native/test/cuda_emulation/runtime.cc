@@ -5,7 +5,10 @@
 
 namespace {
 cudaError_t pending_error = cudaSuccess;
+int current_device = 0;
 }
+
+void emulation::use_device(int device) { current_device = device; }
 
 void emulation::fail_next_launch(cudaError_t error) { pending_error = error; }
 
@@ -25,14 +28,14 @@ const char* cudaGetErrorName(cudaError_t error) {
 const char* cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "an emulated failure"; }
 
 cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  *device = current_device;
   return cudaSuccess;
 }
 
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount: *value = 3; break;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = 99 << 10; break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = (device == 0 ? 99 : 227) << 10; break;
     case cudaDevAttrComputeCapabilityMajor: *value = 8; break;
     case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
   }
