@@ -18,6 +18,7 @@ bool ruins_context(cudaError_t error) {
   switch (error) {
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContained:
     case cudaErrorContextIsDestroyed:
     case cudaErrorUnknown:
     case cudaErrorIllegalAddress:
@@ -28,6 +29,7 @@ bool ruins_context(cudaError_t error) {
     case cudaErrorMisalignedAddress:
     case cudaErrorInvalidAddressSpace:
     case cudaErrorInvalidPc:
+    case cudaErrorTensorMemoryLeak:
     case cudaErrorLaunchFailure: return true;
     default: return false;
   }

@@ -245,37 +245,42 @@ inline uint64_t describe(SharedAddress address, uint32_t leading) {
 inline uint64_t describe_depth_contiguous(SharedAddress address) { return describe(address, 16); }
 inline uint64_t describe_n_contiguous(SharedAddress address, uint32_t next) { return describe(address, next); }
 
+inline SharedAddress operand_address(uint64_t offset) {
+  return swizzled(reinterpret_cast<SharedAddress>(emulation::dynamic_shared) + offset);
+}
 inline float operand_at(uint64_t offset) {
-  const SharedAddress address = swizzled(reinterpret_cast<SharedAddress>(emulation::dynamic_shared) + offset);
+  const SharedAddress address = operand_address(offset);
   uint16_t bits;
   std::memcpy(&bits, reinterpret_cast<const void*>(address), 2);
   return EmulatedOperands::half(bits, 0);
 }
+inline uint64_t depth_contiguous_offset(uint64_t description, int row, int k) {
+  return (description & 0x3fff) * 16 + (description >> 32 & 0x3fff) * 16 * (row / 8) + row % 8 * 128 + 2 * k;
+}
+inline uint64_t n_contiguous_offset(uint64_t description, int k, int n) {
+  return (description & 0x3fff) * 16 + (description >> 16 & 0x3fff) * 16 * (n / 64) +
+         (description >> 32 & 0x3fff) * 16 * (k / 8) + k % 8 * 128 + n % 64 * 2;
+}
 inline float depth_contiguous_at(uint64_t description, int row, int k) {
-  return operand_at((description & 0x3fff) * 16 + (description >> 32 & 0x3fff) * 16 * (row / 8) + row % 8 * 128 + 2 * k);
+  return operand_at(depth_contiguous_offset(description, row, k));
 }
 inline float n_contiguous_at(uint64_t description, int k, int n) {
-  return operand_at((description & 0x3fff) * 16 + (description >> 16 & 0x3fff) * 16 * (n / 64) +
-                    (description >> 32 & 0x3fff) * 16 * (k / 8) + k % 8 * 128 + n % 64 * 2);
+  return operand_at(n_contiguous_offset(description, k, n));
 }
 
 // Reads 16 elements, 32 bytes that are aligned to that, as the race detector should see it.
 inline void operands_read(uint64_t offset) {
-  for (int piece = 0; piece < 2; piece++) {
-    const SharedAddress address =
-        swizzled(reinterpret_cast<SharedAddress>(emulation::dynamic_shared) + offset + 16 * piece);
-    emulation::product_reads(reinterpret_cast<const void*>(address), 16);
-  }
+  for (int piece = 0; piece < 2; piece++)  // of which each is swizzled by itself
+    emulation::product_reads(reinterpret_cast<const void*>(operand_address(offset + 16 * piece)), 16);
 }
 inline void rows_read(uint64_t description, int first, int rows) {  // 16 deep
   for (int row = first + static_cast<int>(emulation::current->lane); row < first + rows; row += 32)
-    operands_read((description & 0x3fff) * 16 + (description >> 32 & 0x3fff) * 16 * (row / 8) + row % 8 * 128);
+    operands_read(depth_contiguous_offset(description, row, 0));
 }
 inline void columns_read(uint64_t description, int columns) {  // 16 deep
   const int k = static_cast<int>(emulation::current->lane % 16);
   for (int n = static_cast<int>(emulation::current->lane / 16) * 16; n < columns; n += 32)
-    operands_read((description & 0x3fff) * 16 + (description >> 16 & 0x3fff) * 16 * (n / 64) +
-                  (description >> 32 & 0x3fff) * 16 * (k / 8) + k % 8 * 128 + n % 64 * 2);
+    operands_read(n_contiguous_offset(description, k, n));
 }
 
 template <int kCount>

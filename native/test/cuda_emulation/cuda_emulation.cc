@@ -19,6 +19,7 @@
 
 #include "common/check.h"
 #include "fiber.h"
+#include "pending.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -37,32 +38,10 @@ constexpr unsigned kMaxThreads = 1024;
 constexpr size_t kStackBytes = 256 << 10;
 constexpr size_t kMaxSharedBytes = 227 << 10;
 constexpr size_t kGuardBytes = 64;
-constexpr unsigned char kPoison = 0xff;  // NaN in every floating type, -1 in integers
-
-struct AsyncCopy {
-  void* target;
-  const void* source;
-  size_t bytes, source_bytes;
-};
-
-struct Product {
-  float* sums;
-  std::function<void(float*)> compute;
-};
-
-// Sums of products that have not all happened: their values, while NaN stands where the kernel sees them.
-struct PendingSums {
-  float* place;
-  std::vector<float> values;
-  unsigned products;
-};
 
 struct Fiber : Thread {
   Context context;
-  std::vector<std::vector<AsyncCopy>> groups;  // committed ones, then the open one
-  std::vector<std::vector<Product>> batches;   // as well
-  std::vector<PendingSums> pending_sums;
-  bool products_begun;
+  Pending pending;
 };
 
 // A meeting of the lanes of one mask. Two sets of slots: a lane that is already at the next meeting does not overwrite what
@@ -107,7 +86,8 @@ unsigned threads_in_block, alive, votes;
 const std::function<void()>* kernel = nullptr;
 char fault_text[200];
 bool faulted;
-uint64_t order_seed = getenv("LICORNE_CUDA_EMULATION_ORDER") ? strtoull(getenv("LICORNE_CUDA_EMULATION_ORDER"), nullptr, 10) : 0;
+uint64_t order_seed =
+    getenv("LICORNE_CUDA_EMULATION_ORDER") ? strtoull(getenv("LICORNE_CUDA_EMULATION_ORDER"), nullptr, 10) : 0;
 std::mutex one_launch;
 
 size_t dynamic_shared_bytes = 0;
@@ -117,7 +97,6 @@ std::map<const unsigned char*, size_t>& shared_variables() {
 }
 
 Fiber& running() { return *static_cast<Fiber*>(current); }
-unsigned number_of(const Thread& thread) { return thread.warp * 32 + thread.lane; }
 
 Context scheduler;
 
@@ -149,7 +128,7 @@ bool full(const Barrier& barrier) { return barrier.arrived > 0 && barrier.arrive
 void thread_main() {
   (*kernel)();
   Fiber& fiber = running();
-  if (!fiber.pending_sums.empty()) fault("a thread ended with products of its warpgroup unfinished");
+  if (!fiber.pending.sums.empty()) fault("a thread ended with products of its warpgroup unfinished");
   alive--;
   warps[fiber.warp].lanes &= ~(1u << fiber.lane);
   if (barriers[0].count == 0 && full(barriers[0])) complete(barriers[0]);
@@ -162,10 +141,7 @@ void prepare(Fiber& fiber, unsigned number) {
   fiber.warp = number / 32;
   fiber.lane = number % 32;
   fiber.unseen = 0;
-  fiber.groups.clear();
-  fiber.batches.clear();
-  fiber.pending_sums.clear();
-  fiber.products_begun = false;
+  fiber.pending = Pending();
   // Tops differ, so that the threads do not all meet in the same cache lines.
   prepare_context(fiber.context, stacks + number * kStackBytes, kStackBytes - 64 - number % 32 * 512, thread_main);
 }
@@ -263,6 +239,8 @@ void run_block(uint64_t seed, size_t shared_bytes) {
 
 }  // namespace
 
+Pending& pending() { return running().pending; }
+
 void set_order(uint64_t seed) { order_seed = seed; }
 uint64_t order() { return order_seed; }
 void register_shared(void* storage, size_t bytes) {
@@ -287,9 +265,6 @@ Unseen::Unseen() : thread_(current) {
 }
 Unseen::~Unseen() {
   if (thread_ != nullptr) thread_->unseen--;
-}
-void product_reads(const void* address, size_t bytes) {
-  races::touch(races::product_actor(running().warp), address, bytes, races::kRead);
 }
 void touched(const void* address, size_t bytes, races::Kind kind) {
   races::touch(number_of(running()), address, bytes, kind);
@@ -489,82 +464,6 @@ unsigned count_votes(bool vote) {
   votes = 0;
   barrier_wait(0, 0);  // and it is cleared before the first vote of the next count
   return result;
-}
-
-namespace {
-std::vector<AsyncCopy>& open_group() {
-  std::vector<std::vector<AsyncCopy>>& groups = running().groups;
-  return groups.empty() ? groups.emplace_back() : groups.back();
-}
-}  // namespace
-
-void async_copy(void* target, const void* source, size_t bytes, size_t source_bytes) {
-  touched(target, bytes, races::kWrite);
-  memset(target, kPoison, bytes);
-  open_group().push_back({target, source, bytes, source_bytes});
-}
-
-void async_commit() {
-  open_group();
-  running().groups.emplace_back();
-}
-
-void async_wait(unsigned pending) {
-  std::vector<std::vector<AsyncCopy>>& groups = running().groups;
-  while (groups.size() > pending + 1) {
-    for (const AsyncCopy& copy : groups.front()) {
-      touched(copy.source, copy.source_bytes, races::kRead);
-      touched(copy.target, copy.bytes, races::kWrite);
-      memcpy(copy.target, copy.source, copy.source_bytes);
-      memset(static_cast<char*>(copy.target) + copy.source_bytes, 0, copy.bytes - copy.source_bytes);
-    }
-    groups.erase(groups.begin());
-  }
-}
-
-void product_begin() { running().products_begun = true; }
-
-void product(float* sums, size_t count, std::function<void(float*)> compute) {
-  Fiber& fiber = running();
-  if (!fiber.products_begun) fault("a product of a warpgroup without product_begin since the last wait");
-  const auto same = [&](const PendingSums& pending) { return pending.place == sums; };
-  auto pending = std::find_if(fiber.pending_sums.begin(), fiber.pending_sums.end(), same);
-  if (pending == fiber.pending_sums.end()) {
-    fiber.pending_sums.push_back({sums, {sums, sums + count}, 0});
-    pending = std::prev(fiber.pending_sums.end());
-    memset(sums, kPoison, count * sizeof(float));
-  }
-  pending->products++;
-  races::begin_work(races::product_actor(fiber.warp), number_of(fiber));
-  if (fiber.batches.empty()) fiber.batches.emplace_back();
-  fiber.batches.back().push_back({sums, std::move(compute)});
-}
-
-void product_commit() {
-  std::vector<std::vector<Product>>& batches = running().batches;
-  if (batches.empty()) batches.emplace_back();
-  batches.emplace_back();
-}
-
-void product_wait(unsigned pending) {
-  Fiber& fiber = running();
-  fiber.products_begun = false;
-  races::end_work(races::product_actor(fiber.warp), number_of(fiber));
-  if (!fiber.batches.empty() && !fiber.batches.back().empty()) fault("product_wait after products that were not committed");
-  while (fiber.batches.size() > pending + 1) {
-    for (const Product& product : fiber.batches.front()) {
-      const auto same = [&](const PendingSums& sums) { return sums.place == product.sums; };
-      const auto sums = std::find_if(fiber.pending_sums.begin(), fiber.pending_sums.end(), same);
-      {
-        const Unseen unseen;
-        product.compute(sums->values.data());
-      }
-      if (--sums->products > 0) continue;
-      std::copy(sums->values.begin(), sums->values.end(), sums->place);
-      fiber.pending_sums.erase(sums);
-    }
-    fiber.batches.erase(fiber.batches.begin());
-  }
 }
 
 }  // namespace emulation

@@ -69,6 +69,7 @@ enum cudaError_t {
   cudaErrorUnsupportedPtxVersion = 222,
   cudaErrorECCUncorrectable = 214,
   cudaErrorNvlinkUncorrectable = 220,
+  cudaErrorContained = 226,
   cudaErrorIllegalAddress = 700,
   cudaErrorLaunchOutOfResources = 701,
   cudaErrorLaunchTimeout = 702,
@@ -80,6 +81,7 @@ enum cudaError_t {
   cudaErrorInvalidAddressSpace = 717,
   cudaErrorInvalidPc = 718,
   cudaErrorLaunchFailure = 719,
+  cudaErrorTensorMemoryLeak = 721,
   cudaErrorUnknown = 999
 };
 cudaError_t cudaGetLastError();
@@ -113,6 +115,8 @@ struct Thread {
   unsigned warp, lane;
   unsigned unseen = 0;  // accesses are the emulator's own
 };
+
+inline unsigned number_of(const Thread& thread) { return thread.warp * 32 + thread.lane; }
 
 extern Thread* current;  // the running thread of the kernel
 extern uint3 block_index;
@@ -353,7 +357,6 @@ inline float __fsqrt_rn(float x) { return sqrtf(x); }
 inline float __fdiv_rn(float x, float y) { return x / y; }
 inline float __fmul_rn(float x, float y) { return x * y; }
 inline float __fadd_rn(float x, float y) { return x + y; }
-inline float __fsub_rn(float x, float y) { return x - y; }
 inline float __fmaf_rn(float x, float y, float z) { return fmaf(x, y, z); }
 inline double __dmul_rn(double x, double y) { return x * y; }
 inline double __dadd_rn(double x, double y) { return x + y; }

@@ -1,11 +1,8 @@
 #include "races.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
 #include <unordered_map>
 
 #include "cuda_emulation.h"
@@ -70,12 +67,12 @@ void name(char (&text)[32], unsigned actor) {
 }
 
 void report(const char* where, unsigned actor, Kind kind, bool shared, Kind other_kind, unsigned other) {
-  if (found_text[0] != 0) return;
+  if (found_text[0] != 0) return;  // the first is told
   char names[2][32];
   name(names[0], actor);
   name(names[1], other);
-  snprintf(found_text, sizeof found_text, "race: %s of block (%u, %u, %u) %s %s memory that %s of %s block %s", names[0], block_index.x,
-           block_index.y, block_index.z, name_of(kind), shared ? "shared" : "global", names[1], where, name_of(other_kind));
+  snprintf(found_text, sizeof found_text, "race: %s of block (%u, %u, %u) %s %s memory that %s of %s block %s", names[0],
+           block_index.x, block_index.y, block_index.z, name_of(kind), shared ? "shared" : "global", names[1], where, name_of(other_kind));
 }
 
 void touch_word(unsigned actor, uintptr_t address, uint8_t bytes, Kind kind, bool shared) {
@@ -106,7 +103,7 @@ void touch_word(unsigned actor, uintptr_t address, uint8_t bytes, Kind kind, boo
       if (place == nullptr || place->step != 0) place = &access;
       continue;
     }
-    const bool own = access.actor == actor, ordered = own || access.step <= known.of[access.actor];
+    const bool ordered = access.actor == actor || access.step <= known.of[access.actor];
     if (!ordered && access.bytes & bytes && conflict(access.kind, kind))
       report("the same", actor, kind, shared, access.kind, access.actor);
     // What is ordered before this access and no stricter need not be remembered beside it.
@@ -184,7 +181,7 @@ const char* found() { return found_text; }
 namespace {
 void seen(const void* address, size_t bytes, emulation::races::Kind kind) {
   const emulation::Thread* thread = emulation::current;
-  if (thread != nullptr && thread->unseen == 0) emulation::races::touch(thread->warp * 32 + thread->lane, address, bytes, kind);
+  if (thread != nullptr && thread->unseen == 0) emulation::races::touch(number_of(*thread), address, bytes, kind);
 }
 }  // namespace
 

@@ -16,6 +16,8 @@
 
 namespace emulation::races {
 
+enum Kind : uint8_t { kRead, kWrite, kAtomic };
+
 #if defined(LICORNE_CUDA_RACES)
 
 constexpr unsigned kThreads = 1024, kCopyActors = 32, kProductActors = 32, kActors = kThreads + kCopyActors + kProductActors;
@@ -39,7 +41,6 @@ void begin_work(unsigned actor, unsigned thread);
 void end_work(unsigned actor, unsigned thread);
 
 // Accesses that the compiler does not see, or sees as something else.
-enum Kind : uint8_t { kRead, kWrite, kAtomic };
 void touch(unsigned actor, const void* address, size_t bytes, Kind kind);
 
 // The first race of the launch, or an empty text.
@@ -58,7 +59,6 @@ inline unsigned copy_actor(unsigned) { return 0; }
 inline unsigned product_actor(unsigned) { return 0; }
 inline void begin_work(unsigned, unsigned) {}
 inline void end_work(unsigned, unsigned) {}
-enum Kind : uint8_t { kRead, kWrite, kAtomic };
 inline void touch(unsigned, const void*, size_t, Kind) {}
 inline const char* found() { return ""; }
 

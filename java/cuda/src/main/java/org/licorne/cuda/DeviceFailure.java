@@ -13,11 +13,11 @@ final class DeviceFailure extends DeviceException {
 
     /**
      * Whether the device's state is lost until the process ends: a kernel that faulted, as opposed to a call with wrong
-     * arguments or a full memory.
+     * arguments or a full memory. The same as in native/src/cuda/device.cu.
      */
     boolean isFatal() {
         return switch (code) {
-            case 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 723, 999 -> true;
+            case 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 999 -> true;
             default -> false;
         };
     }
