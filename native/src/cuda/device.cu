@@ -95,6 +95,11 @@ int multiprocessors() {
   return device_attribute(cudaDevAttrMultiProcessorCount, known);
 }
 
+int64_t cache_bytes() {
+  static std::atomic<int> known[kDevices];
+  return device_attribute(cudaDevAttrL2CacheSize, known);
+}
+
 int64_t most_shared_bytes() {
   static std::atomic<int> known[kDevices];
   return device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, known);

@@ -73,6 +73,9 @@ inline dim3 grid_of(int64_t pieces, int64_t pieces_per_block) {
 // Of the device that the calling thread uses: kernels that keep sums in registers over many rows fit their grid to it.
 int multiprocessors();
 
+// Bytes of its second-level cache.
+int64_t cache_bytes();
+
 // Bytes of shared memory that one block may have on it.
 int64_t most_shared_bytes();
 

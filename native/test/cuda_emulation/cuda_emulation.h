@@ -99,6 +99,7 @@ inline cudaError_t cudaMemcpyAsync(void* out, const void* x, size_t bytes, cudaM
 // The emulated device is small, so that kernels that fit their grid to it make several rounds.
 enum cudaDeviceAttr {
   cudaDevAttrMultiProcessorCount = 16,
+  cudaDevAttrL2CacheSize = 38,
   cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
   cudaDevAttrComputeCapabilityMajor = 75,
   cudaDevAttrComputeCapabilityMinor = 76

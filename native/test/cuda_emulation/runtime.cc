@@ -35,6 +35,7 @@ cudaError_t cudaGetDevice(int* device) {
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount: *value = 3; break;
+    case cudaDevAttrL2CacheSize: *value = 256 << 10; break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = (device == 0 ? 99 : 227) << 10; break;
     case cudaDevAttrComputeCapabilityMajor: *value = 8; break;
     case cudaDevAttrComputeCapabilityMinor: *value = 0; break;

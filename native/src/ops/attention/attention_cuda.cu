@@ -158,7 +158,7 @@ void prepare_documents(const char* op, AttentionArguments& p, const int32_t* doc
 void licorne_cuda_attention_use_hopper(int32_t on) { licorne::use_hopper = on != 0; }
 
 int64_t licorne_cuda_attention_forward_workspace_bytes(int64_t B, int64_t T, int64_t, int64_t, int64_t, int64_t) {
-  return 2 * B * T * static_cast<int64_t>(sizeof(int32_t));
+  return (2 * B * T + 1) * static_cast<int64_t>(sizeof(int32_t));  // intervals, and how many tiles were drawn
 }
 
 int32_t licorne_cuda_attention_forward(void* out, float* lse, const void* q, const void* k, const void* v, void* workspace,
@@ -182,7 +182,9 @@ int32_t licorne_cuda_attention_forward(void* out, float* lse, const void* q, con
     if (type == LICORNE_F32) {
       launch_attention_forward_f32(p, stream);
     } else if (hopper_fits(p)) {
-      launch_attention_forward_hopper(p, stream);
+      int* drawn = static_cast<int*>(workspace) + 2 * B * T;
+      check_pointer(op, "workspace", drawn, 1);
+      launch_attention_forward_hopper(p, drawn, stream);
     } else {
       launch_attention_forward_bf16(p, stream);
     }

@@ -44,7 +44,7 @@ struct AttentionArguments {
 constexpr int kLargestCudaHead = 256;
 
 void launch_attention_forward_bf16(const AttentionArguments& p, void* stream);
-void launch_attention_forward_hopper(const AttentionArguments& p, void* stream);
+void launch_attention_forward_hopper(const AttentionArguments& p, int* drawn, void* stream);
 void launch_attention_backward_hopper(const AttentionArguments& p, void* stream);
 void launch_attention_forward_f32(const AttentionArguments& p, void* stream);
 void launch_attention_backward_bf16(const AttentionArguments& p, void* stream);

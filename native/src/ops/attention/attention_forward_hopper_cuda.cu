@@ -7,6 +7,11 @@
 // whole overlap. One block per multiprocessor, which goes on to further tiles: the next tile's loads run during the last
 // tile's end.
 //
+// Under a causal mask tiles differ in length by as much as there are tiles, so blocks do not share them out beforehand: the
+// producer draws the next number from a counter in memory and tells it to the others with the queries. Numbers follow the
+// sections of TileOrder, the longest tiles first. Counted for 132 multiprocessors, a tile's cost being its blocks of keys and
+// one: they are busy 99 % of the time for 64 causal heads of 4,096 tokens (54 % with every 132nd tile, head after head).
+//
 // Shared memory holds rows of 64 elements with the 128-byte swizzle; a head of more than 64 is two such tiles side by side,
 // and what lies beyond D is zeros from the engine. Scores are Q K^T with both from shared memory; probabilities stay in
 // registers as the left operand of P V, whose right operand, the values, is contiguous in its columns.
@@ -38,15 +43,40 @@ struct HopperTile {
   static constexpr int kQueryBytes = kBoxes * kQueryBox, kKeyBytes = kBoxes * kKeyBox;
   static constexpr int kBarriers = 2 + 3 * kStages;
   static constexpr int kTileBytes = kQueryBytes + 2 * kStages * kKeyBytes;
-  static constexpr int kSharedBytes = kTileBytes + 8 * kBarriers + 8 * kRows;
+  static constexpr int kSharedBytes = kTileBytes + 8 * kBarriers + 8 * kRows + 8;
 };
 
-// One tile of work: which head, which queries, which keys.
-struct HopperWork {
-  int b, h, first, rows_end, begin, blocks;
+// The tiles in the order in which they are drawn. As many heads as have their keys and values in half the second-level
+// cache make a section; within it the last tiles of all heads come first, which under a causal mask are the longest, so
+// that short ones fill the end.
+struct TileOrder {
+  int tiles, heads, section;  // tiles of a head, heads of all sequences, heads of a section but the last
 
-  __device__ HopperWork(const SequenceMask& mask, int b_, int h_, int first_)
-      : b(b_), h(h_), first(first_), rows_end(min(first_ + kRows, mask.queries())), begin(0), blocks(0) {
+  explicit TileOrder(const AttentionArguments& p)
+      : tiles(static_cast<int>(ceil_div(p.T, kRows))), heads(p.B * p.H), section(1) {
+    const int64_t all_bytes = int64_t{4} * p.B * p.G * p.S * p.D;
+    const int64_t most = std::max<int64_t>(cache_bytes() / 2 * heads / all_bytes, 1);
+    section = static_cast<int>(ceil_div(heads, ceil_div(heads, most)));
+  }
+
+  int count() const { return tiles * heads; }
+
+  struct Place {
+    int head, first;  // of all sequences' heads; the first query
+  };
+  __device__ Place at(int number) const {
+    const int before = number / (tiles * section) * section, within = number - before * tiles;
+    const int here = min(section, heads - before);
+    return {before + within % here, (tiles - 1 - within / here) * kRows};
+  }
+};
+
+// The keys that a tile's queries see.
+struct HopperWork {
+  int rows_end, begin, blocks;
+
+  __device__ HopperWork(const SequenceMask& mask, int first)
+      : rows_end(min(first + kRows, mask.queries())), begin(0), blocks(0) {
     if (first >= rows_end) return;
     begin = mask.keys_of(first).low;
     const int end = mask.keys_of(rows_end - 1).high;
@@ -57,7 +87,8 @@ struct HopperWork {
 template <class Tile>
 __global__ void __launch_bounds__(kThreads, 1)
     attention_forward_hopper_kernel(const __grid_constant__ CUtensorMap q_map, const __grid_constant__ CUtensorMap k_map,
-                                    const __grid_constant__ CUtensorMap v_map, const AttentionArguments p, int work_items) {
+                                    const __grid_constant__ CUtensorMap v_map, const AttentionArguments p,
+                                    const TileOrder order, int* drawn) {
 #if defined(LICORNE_HOPPER)
   constexpr int kHead = Tile::kHead, kStages = Tile::kStages, kBoxes = Tile::kBoxes;
   const SharedAddress q_tile = shared_address(dynamic_shared_memory<unsigned char>());  // aligned to 1,024
@@ -67,6 +98,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   const SharedAddress empty = v_full + 8 * kStages;
   KeyInterval* intervals =
       reinterpret_cast<KeyInterval*>(dynamic_shared_memory<unsigned char>() + Tile::kTileBytes + 8 * Tile::kBarriers);
+  int* told = reinterpret_cast<int*>(intervals + kRows);  // the tile whose queries are there
   const int thread = static_cast<int>(threadIdx.x), group = thread / kGroup;
 
   if (thread == 0) {
@@ -82,24 +114,30 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
   __syncthreads();  // the barriers are ready
 
-  const int tiles = (p.T + kRows - 1) / kRows;
-  // Both sides count the tiles they had keys for and the blocks of keys: these give buffers and parities.
-  int tile_count = 0, block_count = 0;
+  const int count = order.tiles * order.heads;
+  int block_count = 0;  // both sides count the blocks of keys: buffers and parities follow
 
   if (group == kConsumers) {
     give_registers<32>();
     if (thread == kConsumers * kGroup) {
-      for (int item = static_cast<int>(blockIdx.x); item < work_items; item += static_cast<int>(gridDim.x)) {
-        const int head_index = item / tiles, first = (tiles - 1 - item % tiles) * kRows;
-        const int b = head_index / p.H, h = head_index % p.H, g = h / (p.H / p.G);
-        const SequenceMask mask(p, b);
-        const HopperWork work(mask, b, h, first);
-        if (work.blocks == 0) continue;
-        barrier_wait(q_empty, (tile_count & 1) ^ 1);
+      for (uint32_t parity = 1;; parity ^= 1) {
+        const int number = atomicAdd(drawn, 1);
+        barrier_wait(q_empty, parity);
+        *told = number;
+        if (number >= count) {
+          barrier_arrive(q_full);
+          break;
+        }
+        const TileOrder::Place place = order.at(number);
+        const int b = place.head / p.H, h = place.head % p.H, g = h / (p.H / p.G);
+        const HopperWork work(SequenceMask(p, b), place.first);
+        if (work.blocks == 0) {
+          barrier_arrive(q_full);
+          continue;
+        }
         barrier_expect(q_full, Tile::kQueryBytes);
         for (int box = 0; box < kBoxes; box++)
-          copy_box(q_tile + box * Tile::kQueryBox, &q_map, 64 * box, h, first, b, q_full);
-        tile_count++;
+          copy_box(q_tile + box * Tile::kQueryBox, &q_map, 64 * box, h, place.first, b, q_full);
         for (int block = work.blocks - 1; block >= 0; block--) {
           const int stage = block_count % kStages, key = work.begin + block * kKeys;
           barrier_wait(empty + 8 * stage, (block_count / kStages & 1) ^ 1);
@@ -119,11 +157,13 @@ __global__ void __launch_bounds__(kThreads, 1)
     take_registers<160>();
     const int lane = thread % kWarp, row_in_tile = group * kGroupRows + thread % kGroup / kWarp * 16 + lane / 4;
     const float factor = p.scale * kLog2E;
-    for (int item = static_cast<int>(blockIdx.x); item < work_items; item += static_cast<int>(gridDim.x)) {
-      const int head_index = item / tiles, first = (tiles - 1 - item % tiles) * kRows;
-      const int b = head_index / p.H, h = head_index % p.H;
-      const SequenceMask mask(p, b);
-      const HopperWork work(mask, b, h, first);
+    for (uint32_t tile_parity = 0;; tile_parity ^= 1) {
+      barrier_wait(q_full, tile_parity);
+      const int number = *told;
+      if (number >= count) break;
+      const int first = order.at(number).first;
+      const SequenceMask mask(p, order.at(number).head / p.H);
+      const HopperWork work(mask, first);
       // This warpgroup's own queries: the keys that any of them sees, and those that all of them see.
       const int group_first = first + group * kGroupRows, group_end = min(group_first + kGroupRows, work.rows_end);
       KeyInterval any{0, 0}, all{0, 0};
@@ -147,10 +187,6 @@ __global__ void __launch_bounds__(kThreads, 1)
       for (int i = 0; i < kHead / 2; i++) o[i] = 0.0f;
       float row_max[2] = {-INFINITY, -INFINITY}, row_sum[2] = {0.0f, 0.0f};
 
-      if (work.blocks > 0) {
-        barrier_wait(q_full, tile_count & 1);
-        tile_count++;
-      }
       for (int block = work.blocks - 1; block >= 0; block--) {
         const int stage = block_count % kStages, key = work.begin + block * kKeys;
         const uint32_t parity = block_count / kStages & 1;
@@ -235,15 +271,12 @@ __global__ void __launch_bounds__(kThreads, 1)
         __syncwarp();  // all lanes are done with the buffer
         if (lane == 0) barrier_arrive(empty + 8 * stage);
       }
-      if (work.blocks > 0) {
-        __syncwarp();
-        if (lane == 0) barrier_arrive(q_empty);
-      }
-
-      // What the end needs is computed anew from the item: kept, it would take registers from the loop.
-      int again = item;
+      // What the end needs is computed anew from the tile's number, read again: kept, it would take registers from the loop.
+      int again = *static_cast<volatile int*>(told);
       asm volatile("" : "+r"(again));
-      const int end_head = again / tiles, end_first = (tiles - 1 - again % tiles) * kRows;
+      const int end_head = order.at(again).head, end_first = order.at(again).first;
+      __syncwarp();  // all lanes are done with the queries and the number
+      if (lane == 0) barrier_arrive(q_empty);
       __nv_bfloat16* out = static_cast<__nv_bfloat16*>(p.out) + end_head / p.H * p.out_batch_stride + end_head % p.H * p.D;
 #pragma unroll
       for (int half = 0; half < 2; half++) {
@@ -275,21 +308,22 @@ __global__ void __launch_bounds__(kThreads, 1)
 }
 
 template <class Tile>
-void launch_tile(const AttentionArguments& p, void* stream) {
+void launch_tile(const AttentionArguments& p, int* drawn, void* stream) {
   const CUtensorMap q = map_of(p.q, p, p.T, p.H, p.query_token_stride, p.query_batch_stride, kRows);
   const CUtensorMap k = map_of(p.k, p, p.S, p.G, p.key_token_stride, p.key_batch_stride, kKeys);
   const CUtensorMap v = map_of(p.v, p, p.S, p.G, p.key_token_stride, p.key_batch_stride, kKeys);
-  const int64_t work_items = ceil_div(p.T, kRows) * p.B * p.H;
-  const int64_t blocks = std::min<int64_t>(work_items, multiprocessors());
+  const TileOrder order(p);
+  check_cuda(cudaMemsetAsync(drawn, 0, sizeof(int), static_cast<cudaStream_t>(stream)), "cudaMemsetAsync");
+  const int blocks = std::min(order.count(), multiprocessors());
   launch(attention_forward_hopper_kernel<Tile>, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), Tile::kSharedBytes,
-         stream, q, k, v, p, static_cast<int>(work_items));
+         stream, q, k, v, p, order, drawn);
 }
 
 }  // namespace
 
-void launch_attention_forward_hopper(const AttentionArguments& p, void* stream) {
-  if (p.D <= 64) return launch_tile<HopperTile<64, 4>>(p, stream);
-  return launch_tile<HopperTile<128, 2>>(p, stream);
+void launch_attention_forward_hopper(const AttentionArguments& p, int* drawn, void* stream) {
+  if (p.D <= 64) return launch_tile<HopperTile<64, 4>>(p, drawn, stream);
+  return launch_tile<HopperTile<128, 2>>(p, drawn, stream);
 }
 
 }  // namespace licorne
