@@ -25,6 +25,7 @@
 #include "cuda/tensor_core.h"
 #include "ops/attention/attention_cuda.h"
 #include "ops/attention/attention_mask_cuda.h"
+#include "ops/attention/attention_order_cuda.h"
 #include "ops/attention/attention_tile_cuda.h"
 
 namespace licorne {
@@ -114,18 +115,15 @@ __device__ __forceinline__ void pair_step(float (&sum)[1][Tile::kHead / 8][4], b
 }
 
 template <class Tile>
-__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_backward_bf16_kernel(const AttentionArguments p) {
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_backward_bf16_kernel(const AttentionArguments p,
+                                                                                                 const TileOrder order) {
   constexpr bool kOwnKeys = Tile::kOwnKeys, kPairs = Tile::kPairs;
   constexpr int kHead = Tile::kHead, kRowTiles = Tile::kRowTiles, kColumns = Tile::kColumns, kChunk = Tile::kChunk;
   constexpr int kRows = Tile::kRows, kThreads = Tile::kThreads;
   constexpr int kElements = TileRow<kHead>::kElements, kBytes = TileRow<kHead>::kBytes;
 
-  const int own_tokens = kOwnKeys ? p.S : p.T;
   const int own_heads = kOwnKeys ? p.G : p.H;
-  const int tiles = (own_tokens + kRows - 1) / kRows;
-  const int head_index = static_cast<int>(blockIdx.x / tiles), tile = static_cast<int>(blockIdx.x % tiles);
-  // Under a causal mask the first keys and the last queries have most to do: they start first.
-  const int first = (kOwnKeys ? tile : tiles - 1 - tile) * kRows;
+  const auto [head_index, first] = order.at(static_cast<int>(blockIdx.x));
   const int b = head_index / own_heads, own_head = head_index % own_heads, group = p.H / p.G;
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
 
@@ -298,34 +296,36 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_backw
 
   copy_async_wait<0>();  // the own tiles, if there was no step
   __syncthreads();       // all of a tile's rows have arrived before warps write over theirs
+  const auto [end_head, end_first] = order.again_at(static_cast<int>(blockIdx.x));
+  const int end_b = end_head / own_heads, end_own_head = end_head % own_heads;
   float scales[kRowTiles][2];
 #pragma unroll
   for (int m = 0; m < kRowTiles; m++) scales[m][0] = scales[m][1] = sums_dv ? 1.0f : p.scale;
   if constexpr (kPairs) {
     store_rows<kHead, kRowTiles>(sum1, scales, (sums_dv ? own2 : own1) + warp_row * kElements,
-                                 static_cast<__nv_bfloat16*>(sums_dv ? p.dv : p.dk) + b * p.key_batch_stride + own_head * p.D,
-                                 p.key_token_stride, first + warp_row, p.S, p.D, p.vectors);
+                                 static_cast<__nv_bfloat16*>(sums_dv ? p.dv : p.dk) + end_b * p.key_batch_stride + end_own_head * p.D,
+                                 p.key_token_stride, end_first + warp_row, p.S, p.D, p.vectors);
   } else if constexpr (kOwnKeys) {
     float ones[kRowTiles][2];
 #pragma unroll
     for (int m = 0; m < kRowTiles; m++) ones[m][0] = ones[m][1] = 1.0f;
-    const int64_t head = b * p.key_batch_stride + own_head * p.D;
+    const int64_t head = end_b * p.key_batch_stride + end_own_head * p.D;
     store_rows<kHead, kRowTiles>(sum1, scales, own1 + warp_row * kElements, static_cast<__nv_bfloat16*>(p.dk) + head,
-                                 p.key_token_stride, first + warp_row, p.S, p.D, p.vectors);
+                                 p.key_token_stride, end_first + warp_row, p.S, p.D, p.vectors);
     store_rows<kHead, kRowTiles>(sum2, ones, own2 + warp_row * kElements, static_cast<__nv_bfloat16*>(p.dv) + head,
-                                 p.key_token_stride, first + warp_row, p.S, p.D, p.vectors);
+                                 p.key_token_stride, end_first + warp_row, p.S, p.D, p.vectors);
   } else {
     store_rows<kHead, kRowTiles>(sum1, scales, own1 + warp_row * kElements,
-                                 static_cast<__nv_bfloat16*>(p.dq) + b * p.query_batch_stride + own_head * p.D,
-                                 p.query_token_stride, first + warp_row, p.T, p.D, p.vectors);
+                                 static_cast<__nv_bfloat16*>(p.dq) + end_b * p.query_batch_stride + end_own_head * p.D,
+                                 p.query_token_stride, end_first + warp_row, p.T, p.D, p.vectors);
   }
 }
 
 template <class Tile>
 void launch_tile(const AttentionArguments& p, void* stream) {
-  const int64_t tiles = ceil_div(Tile::kOwnKeys ? p.S : p.T, Tile::kRows);
-  launch(attention_backward_bf16_kernel<Tile>, dim3(static_cast<unsigned>(tiles * p.B * (Tile::kOwnKeys ? p.G : p.H))),
-         dim3(Tile::kThreads), Tile::kSharedBytes, stream, p);
+  const TileOrder order(p, Tile::kOwnKeys, Tile::kRows, 2);
+  launch(attention_backward_bf16_kernel<Tile>, dim3(static_cast<unsigned>(order.count())), dim3(Tile::kThreads),
+         Tile::kSharedBytes, stream, p, order);
 }
 
 template <int kHead, int kWarps, int kRowTiles, int kColumns, int kChunk>

@@ -17,6 +17,7 @@
 #include "cuda/reduce.h"
 #include "ops/attention/attention_cuda.h"
 #include "ops/attention/attention_mask_cuda.h"
+#include "ops/attention/attention_order_cuda.h"
 #include "ops/attention/attention_tensor_map.h"
 
 namespace licorne {
@@ -76,7 +77,8 @@ template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, 1)
     attention_backward_hopper_kernel(const __grid_constant__ CUtensorMap own1_map, const __grid_constant__ CUtensorMap own2_map,
                                      const __grid_constant__ CUtensorMap other1_map,
-                                     const __grid_constant__ CUtensorMap other2_map, const AttentionArguments p) {
+                                     const __grid_constant__ CUtensorMap other2_map, const AttentionArguments p,
+                                     const TileOrder order) {
 #if defined(LICORNE_HOPPER)
   constexpr bool kOwnKeys = Tile::kOwnKeys;
   constexpr int kHead = Tile::kHead, kStages = Tile::kStages, kBoxes = Tile::kBoxes, kRows = Tile::kRows;
@@ -87,9 +89,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   const int thread = static_cast<int>(threadIdx.x), warpgroup = thread / kGroup;
 
   const int own_tokens = kOwnKeys ? p.S : p.T, own_heads = kOwnKeys ? p.G : p.H, group = p.H / p.G;
-  const int tiles = (own_tokens + kRows - 1) / kRows;
-  const int head_index = static_cast<int>(blockIdx.x / tiles), tile = static_cast<int>(blockIdx.x % tiles);
-  const int first = (kOwnKeys ? tile : tiles - 1 - tile) * kRows;
+  const auto [head_index, first] = order.at(static_cast<int>(blockIdx.x));
   const int b = head_index / own_heads, own_head = head_index % own_heads;
   const int padded_T = p.T + p.T % 2;
   float2* all_pairs = reinterpret_cast<float2*>(p.delta);  // (B,H,padded_T), and 64 more
@@ -316,10 +316,10 @@ void launch_tile(const AttentionArguments& p, void* stream) {
   const CUtensorMap dout = map_of(p.dout, p, p.T, p.H, p.out_token_stride, p.out_batch_stride, kQueryRows);
   const CUtensorMap k = map_of(p.k, p, p.S, p.G, p.key_token_stride, p.key_batch_stride, kKeyRows);
   const CUtensorMap v = map_of(p.v, p, p.S, p.G, p.key_token_stride, p.key_batch_stride, kKeyRows);
-  const int64_t blocks = ceil_div(Tile::kOwnKeys ? p.S : p.T, Tile::kRows) * p.B * (Tile::kOwnKeys ? p.G : p.H);
-  launch(attention_backward_hopper_kernel<Tile>, dim3(static_cast<unsigned>(blocks)), dim3(Tile::kThreads),
+  const TileOrder order(p, Tile::kOwnKeys, Tile::kRows, 2);
+  launch(attention_backward_hopper_kernel<Tile>, dim3(static_cast<unsigned>(order.count())), dim3(Tile::kThreads),
          Tile::kSharedBytes, stream, Tile::kOwnKeys ? k : q, Tile::kOwnKeys ? v : dout, Tile::kOwnKeys ? q : k,
-         Tile::kOwnKeys ? dout : v, p);
+         Tile::kOwnKeys ? dout : v, p, order);
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include "cuda/reduce.h"
 #include "ops/attention/attention_cuda.h"
 #include "ops/attention/attention_mask_cuda.h"
+#include "ops/attention/attention_order_cuda.h"
+#include "ops/attention/attention_order_cuda.h"
 
 namespace licorne {
 namespace {
@@ -113,11 +115,9 @@ constexpr int kForwardBytes =
     ((Tile::kRows + 2 * Tile::kColumns) * Tile::kRowFloats + Tile::kRows * Tile::kWeightFloats) * 4;
 
 template <class Tile>
-__global__ void __launch_bounds__(kThreads) attention_forward_f32_kernel(const AttentionArguments p) {
+__global__ void __launch_bounds__(kThreads) attention_forward_f32_kernel(const AttentionArguments p, const TileOrder order) {
   constexpr int kRows = Tile::kRows, kColumns = Tile::kColumns, kHead = Tile::kHead, R = kRows / 16, C = kColumns / 16;
-  const int tiles = (p.T + kRows - 1) / kRows;
-  const int head_index = static_cast<int>(blockIdx.x / tiles);
-  const int first = (tiles - 1 - static_cast<int>(blockIdx.x % tiles)) * kRows;
+  const auto [head_index, first] = order.at(static_cast<int>(blockIdx.x));
   const int b = head_index / p.H, h = head_index % p.H, g = h / (p.H / p.G);
   const int y = static_cast<int>(threadIdx.x) / 16, x = static_cast<int>(threadIdx.x) % 16;
   const float* k = static_cast<const float*>(p.k);
@@ -193,16 +193,17 @@ __global__ void __launch_bounds__(kThreads) attention_forward_f32_kernel(const A
     accumulate<Tile>(o, weights, v_tile, y, x);
   }
 
+  const auto [end_head, end_first] = order.again_at(static_cast<int>(blockIdx.x));
+  float* out = static_cast<float*>(p.out) + end_head / p.H * p.out_batch_stride + end_head % p.H * p.D;
 #pragma unroll
   for (int i = 0; i < R; i++) {
     const float sum = row_reduce(row_sum[i], Add());
-    const int query = first + y * R + i;
+    const int query = end_first + y * R + i;
     if (query >= p.T) continue;
     const bool saw = sum != 0.0f;
-    store_row(static_cast<float*>(p.out) + b * p.out_batch_stride + query * p.out_token_stride + h * p.D, o[i],
-              saw ? 1.0f / sum : 0.0f, p.D, x);
+    store_row(out + query * p.out_token_stride, o[i], saw ? 1.0f / sum : 0.0f, p.D, x);
     if (x == 0)
-      p.lse[static_cast<int64_t>(head_index) * p.T + query] = saw ? row_max[i] / kLog2E + logf(sum) : -INFINITY;
+      p.lse[static_cast<int64_t>(end_head) * p.T + query] = saw ? row_max[i] / kLog2E + logf(sum) : -INFINITY;
   }
 }
 
@@ -211,12 +212,10 @@ constexpr int kBackwardBytes = (2 * (Tile::kRows + Tile::kColumns) * Tile::kRowF
                                 2 * Tile::kRows * Tile::kWeightFloats + 4 * (Tile::kRows + Tile::kColumns)) * 4;
 
 template <class Tile, bool kOwnKeys>
-__global__ void __launch_bounds__(kThreads) attention_backward_f32_kernel(const AttentionArguments p) {
+__global__ void __launch_bounds__(kThreads) attention_backward_f32_kernel(const AttentionArguments p, const TileOrder order) {
   constexpr int kRows = Tile::kRows, kColumns = Tile::kColumns, kHead = Tile::kHead, R = kRows / 16, C = kColumns / 16;
   const int own_heads = kOwnKeys ? p.G : p.H, own_tokens = kOwnKeys ? p.S : p.T, group = p.H / p.G;
-  const int tiles = (own_tokens + kRows - 1) / kRows;
-  const int head_index = static_cast<int>(blockIdx.x / tiles), tile = static_cast<int>(blockIdx.x % tiles);
-  const int first = (kOwnKeys ? tile : tiles - 1 - tile) * kRows;
+  const auto [head_index, first] = order.at(static_cast<int>(blockIdx.x));
   const int b = head_index / own_heads, own_head = head_index % own_heads;
   const int thread = static_cast<int>(threadIdx.x), y = thread / 16, x = thread % 16;
   const int key_head = kOwnKeys ? own_head : own_head / group;
@@ -310,16 +309,18 @@ __global__ void __launch_bounds__(kThreads) attention_backward_f32_kernel(const 
     }
   }
 
+  const auto [end_head, end_first] = order.again_at(static_cast<int>(blockIdx.x));
+  const int end_b = end_head / own_heads, end_own_head = end_head % own_heads;
 #pragma unroll
   for (int i = 0; i < R; i++) {
-    const int token = first + y * R + i;
+    const int token = end_first + y * R + i;
     if (token >= own_tokens) continue;
     if constexpr (kOwnKeys) {
-      const int64_t at = b * p.key_batch_stride + token * p.key_token_stride + own_head * p.D;
+      const int64_t at = end_b * p.key_batch_stride + token * p.key_token_stride + end_own_head * p.D;
       store_row(static_cast<float*>(p.dk) + at, sum1[i], p.scale, p.D, x);
       store_row(static_cast<float*>(p.dv) + at, sum2[i], 1.0f, p.D, x);
     } else {
-      store_row(static_cast<float*>(p.dq) + b * p.query_batch_stride + token * p.query_token_stride + own_head * p.D,
+      store_row(static_cast<float*>(p.dq) + end_b * p.query_batch_stride + token * p.query_token_stride + end_own_head * p.D,
                 sum1[i], p.scale, p.D, x);
     }
   }
@@ -327,16 +328,22 @@ __global__ void __launch_bounds__(kThreads) attention_backward_f32_kernel(const 
 
 template <class Tile>
 void launch_forward(const AttentionArguments& p, void* stream) {
-  launch(attention_forward_f32_kernel<Tile>, dim3(static_cast<unsigned>(ceil_div(p.T, Tile::kRows) * p.B * p.H)),
-         dim3(kThreads), kForwardBytes<Tile>, stream, p);
+  const TileOrder order(p, false, Tile::kRows, 4);
+  launch(attention_forward_f32_kernel<Tile>, dim3(static_cast<unsigned>(order.count())), dim3(kThreads),
+         kForwardBytes<Tile>, stream, p, order);
+}
+
+template <class Tile, bool kOwnKeys>
+void launch_backward(const AttentionArguments& p, void* stream) {
+  const TileOrder order(p, kOwnKeys, Tile::kRows, 4);
+  launch(attention_backward_f32_kernel<Tile, kOwnKeys>, dim3(static_cast<unsigned>(order.count())), dim3(kThreads),
+         kBackwardBytes<Tile>, stream, p, order);
 }
 
 template <class Tile>
-void launch_backward(const AttentionArguments& p, void* stream) {
-  launch(attention_backward_f32_kernel<Tile, false>, dim3(static_cast<unsigned>(ceil_div(p.T, Tile::kRows) * p.B * p.H)),
-         dim3(kThreads), kBackwardBytes<Tile>, stream, p);
-  launch(attention_backward_f32_kernel<Tile, true>, dim3(static_cast<unsigned>(ceil_div(p.S, Tile::kRows) * p.B * p.G)),
-         dim3(kThreads), kBackwardBytes<Tile>, stream, p);
+void launch_both(const AttentionArguments& p, void* stream) {
+  launch_backward<Tile, false>(p, stream);
+  launch_backward<Tile, true>(p, stream);
 }
 
 }  // namespace
@@ -348,9 +355,9 @@ void launch_attention_forward_f32(const AttentionArguments& p, void* stream) {
 }
 
 void launch_attention_backward_f32(const AttentionArguments& p, void* stream) {
-  if (p.D <= 64) return launch_backward<FloatTile<64, 64, 32>>(p, stream);
-  if (p.D <= 128) return launch_backward<FloatTile<128, 32, 32>>(p, stream);
-  return launch_backward<FloatTile<256, 16, 16>>(p, stream);
+  if (p.D <= 64) return launch_both<FloatTile<64, 64, 32>>(p, stream);
+  if (p.D <= 128) return launch_both<FloatTile<128, 32, 32>>(p, stream);
+  return launch_both<FloatTile<256, 16, 16>>(p, stream);
 }
 
 }  // namespace licorne

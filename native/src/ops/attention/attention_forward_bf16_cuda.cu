@@ -8,8 +8,7 @@
 //
 // Loads are asynchronous, with one buffer for keys and one for values: values arrive while scores are computed, the next
 // keys while the softmax and the second product run. With the small tiles two or more blocks share a multiprocessor and fill
-// each other's waits. Blocks of one head follow each other, the longest (last) first, so that keys and values stay in L2 and
-// the short blocks fill the end under a causal mask.
+// each other's waits. They start in the order of TileOrder.
 //
 // The mask costs nothing in blocks of keys that all queries see; in the others the intervals lie in shared memory.
 // Keys that no query of the tile sees are zeros in shared memory: a NaN there is never read.
@@ -20,6 +19,7 @@
 #include "cuda/tensor_core.h"
 #include "ops/attention/attention_cuda.h"
 #include "ops/attention/attention_mask_cuda.h"
+#include "ops/attention/attention_order_cuda.h"
 #include "ops/attention/attention_tile_cuda.h"
 
 namespace licorne {
@@ -34,13 +34,12 @@ struct ForwardTile {
 };
 
 template <class Tile>
-__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forward_bf16_kernel(const AttentionArguments p) {
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forward_bf16_kernel(const AttentionArguments p,
+                                                                                                const TileOrder order) {
   constexpr int kHead = Tile::kHead, kRowTiles = Tile::kRowTiles, kKeys = Tile::kKeys, kRows = Tile::kRows;
   constexpr int kThreads = Tile::kThreads, kElements = TileRow<kHead>::kElements, kBytes = TileRow<kHead>::kBytes;
 
-  const int tiles = (p.T + kRows - 1) / kRows;
-  const int head_index = static_cast<int>(blockIdx.x / tiles);
-  const int first = (tiles - 1 - static_cast<int>(blockIdx.x % tiles)) * kRows;
+  const auto [head_index, first] = order.at(static_cast<int>(blockIdx.x));
   const int b = head_index / p.H, h = head_index % p.H, g = h / (p.H / p.G);
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
   const __nv_bfloat16* q = static_cast<const __nv_bfloat16*>(p.q) + b * p.query_batch_stride + h * p.D;
@@ -173,9 +172,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
     }
   }
 
-  // The head's place is computed anew: kept, it would take registers from the loop.
-  int end_head = head_index;
-  asm volatile("" : "+r"(end_head));
+  const auto [end_head, end_first] = order.again_at(static_cast<int>(blockIdx.x));
   float inverse[kRowTiles][2];
 #pragma unroll
   for (int m = 0; m < kRowTiles; m++) {
@@ -184,7 +181,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
       float sum = row_sum[m][half];
       sum += __shfl_xor_sync(kAllLanes, sum, 1);
       sum += __shfl_xor_sync(kAllLanes, sum, 2);
-      const int query = first + warp_row + 16 * m + 8 * half + lane / 4;
+      const int query = end_first + warp_row + 16 * m + 8 * half + lane / 4;
       // A query past the sequence's end had weights in blocks without a test; one that saw no key has the sum 0.
       const bool saw = query < rows_end && sum != 0.0f;
       inverse[m][half] = saw ? 1.0f / sum : 0.0f;
@@ -195,14 +192,14 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
   }
   store_rows<kHead, kRowTiles>(o, inverse, q_tile + warp_row * kElements,
                                static_cast<__nv_bfloat16*>(p.out) + end_head / p.H * p.out_batch_stride + end_head % p.H * p.D,
-                               p.out_token_stride, first + warp_row, p.T, p.D, p.vectors);
+                               p.out_token_stride, end_first + warp_row, p.T, p.D, p.vectors);
 }
 
 template <class Tile>
 void launch_tile(const AttentionArguments& p, void* stream) {
-  const int64_t tiles = ceil_div(p.T, Tile::kRows);
-  launch(attention_forward_bf16_kernel<Tile>, dim3(static_cast<unsigned>(tiles * p.B * p.H)), dim3(Tile::kThreads),
-         Tile::kSharedBytes, stream, p);
+  const TileOrder order(p, false, Tile::kRows, 2);
+  launch(attention_forward_bf16_kernel<Tile>, dim3(static_cast<unsigned>(order.count())), dim3(Tile::kThreads),
+         Tile::kSharedBytes, stream, p, order);
 }
 
 }  // namespace

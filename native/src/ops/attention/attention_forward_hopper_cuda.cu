@@ -8,9 +8,9 @@
 // tile's end.
 //
 // Under a causal mask tiles differ in length by as much as there are tiles, so blocks do not share them out beforehand: the
-// producer draws the next number from a counter in memory and tells it to the others with the queries. Numbers follow the
-// sections of TileOrder, the longest tiles first. Counted for 132 multiprocessors, a tile's cost being its blocks of keys and
-// one: they are busy 99 % of the time for 64 causal heads of 4,096 tokens (54 % with every 132nd tile, head after head).
+// producer draws the next number, in the order of TileOrder, from a counter in memory and tells it to the others with the
+// queries. Counted for 132 multiprocessors, a tile's cost being its blocks of keys and one: they are busy 99 % of the time
+// for 64 causal heads of 4,096 tokens (54 % with every 132nd tile, head after head).
 //
 // Shared memory holds rows of 64 elements with the 128-byte swizzle; a head of more than 64 is two such tiles side by side,
 // and what lies beyond D is zeros from the engine. Scores are Q K^T with both from shared memory; probabilities stay in
@@ -28,6 +28,7 @@
 #include "cuda/reduce.h"
 #include "ops/attention/attention_cuda.h"
 #include "ops/attention/attention_mask_cuda.h"
+#include "ops/attention/attention_order_cuda.h"
 #include "ops/attention/attention_tensor_map.h"
 
 namespace licorne {
@@ -44,31 +45,6 @@ struct HopperTile {
   static constexpr int kBarriers = 2 + 3 * kStages;
   static constexpr int kTileBytes = kQueryBytes + 2 * kStages * kKeyBytes;
   static constexpr int kSharedBytes = kTileBytes + 8 * kBarriers + 8 * kRows + 8;
-};
-
-// The tiles in the order in which they are drawn. As many heads as have their keys and values in half the second-level
-// cache make a section; within it the last tiles of all heads come first, which under a causal mask are the longest, so
-// that short ones fill the end.
-struct TileOrder {
-  int tiles, heads, section;  // tiles of a head, heads of all sequences, heads of a section but the last
-
-  explicit TileOrder(const AttentionArguments& p)
-      : tiles(static_cast<int>(ceil_div(p.T, kRows))), heads(p.B * p.H), section(1) {
-    const int64_t all_bytes = int64_t{4} * p.B * p.G * p.S * p.D;
-    const int64_t most = std::max<int64_t>(cache_bytes() / 2 * heads / all_bytes, 1);
-    section = static_cast<int>(ceil_div(heads, ceil_div(heads, most)));
-  }
-
-  int count() const { return tiles * heads; }
-
-  struct Place {
-    int head, first;  // of all sequences' heads; the first query
-  };
-  __device__ Place at(int number) const {
-    const int before = number / (tiles * section) * section, within = number - before * tiles;
-    const int here = min(section, heads - before);
-    return {before + within % here, (tiles - 1 - within / here) * kRows};
-  }
 };
 
 // The keys that a tile's queries see.
@@ -161,8 +137,8 @@ __global__ void __launch_bounds__(kThreads, 1)
       barrier_wait(q_full, tile_parity);
       const int number = *told;
       if (number >= count) break;
-      const int first = order.at(number).first;
-      const SequenceMask mask(p, order.at(number).head / p.H);
+      const auto [head_index, first] = order.at(number);
+      const SequenceMask mask(p, head_index / p.H);
       const HopperWork work(mask, first);
       // This warpgroup's own queries: the keys that any of them sees, and those that all of them see.
       const int group_first = first + group * kGroupRows, group_end = min(group_first + kGroupRows, work.rows_end);
@@ -271,10 +247,7 @@ __global__ void __launch_bounds__(kThreads, 1)
         __syncwarp();  // all lanes are done with the buffer
         if (lane == 0) barrier_arrive(empty + 8 * stage);
       }
-      // What the end needs is computed anew from the tile's number, read again: kept, it would take registers from the loop.
-      int again = *static_cast<volatile int*>(told);
-      asm volatile("" : "+r"(again));
-      const int end_head = order.at(again).head, end_first = order.at(again).first;
+      const auto [end_head, end_first] = order.again_at(*static_cast<volatile int*>(told));
       __syncwarp();  // all lanes are done with the queries and the number
       if (lane == 0) barrier_arrive(q_empty);
       __nv_bfloat16* out = static_cast<__nv_bfloat16*>(p.out) + end_head / p.H * p.out_batch_stride + end_head % p.H * p.D;
@@ -312,9 +285,9 @@ void launch_tile(const AttentionArguments& p, int* drawn, void* stream) {
   const CUtensorMap q = map_of(p.q, p, p.T, p.H, p.query_token_stride, p.query_batch_stride, kRows);
   const CUtensorMap k = map_of(p.k, p, p.S, p.G, p.key_token_stride, p.key_batch_stride, kKeys);
   const CUtensorMap v = map_of(p.v, p, p.S, p.G, p.key_token_stride, p.key_batch_stride, kKeys);
-  const TileOrder order(p);
+  const TileOrder order(p, false, kRows, 2);
   check_cuda(cudaMemsetAsync(drawn, 0, sizeof(int), static_cast<cudaStream_t>(stream)), "cudaMemsetAsync");
-  const int blocks = std::min(order.count(), multiprocessors());
+  const int64_t blocks = std::min<int64_t>(order.count(), multiprocessors());
   launch(attention_forward_hopper_kernel<Tile>, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), Tile::kSharedBytes,
          stream, q, k, v, p, order, drawn);
 }
