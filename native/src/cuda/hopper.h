@@ -21,6 +21,14 @@
 
 namespace licorne {
 
+#if defined(LICORNE_HOPPER)
+
+// Where the 128-byte swizzle puts 16 bytes of a tile that begins at a multiple of 1,024: their number within the row is
+// changed by the row's number modulo 8.
+__device__ __forceinline__ SharedAddress swizzled(SharedAddress address) { return address ^ (address >> 7 & 7) << 4; }
+
+#endif
+
 #if defined(LICORNE_HOPPER) && !defined(LICORNE_CUDA_EMULATION)
 
 // ---- barriers -------------------------------------------------------------------------------------------------------------
@@ -154,7 +162,16 @@ __device__ __forceinline__ void product_64x64(float (&c)[32], uint64_t a, uint64
       : LICORNE_SUMS_32(c)
       : "l"(a), "l"(b), "r"(add ? 1 : 0));
 }
-// c += A B: A from registers (an A fragment of m16n8k16 per warp), B contiguous in N.
+// The same with A from registers: an A fragment of m16n8k16 per warp.
+__device__ __forceinline__ void product_64x64(float (&c)[32], const uint32_t (&a)[4], uint64_t b, bool add) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " LICORNE_NAMES_32
+      ", {%32, %33, %34, %35}, %36, p, 1, 1, 0;\n}\n"
+      : LICORNE_SUMS_32(c)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add ? 1 : 0));
+}
+// c += A B: A from registers, B contiguous in N.
 __device__ __forceinline__ void product_add(float (&c)[64], const uint32_t (&a)[4], uint64_t b) {
   asm volatile(
       "{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
@@ -193,9 +210,6 @@ inline void barrier_init_fence() {}
 inline void barrier_arrive(SharedAddress barrier) { emulation::phase_barrier_arrive(barrier, 0); }
 inline void barrier_expect(SharedAddress barrier, int bytes) { emulation::phase_barrier_arrive(barrier, bytes); }
 inline void barrier_wait(SharedAddress barrier, uint32_t parity) { emulation::phase_barrier_wait(barrier, parity); }
-
-// The 128-byte swizzle: the 16-byte piece within a row is changed by the row's number modulo 8.
-inline SharedAddress swizzled(SharedAddress address) { return address ^ (address >> 7 & 7) << 4; }
 
 inline void copy_box(SharedAddress to, const CUtensorMap* map, int c0, int c1, int c2, int c3, SharedAddress barrier) {
   if (to % 1024 != 0) emulation::fault("a swizzled box that is not aligned to 1024 bytes");
@@ -301,19 +315,30 @@ inline void product_of_shared(float (&c)[kCount], uint64_t a, uint64_t b, bool a
 inline void product_64x128(float (&c)[64], uint64_t a, uint64_t b, bool add) { product_of_shared(c, a, b, add); }
 inline void product_64x64(float (&c)[32], uint64_t a, uint64_t b, bool add) { product_of_shared(c, a, b, add); }
 
-template <int kCount>
-inline void product_add(float (&c)[kCount], const uint32_t (&a)[4], uint64_t b) {
-  const emulation::Unseen unseen;
-  emulation::product(c, kCount, [&a, b](float* sums) {
+// b_at(k, column)
+template <int kCount, typename Element>
+inline void product_of_registers(float (&c)[kCount], const uint32_t (&a)[4], bool add, Element b_at) {
+  emulation::product(c, kCount, [&a, add, b_at](float* sums) {
     const EmulatedOperands mine{{a[0], a[1], a[2], a[3]}, {0, 0}};
-    const EmulatedOperands* all = emulation::exchange(0xffffffffu, "product_add", mine);
+    const EmulatedOperands* all = emulation::exchange(0xffffffffu, "product_of_registers", mine);
     const int lane = static_cast<int>(emulation::current->lane);
     for (int i = 0; i < kCount; i++) {
       const int column = i / 4 * 8 + lane % 4 * 2 + i % 2;
-      for (int k = 0; k < 16; k++)
-        sums[i] = std::fma(all[lane / 4 * 4 + k % 8 / 2].a_at(i % 4 / 2, k), n_contiguous_at(b, k, column), sums[i]);
+      float sum = add ? sums[i] : 0.0f;
+      for (int k = 0; k < 16; k++) sum = std::fma(all[lane / 4 * 4 + k % 8 / 2].a_at(i % 4 / 2, k), b_at(k, column), sum);
+      sums[i] = sum;
     }
   });
+}
+inline void product_64x64(float (&c)[32], const uint32_t (&a)[4], uint64_t b, bool add) {
+  const emulation::Unseen unseen;
+  product_of_registers(c, a, add, [b](int k, int column) { return depth_contiguous_at(b, column, k); });
+  rows_read(b, 0, 64);
+}
+template <int kCount>
+inline void product_add(float (&c)[kCount], const uint32_t (&a)[4], uint64_t b) {
+  const emulation::Unseen unseen;
+  product_of_registers(c, a, true, [b](int k, int column) { return n_contiguous_at(b, k, column); });
   columns_read(b, 2 * kCount);
 }
 

@@ -2,10 +2,11 @@
 // with products of warpgroups on tiles that the copy engine brings. What a block owns and what passes by, and why there are
 // no atomics, is said in attention_backward_bf16_cuda.cu; how warpgroups share the work, in attention_forward_hopper_cuda.cu.
 //
-// A warpgroup owns 64 rows; tiles of 64 tokens pass by, kStages of them on their way. Scores and dp come from operands in
-// shared memory; p and ds stay in registers as left operands of the last two products, whose right operands are the very
-// tiles that passed by, read along their columns. Two warpgroups of 240 registers hold dk and dv for heads of 128 (128
-// registers) beside scores, dp and their roundings; three of 160 for heads of 64.
+// A warpgroup owns 64 rows; tiles of 64 tokens pass by, kStages of them on their way. p and ds stay in registers as left
+// operands of the last two products, whose right operands are the very tiles that passed by, read along their columns. Two
+// warpgroups of 240 registers hold dk and dv for heads of 128 (128 registers) beside scores, dp and their roundings; three of
+// 160 for heads of 64. The left operands of scores and dp, the own rows, are held in registers for dq, which has only one sum:
+// a product 64 columns wide with both operands from shared memory asks for all that it can deliver, 128 bytes a cycle.
 //
 // The launch of dq leaves for every query a pair, its log-sum-exp in base 2 and delta, which the copy engine brings with the
 // tiles of the launch of dk and dv. Heads begin at an even number of pairs, so that a tile begins at a multiple of 16 bytes.
@@ -36,6 +37,8 @@ struct HopperTile {
   static constexpr int kStageBytes = 2 * kOtherBytes;
   static constexpr int kPairsAt = 2 * kOwnBytes + kStages * kStageBytes, kBarriersAt = kPairsAt + kStages * kPairBytes;
   static constexpr int kSharedBytes = kBarriersAt + 8 * (1 + 2 * kStages);
+  // Whether dv is summed while ds is computed; with 160 registers the compiler would put one product after the other.
+  static constexpr bool kEarly = kOwnKeys && kRegisters > 160;
   // What the consumers take beyond their share at the start, the producer's warpgroup gives.
   static constexpr int kProducerRegisters = kConsumers == 2 ? 24 : 32;
   static_assert(kGroup * (kConsumers * kRegisters + kProducerRegisters) <= 65536, "a multiprocessor's registers");
@@ -52,6 +55,30 @@ __device__ __forceinline__ float delta_share(const __nv_bfloat16* dout, const __
     for (int i = 0; i < 8; i++) sum = fmaf(x.at(i), y.at(i), sum);
   }
   return sum;
+}
+
+// The left operands that a thread's sums are, rounded.
+__device__ __forceinline__ void round_sums(uint32_t (&a)[kColumns / 16][4], const float (&sums)[kColumns / 2]) {
+#pragma unroll
+  for (int depth = 0; depth < kColumns / 16; depth++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const int at = 8 * depth + 4 * (i / 2) + 2 * (i % 2);
+      a[depth][i] = pack_bf16(sums[at], sums[at + 1]);
+    }
+  }
+}
+
+// Starts adding the product of these and a tile of 64 rows, read along its columns.
+template <int kHead>
+__device__ __forceinline__ void start_sum(float (&sum)[kHead / 2], uint32_t (&a)[kColumns / 16][4], SharedAddress tile) {
+  pin(a);
+  pin(sum);
+  product_begin();
+#pragma unroll
+  for (int depth = 0; depth < kColumns / 16; depth++)
+    product_add(sum, a[depth], describe_n_contiguous(tile + depth * 16 * kRowBytes, kColumns * kRowBytes));
+  product_commit();
 }
 
 // Two rows of a thread's sums, times scale, to the rows of tokens token and token + 8.
@@ -94,20 +121,6 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   const int padded_T = p.T + p.T % 2;
   float2* all_pairs = reinterpret_cast<float2*>(p.delta);  // (B,H,padded_T), and 64 more
 
-  const SequenceMask mask(p, b);
-  int begin = 0, end = 0;  // others that the own rows have to do with
-  const int own_end = min(first + kRows, own_tokens);
-  if constexpr (kOwnKeys) {
-    const KeyInterval queries = mask.queries_of(first, own_end);
-    begin = queries.low & ~1;
-    end = queries.high;
-  } else {
-    begin = mask.keys_of(first).low;
-    end = mask.keys_of(own_end - 1).high;
-  }
-  const int steps_per_head = begin < end ? (end - begin + kColumns - 1) / kColumns : 0;
-  const int steps = steps_per_head * (kOwnKeys ? group : 1);
-
   if (thread == 0) {
     constexpr int warps = Tile::kConsumers * kGroup / kWarp;  // of the consumers, each arrives once
     barrier_init(own_full, 1);
@@ -118,35 +131,55 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     barrier_init_fence();
   }
   __syncthreads();  // the barriers are ready
+  if (thread == Tile::kConsumers * kGroup) {  // before the others are looked for: that may take as long as the copies
+    barrier_expect(own_full, 2 * Tile::kOwnBytes);
+    for (int box = 0; box < kBoxes; box++) {
+      copy_box(own1 + box * Tile::kOwnBox, &own1_map, 64 * box, own_head, first, b, own_full);
+      copy_box(own2 + box * Tile::kOwnBox, &own2_map, 64 * box, own_head, first, b, own_full);
+    }
+  }
+
+  const SequenceMask mask(p, b);
+  // Others that the own rows have to do with; kept, so that both sides walk over the same ones.
+  int begin = 0, end = 0;
+  const int own_end = min(first + kRows, own_tokens);
+  if constexpr (kOwnKeys) {
+    const KeyInterval queries = mask.queries_of(first, own_end);
+    begin = queries.low & ~1;  // pairs begin at a multiple of 16 bytes
+    end = queries.high;
+  } else {
+    begin = mask.keys_of(first).low;
+    end = mask.keys_of(own_end - 1).high;
+  }
+  // The heads that pass by, one after the other.
+  const int first_head = kOwnKeys ? own_head * group : own_head / group, end_head = first_head + (kOwnKeys ? group : 1);
+  int step = 0;  // both sides count: buffers and parities follow
 
   if (warpgroup == Tile::kConsumers) {
     give_registers<Tile::kProducerRegisters>();
     if (thread == Tile::kConsumers * kGroup) {
-      barrier_expect(own_full, 2 * Tile::kOwnBytes);
-      for (int box = 0; box < kBoxes; box++) {
-        copy_box(own1 + box * Tile::kOwnBox, &own1_map, 64 * box, own_head, first, b, own_full);
-        copy_box(own2 + box * Tile::kOwnBox, &own2_map, 64 * box, own_head, first, b, own_full);
-      }
-      for (int step = 0; step < steps; step++) {
-        const int stage = step % kStages, token = begin + step % steps_per_head * kColumns;
-        const int head = kOwnKeys ? own_head * group + step / steps_per_head : own_head / group;
-        const SharedAddress to = others + stage * Tile::kStageBytes;
-        barrier_wait(empty + 8 * stage, (step / kStages & 1) ^ 1);
-        barrier_expect(full + 8 * stage, Tile::kStageBytes + (kOwnKeys ? Tile::kPairBytes : 0));
-        for (int box = 0; box < kBoxes; box++) {
-          copy_box(to + box * Tile::kOtherBox, &other1_map, 64 * box, head, token, b, full + 8 * stage);
-          copy_box(to + Tile::kOtherBytes + box * Tile::kOtherBox, &other2_map, 64 * box, head, token, b, full + 8 * stage);
+      for (int head = first_head; head < end_head; head++) {
+        for (int token = begin; token < end; token += kColumns, step++) {
+          const int stage = step % kStages;
+          const SharedAddress to = others + stage * Tile::kStageBytes;
+          barrier_wait(empty + 8 * stage, (step / kStages & 1) ^ 1);
+          barrier_expect(full + 8 * stage, Tile::kStageBytes + (kOwnKeys ? Tile::kPairBytes : 0));
+          for (int box = 0; box < kBoxes; box++) {
+            copy_box(to + box * Tile::kOtherBox, &other1_map, 64 * box, head, token, b, full + 8 * stage);
+            copy_box(to + Tile::kOtherBytes + box * Tile::kOtherBox, &other2_map, 64 * box, head, token, b, full + 8 * stage);
+          }
+          if constexpr (kOwnKeys)
+            copy_bytes(pairs + stage * Tile::kPairBytes,
+                       all_pairs + (static_cast<int64_t>(b) * p.H + head) * padded_T + token, Tile::kPairBytes,
+                       full + 8 * stage);
         }
-        if constexpr (kOwnKeys)
-          copy_bytes(pairs + stage * Tile::kPairBytes,
-                     all_pairs + (static_cast<int64_t>(b) * p.H + head) * padded_T + token, Tile::kPairBytes,
-                     full + 8 * stage);
       }
     }
   } else {
     take_registers<Tile::kRegisters>();
     const int lane = thread % kWarp, group_row = warpgroup * kGroupRows;
-    const int own_row = first + group_row + thread % kGroup / kWarp * 16 + lane / 4;  // and own_row + 8
+    const int warp_row = group_row + thread % kGroup / kWarp * 16;
+    const int own_row = first + warp_row + lane / 4;  // and own_row + 8
     const int group_first = first + group_row, group_end = min(group_first + kGroupRows, own_tokens);
     const float factor = p.scale * kLog2E;
     // The others that this warpgroup has to do with; of dq also each row's keys and numbers.
@@ -189,110 +222,126 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     }
 
     barrier_wait(own_full, 0);
-    for (int step = 0; step < steps; step++) {
-      const int stage = step % kStages, token = begin + step % steps_per_head * kColumns;
-      const SharedAddress other1 = others + stage * Tile::kStageBytes, other2 = other1 + Tile::kOtherBytes;
-      barrier_wait(full + 8 * stage, step / kStages & 1);
-      if (token < any.high && token + kColumns > any.low) {
-        float s[kColumns / 2], ds[kColumns / 2];
-        product_begin();
+    // dq has registers left for its own rows, which then need not come from shared memory with every step.
+    uint32_t held1[kOwnKeys ? 1 : kHead / 16][4], held2[kOwnKeys ? 1 : kHead / 16][4];
+    if constexpr (!kOwnKeys) {
 #pragma unroll
-        for (int depth = 0; depth < kHead / 16; depth++) {
-          const int at = depth % 4 * 32, box = depth / 4;  // 16 elements are 32 bytes of a row
-          product_64x64(s, describe_depth_contiguous(own1 + box * Tile::kOwnBox + group_row * kRowBytes + at),
-                        describe_depth_contiguous(other1 + box * Tile::kOtherBox + at), depth > 0);
-        }
-        product_commit();
-#pragma unroll
-        for (int depth = 0; depth < kHead / 16; depth++) {
-          const int at = depth % 4 * 32, box = depth / 4;
-          product_64x64(ds, describe_depth_contiguous(own2 + box * Tile::kOwnBox + group_row * kRowBytes + at),
-                        describe_depth_contiguous(other2 + box * Tile::kOtherBox + at), depth > 0);
-        }
-        product_commit();
-
-        // Whether all own rows and all columns see each other.
-        bool partial;
-        if constexpr (kOwnKeys) {
-          partial = token + kColumns > p.T || group_first < mask.keys_of(token + kColumns - 1).low ||
-                    group_end > mask.keys_of(token).high;
-        } else {
-          partial = group_end < group_first + kGroupRows || token < mask.keys_of(group_end - 1).low ||
-                    token + kColumns > mask.keys_of(group_first).high;
-        }
-        product_wait<1>();
-        pin(s);
-        uint32_t weights[kColumns / 16][4], gradients[kColumns / 16][4];
-        const float2* of_columns = reinterpret_cast<const float2*>(memory + Tile::kPairsAt + stage * Tile::kPairBytes);
-#pragma unroll
-        for (int n = 0; n < kColumns / 8; n++) {
-#pragma unroll
-          for (int i = 0; i < 4; i++) {
-            const int column = 8 * n + lane % 4 * 2 + i % 2;
-            const float shift = kOwnKeys ? of_columns[column].x : log_sum[i / 2];
-            s[4 * n + i] = exp2_approximate(fmaf(s[4 * n + i], factor, -shift));
+      for (int depth = 0; depth < kHead / 16; depth++) {
+        const uint32_t at = depth / 4 * Tile::kOwnBox + (warp_row + lane % 16) * kRowBytes + depth % 4 * 32 + lane / 16 * 16;
+        load_matrices(held1[depth], swizzled(own1 + at));
+        load_matrices(held2[depth], swizzled(own2 + at));
+      }
+    }
+    for (int head = first_head; head < end_head; head++) {
+      for (int token = begin; token < end; token += kColumns, step++) {
+        const int stage = step % kStages;
+        const SharedAddress other1 = others + stage * Tile::kStageBytes, other2 = other1 + Tile::kOtherBytes;
+        barrier_wait(full + 8 * stage, step / kStages & 1);
+        if (token < any.high && token + kColumns > any.low) {
+          float s[kColumns / 2], ds[kColumns / 2];
+          if constexpr (!kOwnKeys) {
+            pin(held1);
+            pin(held2);
           }
-        }
-        if (partial) {
+          product_begin();
+#pragma unroll
+          for (int depth = 0; depth < kHead / 16; depth++) {
+            const int at = depth % 4 * 32, box = depth / 4;  // 16 elements are 32 bytes of a row
+            const uint64_t b1 = describe_depth_contiguous(other1 + box * Tile::kOtherBox + at);
+            if constexpr (kOwnKeys)
+              product_64x64(s, describe_depth_contiguous(own1 + box * Tile::kOwnBox + group_row * kRowBytes + at), b1, depth > 0);
+            else
+              product_64x64(s, held1[depth], b1, depth > 0);
+          }
+          product_commit();
+#pragma unroll
+          for (int depth = 0; depth < kHead / 16; depth++) {
+            const int at = depth % 4 * 32, box = depth / 4;
+            const uint64_t b2 = describe_depth_contiguous(other2 + box * Tile::kOtherBox + at);
+            if constexpr (kOwnKeys)
+              product_64x64(ds, describe_depth_contiguous(own2 + box * Tile::kOwnBox + group_row * kRowBytes + at), b2, depth > 0);
+            else
+              product_64x64(ds, held2[depth], b2, depth > 0);
+          }
+          product_commit();
+
+          // Whether all own rows and all columns see each other.
+          bool partial;
+          if constexpr (kOwnKeys) {
+            partial = token + kColumns > p.T || group_first < mask.keys_of(token + kColumns - 1).low ||
+                      group_end > mask.keys_of(token).high;
+          } else {
+            partial = group_end < group_first + kGroupRows || token < mask.keys_of(group_end - 1).low ||
+                      token + kColumns > mask.keys_of(group_first).high;
+          }
+          product_wait<1>();
+          pin(s);
+          // Of two neighbouring columns, their log-sum-exps (x, z) and deltas (y, w).
+          const float4* of_columns =
+              reinterpret_cast<const float4*>(memory + Tile::kPairsAt + stage * Tile::kPairBytes) + lane % 4;
 #pragma unroll
           for (int n = 0; n < kColumns / 8; n++) {
+            float shift[4] = {log_sum[0], log_sum[0], log_sum[1], log_sum[1]};
+            if constexpr (kOwnKeys) {
+              const float4 both = of_columns[4 * n];
+              shift[0] = shift[2] = both.x;
+              shift[1] = shift[3] = both.z;
+            }
 #pragma unroll
-            for (int odd = 0; odd < 2; odd++) {
-              const int column = token + 8 * n + lane % 4 * 2 + odd;
-              KeyInterval keys{0, 0};
-              if constexpr (kOwnKeys) {
-                if (column < p.T) keys = mask.keys_of(column);
-              }
+            for (int i = 0; i < 4; i++) s[4 * n + i] = exp2_approximate(fmaf(s[4 * n + i], factor, -shift[i]));
+          }
+          if (partial) {
 #pragma unroll
-              for (int half = 0; half < 2; half++) {
-                const int key = kOwnKeys ? own_row + 8 * half : column;
-                const KeyInterval interval = kOwnKeys ? keys : seen[half];
-                if (key < interval.low || key >= interval.high) s[4 * n + 2 * half + odd] = 0.0f;
+            for (int n = 0; n < kColumns / 8; n++) {
+#pragma unroll
+              for (int odd = 0; odd < 2; odd++) {
+                const int column = token + 8 * n + lane % 4 * 2 + odd;
+                KeyInterval keys{0, 0};
+                if constexpr (kOwnKeys) {
+                  if (column < p.T) keys = mask.keys_of(column);
+                }
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                  const int key = kOwnKeys ? own_row + 8 * half : column;
+                  const KeyInterval interval = kOwnKeys ? keys : seen[half];
+                  if (key < interval.low || key >= interval.high) s[4 * n + 2 * half + odd] = 0.0f;
+                }
               }
             }
           }
-        }
-        product_wait<0>();
-        pin(ds);
-#pragma unroll
-        for (int n = 0; n < kColumns / 8; n++) {
-#pragma unroll
-          for (int i = 0; i < 4; i++) {
-            const int column = 8 * n + lane % 4 * 2 + i % 2;
-            const float less = kOwnKeys ? of_columns[column].y : delta[i / 2];
-            // Where p is 0 nothing flows, whatever stands in rows that are not there.
-            ds[4 * n + i] = s[4 * n + i] == 0.0f ? 0.0f : s[4 * n + i] * (ds[4 * n + i] - less);
+          uint32_t weights[kColumns / 16][4], gradients[kColumns / 16][4];
+          if constexpr (kOwnKeys) {
+            round_sums(weights, s);
+            if constexpr (Tile::kEarly) start_sum<kHead>(sum2, weights, other2);
           }
-        }
+          product_wait<Tile::kEarly ? 1 : 0>();
+          pin(ds);
 #pragma unroll
-        for (int depth = 0; depth < kColumns / 16; depth++) {
+          for (int n = 0; n < kColumns / 8; n++) {
+            float less[4] = {delta[0], delta[0], delta[1], delta[1]};
+            if constexpr (kOwnKeys) {
+              const float4 both = of_columns[4 * n];
+              less[0] = less[2] = both.y;
+              less[1] = less[3] = both.w;
+            }
 #pragma unroll
-          for (int i = 0; i < 4; i++) {
-            const int at = 8 * depth + 4 * (i / 2) + 2 * (i % 2);
-            gradients[depth][i] = pack_bf16(ds[at], ds[at + 1]);
-            if constexpr (kOwnKeys) weights[depth][i] = pack_bf16(s[at], s[at + 1]);
+            for (int i = 0; i < 4; i++) ds[4 * n + i] = s[4 * n + i] * (ds[4 * n + i] - less[i]);
           }
-        }
-        pin(gradients);
-        pin(sum1);
-        if constexpr (kOwnKeys) {
-          pin(weights);
-          pin(sum2);
-        }
-        product_begin();
+          if (partial) {  // where p is 0 nothing flows, whatever stands in rows that are not there
 #pragma unroll
-        for (int depth = 0; depth < kColumns / 16; depth++) {
-          if constexpr (kOwnKeys)
-            product_add(sum2, weights[depth], describe_n_contiguous(other2 + depth * 16 * kRowBytes, Tile::kOtherBox));
-          product_add(sum1, gradients[depth], describe_n_contiguous(other1 + depth * 16 * kRowBytes, Tile::kOtherBox));
+            for (int i = 0; i < kColumns / 2; i++)
+              if (s[i] == 0.0f) ds[i] = 0.0f;
+          }
+          round_sums(gradients, ds);
+          if constexpr (kOwnKeys && !Tile::kEarly) start_sum<kHead>(sum2, weights, other2);
+          start_sum<kHead>(sum1, gradients, other1);
+          product_wait<0>();
+          pin(sum1);
+          if constexpr (kOwnKeys) pin(sum2);
         }
-        product_commit();
-        product_wait<0>();
-        pin(sum1);
-        if constexpr (kOwnKeys) pin(sum2);
+        __syncwarp();  // all lanes are done with the buffer
+        if (lane == 0) barrier_arrive(empty + 8 * stage);
       }
-      __syncwarp();  // all lanes are done with the buffer
-      if (lane == 0) barrier_arrive(empty + 8 * stage);
     }
 
     if constexpr (kOwnKeys) {
