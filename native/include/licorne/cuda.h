@@ -15,11 +15,12 @@
 extern "C" {
 #endif
 
-#define LICORNE_CUDA_FAULT_WORDS 4
+#define LICORNE_CUDA_FAULT_WORDS 48
 
-/* LICORNE_OK if the words (a copy of them in the host's memory) tell of no fault; else LICORNE_INVALID_ARGUMENT, and
-   licorne_error_message names op, index and range. */
-LICORNE_EXPORT int32_t licorne_cuda_check_fault(const int32_t* fault);
+/* LICORNE_OK if the words, which the host can address, tell of no fault; else LICORNE_INVALID_ARGUMENT (or
+   LICORNE_NOT_A_NUMBER), licorne_error_message names op, index and range, and what the words told is forgotten. Kernels may
+   run meanwhile: a fault that one of them is just writing down is told by the next call. One call at a time. */
+LICORNE_EXPORT int32_t licorne_cuda_check_fault(int32_t* fault);
 
 /* What first made the context unusable, as far as calls of this library saw it; empty if nothing did. */
 LICORNE_EXPORT const char* licorne_cuda_sticky_error(void);

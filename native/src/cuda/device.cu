@@ -109,24 +109,32 @@ int64_t most_shared_bytes() {
 
 const char* licorne_cuda_sticky_error(void) { return licorne::sticky_text; }
 
-int32_t licorne_cuda_check_fault(const int32_t* fault) {
+int32_t licorne_cuda_check_fault(int32_t* fault) {
   using namespace licorne;
   return guarded([&] {
-    Fault found;
-    memcpy(&found, fault, sizeof found);
-    if (found.op == kFaultNone) return;
-    const long long place = 0x7fffffffLL - static_cast<long long>(found.first >> 32);
-    const int32_t index = static_cast<int32_t>(found.first & 0xffffffffu);
-    if (found.op == kFaultAttentionDocuments)
-      throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is less than the id before it", fault_name(found.op), place,
-                  index);
-    if (found.op == kFaultSampling && index >= 0)
+    Fault* found = reinterpret_cast<Fault*>(fault);
+    // The index first, then what was written before it. Kernels may write meanwhile: an op without an index is not ready.
+    int32_t op = __atomic_load_n(&found->earliest, __ATOMIC_RELAXED);
+    unsigned long long first = op > kFaultNone && op < kFaultCount ? __atomic_load_n(&found->first[op], __ATOMIC_ACQUIRE) : 0;
+    for (int32_t other = kFaultNone + 1; first == 0 && other < kFaultCount; other++) {
+      op = other;
+      first = __atomic_load_n(&found->first[op], __ATOMIC_ACQUIRE);
+    }
+    if (first == 0) return;
+    const int32_t size = __atomic_load_n(&found->size[op], __ATOMIC_RELAXED);
+    // Forgotten, but for the sizes: a thread that is just telling may have written its own.
+    __atomic_store_n(&found->earliest, static_cast<int32_t>(kFaultNone), __ATOMIC_RELAXED);
+    for (unsigned long long& told : found->first) __atomic_store_n(&told, 0ULL, __ATOMIC_RELAXED);
+    const long long place = 0x7fffffffLL - static_cast<long long>(first >> 32);
+    const int32_t index = static_cast<int32_t>(first & 0xffffffffu);
+    if (op == kFaultAttentionDocuments)
+      throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is less than the id before it", fault_name(op), place, index);
+    if (op == kFaultSampling && index >= 0)
       throw Error(LICORNE_NOT_A_NUMBER, "sample: the logits of row %lld are not numbers: logit %d is NaN", place, index);
-    if (found.op == kFaultSampling)
+    if (op == kFaultSampling)
       throw Error(LICORNE_NOT_A_NUMBER, "sample: the logits of row %lld are not numbers: the largest is infinite", place);
-    if (found.op == kFaultSamplePositions)
-      throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is less than -1", fault_name(found.op), place, index);
-    throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is outside 0 to %d", fault_name(found.op), place,
-                index, found.size - 1);
+    if (op == kFaultSamplePositions)
+      throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is less than -1", fault_name(op), place, index);
+    throw Error(LICORNE_INVALID_ARGUMENT, "%s[%lld] = %d is outside 0 to %d", fault_name(op), place, index, size - 1);
   });
 }

@@ -85,15 +85,6 @@ bool aligned16(const void* first, Pointers... others) {
   return aligned16(first) && aligned16(others...);
 }
 
-// The first index out of its table's range, in 16 bytes that the caller zeroed. The op's number and the table's size are
-// the same from every thread that writes them; of several bad indices the one nearest the start remains.
-struct Fault {
-  int32_t op;
-  int32_t size;
-  unsigned long long first;  // 2^31 - 1 - place, then the index
-};
-static_assert(sizeof(Fault) == 4 * LICORNE_CUDA_FAULT_WORDS, "the header says how large it is");
-
 // Which index of which op; the texts are in device.cu.
 enum FaultOp : int32_t {
   kFaultNone,
@@ -110,14 +101,24 @@ enum FaultOp : int32_t {
   kFaultCount
 };
 
+// Indices out of their table's range, in words that the caller zeroed and that the host may read while kernels run. An op
+// has a slot of its own, so no thread can spoil what another op tells: its size is the same from every thread, and its first
+// bad index is one word, which is written last. Of several the one nearest the start remains.
+struct Fault {
+  unsigned long long first[kFaultCount];  // 2^31 - 1 - place, then the index; 0: the op has nothing (complete) to tell
+  int32_t size[kFaultCount];              // of the table
+  int32_t earliest;                       // the op that began to tell before others did
+};
+static_assert(sizeof(Fault) <= 4 * LICORNE_CUDA_FAULT_WORDS, "the header says how large it is");
+
 __device__ __forceinline__ void report_fault(int32_t* fault, FaultOp op, int64_t place, int32_t index, int64_t size) {
   if (fault == nullptr) return;
   Fault* found = reinterpret_cast<Fault*>(fault);
-  const int32_t before = atomicCAS(&found->op, static_cast<int32_t>(kFaultNone), static_cast<int32_t>(op));
-  if (before != kFaultNone && before != op) return;
-  atomicExch(&found->size, static_cast<int32_t>(size));
+  atomicCAS(&found->earliest, static_cast<int32_t>(kFaultNone), static_cast<int32_t>(op));
+  atomicExch(&found->size[op], static_cast<int32_t>(size));
+  __threadfence_system();  // the host must not see the index before the size
   const unsigned long long near_start = 0x7fffffff - (place < 0x7ffffffe ? place : 0x7ffffffe);
-  atomicMax(&found->first, near_start << 32 | static_cast<uint32_t>(index));
+  atomicMax(&found->first[op], near_start << 32 | static_cast<uint32_t>(index));
 }
 
 }  // namespace licorne

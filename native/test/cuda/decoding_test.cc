@@ -11,7 +11,7 @@ namespace {
 
 using namespace test;
 
-std::string last_fault(const int32_t* fault) {
+std::string last_fault(int32_t* fault) {
   return licorne_cuda_check_fault(fault) == LICORNE_OK ? "" : licorne_error_message();
 }
 

@@ -252,6 +252,35 @@ void failures_of_the_device_have_statuses() {
   EXPECT(std::string(licorne_cuda_sticky_error()).empty());
 }
 
+__global__ void faulty_kernel(int32_t* fault, int32_t op, int64_t place) {
+  report_fault(fault, static_cast<FaultOp>(op), place, 100 * op + static_cast<int32_t>(place), 10 * op);
+}
+
+std::string last_fault(int32_t* fault) {
+  return licorne_cuda_check_fault(fault) == LICORNE_OK ? "" : licorne_error_message();
+}
+
+// The host reads while kernels run: it tells a fault only once all of it is there.
+void a_fault_is_told_when_it_is_complete() {
+  alignas(16) int32_t words[LICORNE_CUDA_FAULT_WORDS] = {};
+  Fault& fault = *reinterpret_cast<Fault*>(words);
+  fault.earliest = kFaultEmbeddingTokens;
+  EXPECT(last_fault(words).empty());
+  fault.size[kFaultEmbeddingTokens] = 10;
+  EXPECT(last_fault(words).empty());
+  EXPECT(fault.earliest == kFaultEmbeddingTokens && fault.size[kFaultEmbeddingTokens] == 10);
+  for (int64_t place : {5, 3, 4}) launch(faulty_kernel, 1, 1, 0, nullptr, words, int32_t{kFaultEmbeddingTokens}, place);
+  EXPECT(last_fault(words) == "embedding: tokens[3] = 103 is outside 0 to 9");
+  EXPECT(last_fault(words).empty());
+  // A thread was between its words when the host forgot them: what it adds is whole, whoever else tells something.
+  fault.first[kFaultEmbeddingTokens] = (0x7fffffffULL - 6) << 32 | 106;
+  launch(faulty_kernel, 1, 1, 0, nullptr, words, int32_t{kFaultCrossEntropyTargets}, int64_t{1});
+  EXPECT(last_fault(words) == "cross_entropy: targets[1] = 301 is outside 0 to 29");  // the first to begin
+  fault.first[kFaultEmbeddingTokens] = (0x7fffffffULL - 6) << 32 | 106;
+  EXPECT(last_fault(words) == "embedding: tokens[6] = 106 is outside 0 to 9");
+  EXPECT(last_fault(words).empty());
+}
+
 // Last of all: nothing works after it.
 void the_first_ruinous_error_is_kept() {
   float out = 0.0f;
@@ -274,6 +303,7 @@ int main() {
   copies_arrive_when_they_are_waited_for();
   bfloat16_rounds_to_nearest_even();
   failures_of_the_device_have_statuses();
+  a_fault_is_told_when_it_is_complete();
   test_row_ops();
   test_table_ops();
   test_attention();

@@ -323,7 +323,7 @@ void cross_entropies() {
   // Bad targets: the row nearest the start is told, and has loss and gradient 0.
   Problem problem("cross_entropy bad target");
   Tensor &losses = problem.output(4), &dlogits = problem.output(16), &logits = problem.input(Floats(16, 1.0f));
-  Tensor &targets = problem.input(Ints{1, 3, 0, -2}), &fault = problem.updated(Floats(8, 0.0f));
+  Tensor &targets = problem.input(Ints{1, 3, 0, -2}), &fault = problem.updated(Floats(LICORNE_CUDA_FAULT_WORDS, 0.0f));
   problem.run([&] {
     return licorne_cuda_cross_entropy_backward(losses.floats(), dlogits.data(), logits.data(), targets.ints(), 4, 3, 4, 1, 0,
                                                0, fault.ints(), LICORNE_F32, nullptr);

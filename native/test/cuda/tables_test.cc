@@ -104,7 +104,8 @@ void embeddings() {
     embedding(3, 1032, 2, 2, type, false);
   });
   Problem problem("embedding bad index");
-  Tensor &out = problem.output(4 * 4), &table = problem.input(Floats(12, 1.0f)), &fault = problem.updated(Floats(4, 0.0f));
+  Tensor &out = problem.output(4 * 4), &table = problem.input(Floats(12, 1.0f));
+  Tensor& fault = problem.updated(Floats(LICORNE_CUDA_FAULT_WORDS, 0.0f));
   Tensor &tokens = problem.input(Ints{0, 7, 2, -1}), &gradient = problem.updated(Floats(12, 0.0f));
   problem.run([&] {
     const int32_t status = licorne_cuda_embedding_forward(out.data(), table.data(), nullptr, tokens.ints(), nullptr, 4, 4, 3,
@@ -117,8 +118,7 @@ void embeddings() {
   for (int i = 0; i < 16; i++) EXPECT(rows[i] == (i / 4 % 2 == 0 ? 1.0 : 0.0));
   EXPECT(licorne_cuda_check_fault(fault.ints()) == LICORNE_INVALID_ARGUMENT);
   EXPECT(std::string(licorne_error_message()) == "embedding: tokens[1] = 7 is outside 0 to 2");
-  const int32_t none[4] = {};
-  EXPECT(licorne_cuda_check_fault(none) == LICORNE_OK);
+  EXPECT(licorne_cuda_check_fault(fault.ints()) == LICORNE_OK);  // it was forgotten
 }
 
 void global_norm() {

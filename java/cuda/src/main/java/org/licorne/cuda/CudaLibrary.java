@@ -48,7 +48,7 @@ final class CudaLibrary {
 
     static native @Cast("const char*") BytePointer licorne_error_message();
 
-    static native int licorne_cuda_check_fault(@Cast("const int32_t*") long fault);
+    static native int licorne_cuda_check_fault(@Cast("int32_t*") long fault);
 
     static native @Cast("const char*") BytePointer licorne_cuda_sticky_error();
 

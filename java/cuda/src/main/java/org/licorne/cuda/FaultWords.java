@@ -8,20 +8,21 @@ import org.licorne.backend.OutOfDeviceMemoryException;
  * write to directly, so that asking costs no copy. Closed by the backend; thread-safe.
  */
 final class FaultWords implements AutoCloseable {
-    private static final int WORDS = 4;
+    private static final int BYTES = 48 * Integer.BYTES; // LICORNE_CUDA_FAULT_WORDS
 
     private final CudaRuntime runtime;
     private final long address;
-    private final ByteBuffer words;
 
     FaultWords(CudaRuntime runtime) {
         this.runtime = runtime;
-        address = runtime.allocateHost(WORDS * Integer.BYTES);
+        address = runtime.allocateHost(BYTES);
         if (address == 0) {
-            throw new OutOfDeviceMemoryException("page-locked memory", WORDS * Integer.BYTES, -1, -1);
+            throw new OutOfDeviceMemoryException("page-locked memory", BYTES, -1, -1);
         }
-        words = runtime.hostView(address, WORDS * Integer.BYTES);
-        clear();
+        ByteBuffer words = runtime.hostView(address, BYTES);
+        while (words.hasRemaining()) {
+            words.put((byte) 0);
+        }
     }
 
     /** What kernels are given. */
@@ -30,28 +31,14 @@ final class FaultWords implements AutoCloseable {
     }
 
     /**
-     * Call it when the work in question is done.
+     * Call it when the work in question is done; later work may be going on, and a fault that it is just telling is left
+     * for the next call.
      *
      * @throws IllegalArgumentException that names op, index and range, if there was one out of range; it is then
      *     forgotten
      */
     synchronized void check() {
-        for (int i = 0; i < WORDS; i++) {
-            if (words.getInt(i * Integer.BYTES) != 0) {
-                try {
-                    OpIssue.check(CudaLibrary.licorne_cuda_check_fault(address));
-                } finally {
-                    clear();
-                }
-                return;
-            }
-        }
-    }
-
-    private void clear() {
-        for (int i = 0; i < WORDS; i++) {
-            words.putInt(i * Integer.BYTES, 0);
-        }
+        OpIssue.check(CudaLibrary.licorne_cuda_check_fault(address));
     }
 
     @Override
