@@ -22,7 +22,7 @@ import org.slf4j.LoggerFactory;
  * One GPU, with one stream in which everything happens in the order it was issued. Ops return before they are done;
  * {@link #synchronize} and reading a buffer wait, and throw what went wrong by then. After an error that the device
  * does not recover from, every further use throws that first error; the process and other backends live on. Closed by
- * whoever opened it, after its buffers; allocation and copies are thread-safe.
+ * whoever opened it, after its buffers; thread-safe: threads take turns, and wait while one of them records ops.
  */
 final class CudaBackend implements Backend {
     private static final Logger LOG = LoggerFactory.getLogger(CudaBackend.class);
@@ -139,7 +139,7 @@ final class CudaBackend implements Backend {
         return recordsGraphs ? CudaGraph.record(this, ops) : Backend.super.replay(ops);
     }
 
-    /** From now on the buffers that ops use are gathered there; null: nowhere. */
+    /** From now on the buffers that ops use are gathered there; null: nowhere. Like {@link #used}, in one's turn. */
     void gatherUses(Set<CudaBuffer> into) {
         uses = into;
     }
@@ -167,10 +167,14 @@ final class CudaBackend implements Backend {
     @Override
     public void synchronize() {
         usable();
+        refuseWhileRecording("waiting for the device");
+        runtime.turn().lock(); // waiting for a stream ends its recording
         try {
             runtime.synchronize();
         } catch (DeviceFailure e) {
             throw health.examine("synchronize", e);
+        } finally {
+            runtime.turn().unlock();
         }
         faults.check();
     }
@@ -182,10 +186,18 @@ final class CudaBackend implements Backend {
         health.check();
     }
 
+    /** @throws IllegalStateException if the calling thread is recording ops: that cannot be recorded */
+    void refuseWhileRecording(String what) {
+        if (runtime.isCapturing() && runtime.turn().isHeldByCurrentThread()) {
+            throw new IllegalStateException(what + " is not possible while ops are recorded to be replayed");
+        }
+    }
+
     /** In page-locked memory. */
     @Override
     public Readback readback(int capacity) {
         usable();
+        refuseWhileRecording("making a readback");
         try {
             return CudaReadback.open(this, capacity);
         } catch (DeviceFailure e) {
@@ -209,7 +221,9 @@ final class CudaBackend implements Backend {
             throw new IllegalArgumentException("buffer '" + name + "': " + bytes + " bytes");
         }
         usable();
+        refuseWhileRecording("allocating buffer '" + name + "'");
         long size = Math.max(bytes, 1);
+        runtime.turn().lock();
         try {
             long address = runtime.allocate(size);
             if (address == 0) {
@@ -224,6 +238,8 @@ final class CudaBackend implements Backend {
             return buffer;
         } catch (DeviceFailure e) {
             throw health.examine("allocation of buffer '" + name + "'", e);
+        } finally {
+            runtime.turn().unlock();
         }
     }
 
@@ -246,15 +262,19 @@ final class CudaBackend implements Backend {
         if (health.isFailed()) {
             return; // what the device held is lost
         }
+        runtime.turn().lock();
         try {
             runtime.free(buffer.address());
         } catch (DeviceFailure e) {
             throw health.examine("freeing buffer '" + buffer.name() + "'", e);
+        } finally {
+            runtime.turn().unlock();
         }
     }
 
     void write(long address, ByteBuffer source) {
         usable();
+        refuseWhileRecording("writing a buffer");
         try {
             transfers.toDevice(address, source);
         } catch (DeviceFailure e) {
@@ -264,6 +284,7 @@ final class CudaBackend implements Backend {
 
     void read(ByteBuffer destination, long address) {
         usable();
+        refuseWhileRecording("reading a buffer");
         try {
             transfers.toHost(destination, address);
         } catch (DeviceFailure e) {
@@ -280,10 +301,18 @@ final class CudaBackend implements Backend {
     /** Buffers that are still open keep their memory: their scopes own it. */
     @Override
     public void close() {
-        if (closed) {
-            return;
+        runtime.turn().lock();
+        try {
+            if (!closed) {
+                closed = true;
+                giveBack();
+            }
+        } finally {
+            runtime.turn().unlock();
         }
-        closed = true;
+    }
+
+    private void giveBack() {
         try {
             if (!health.isFailed()) {
                 runtime.synchronize();

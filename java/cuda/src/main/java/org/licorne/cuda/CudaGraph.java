@@ -8,8 +8,8 @@ import org.licorne.backend.Replay;
 /**
  * Ops of a CUDA backend, recorded once and launched again with one call, which costs the host as much as a single
  * kernel. They work on the same tensors each time and read sizes, scalars and addresses as they were when recorded; a
- * tensor whose buffer was closed since is an error. Whoever makes the graph closes it before the backend. Not
- * thread-safe.
+ * tensor whose buffer was closed since is an error. While one thread records, others wait that use the backend. Whoever
+ * makes the graph closes it before the backend. Not thread-safe.
  */
 public final class CudaGraph implements Replay {
     private final CudaBackend backend;
@@ -26,8 +26,9 @@ public final class CudaGraph implements Replay {
     /**
      * Runs the ops twice: once for what only happens the first time (plans are chosen, workspaces grow), once recorded.
      *
-     * @param ops of that backend only; no reading and writing of buffers
+     * @param ops of that backend only, which wait for no other thread; no allocating, reading and writing of buffers
      * @throws IllegalArgumentException if the backend is not this module's
+     * @throws IllegalStateException if they do more than that
      */
     public static CudaGraph record(Backend backend, Runnable ops) {
         if (!(backend instanceof CudaBackend cuda)) {
@@ -37,20 +38,26 @@ public final class CudaGraph implements Replay {
         cuda.synchronize();
         CudaRuntime runtime = cuda.runtime();
         Set<CudaBuffer> buffers = new LinkedHashSet<>();
+        runtime.turn().lock();
         try {
+            cuda.usable();
             runtime.beginCapture();
+            boolean recorded = false;
             cuda.gatherUses(buffers);
             try {
                 ops.run();
-            } catch (RuntimeException e) {
-                runtime.abandonCapture();
-                throw e;
-            } finally {
+                recorded = true;
+            } finally { // an Error, too, must not leave the stream recording
                 cuda.gatherUses(null);
+                if (!recorded) {
+                    runtime.abandonCapture();
+                }
             }
             return new CudaGraph(cuda, runtime.endCapture(), buffers);
         } catch (DeviceFailure e) {
             throw cuda.health().examine("recording a graph", e);
+        } finally {
+            runtime.turn().unlock();
         }
     }
 
@@ -62,6 +69,8 @@ public final class CudaGraph implements Replay {
         }
         backend.usable();
         int held = 0;
+        CudaRuntime runtime = backend.runtime();
+        runtime.turn().lock();
         try {
             while (held < buffers.length) {
                 buffers[held].acquire();
@@ -74,6 +83,7 @@ public final class CudaGraph implements Replay {
             while (held > 0) {
                 buffers[--held].release();
             }
+            runtime.turn().unlock();
         }
     }
 

@@ -14,7 +14,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void fill(Tensor out, float value) {
+    public void fill(Tensor out, float value) {
         checks.fill(out, value);
         begin();
         try {
@@ -28,7 +28,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void add(Tensor out, Tensor x, Tensor y) {
+    public void add(Tensor out, Tensor x, Tensor y) {
         checks.add(out, x, y);
         begin();
         try {
@@ -39,7 +39,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void copy(Tensor out, Tensor x) {
+    public void copy(Tensor out, Tensor x) {
         checks.copy(out, x);
         begin();
         try {
@@ -50,7 +50,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void embeddingForward(
+    public void embeddingForward(
             Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C) {
         checks.embeddingForward(out, tokenTable, positionTable, tokens, positions, N, C);
         begin();
@@ -64,7 +64,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void embeddingBackward(
+    public void embeddingBackward(
             Tensor dTokenTable, Tensor dPositionTable, Tensor dout, Tensor tokens, Tensor positions, long N, long C) {
         checks.embeddingBackward(dTokenTable, dPositionTable, dout, tokens, positions, N, C);
         begin();
@@ -78,7 +78,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void layerNormForward(
+    public void layerNormForward(
             Tensor out, Tensor sum, Tensor mean, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, Tensor beta,
             long N, long C, float epsilon) {
         checks.layerNormForward(out, sum, mean, rstd, x, residual, gamma, beta, N, C, epsilon);
@@ -93,7 +93,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void layerNormBackward(
+    public void layerNormBackward(
             Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dout, Tensor x, Tensor gamma, Tensor mean, Tensor rstd,
             Tensor dresidual, Tensor workspace, long N, long C) {
         checks.layerNormBackward(dx, dgamma, dbeta, dout, x, gamma, mean, rstd, dresidual, workspace, N, C);
@@ -114,7 +114,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void rmsNormForward(
+    public void rmsNormForward(
             Tensor out, Tensor sum, Tensor rstd, Tensor x, Tensor residual, Tensor gamma, long N, long C,
             float epsilon) {
         checks.rmsNormForward(out, sum, rstd, x, residual, gamma, N, C, epsilon);
@@ -128,7 +128,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void rmsNormBackward(
+    public void rmsNormBackward(
             Tensor dx, Tensor dgamma, Tensor dout, Tensor x, Tensor gamma, Tensor rstd, Tensor dresidual,
             Tensor workspace, long N, long C) {
         checks.rmsNormBackward(dx, dgamma, dout, x, gamma, rstd, dresidual, workspace, N, C);
@@ -149,7 +149,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void attentionForward(
+    public void attentionForward(
             Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor workspace, AttentionShape s, Mask mask,
             float scale) {
         checks.attentionForward(out, lse, q, k, v, workspace, s, mask, scale);
@@ -173,7 +173,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void attentionBackward(
+    public void attentionBackward(
             Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
             Tensor workspace, AttentionShape s, Mask mask, float scale) {
         checks.attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, workspace, s, mask, scale);
@@ -202,7 +202,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void attentionDecode(
+    public void attentionDecode(
             Tensor out, Tensor q, Tensor k, Tensor v, Tensor keyLengths, Tensor workspace, AttentionShape s,
             float scale) {
         checks.attentionDecode(out, q, k, v, keyLengths, workspace, s, scale);
@@ -224,7 +224,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void keyValueAppend(
+    public void keyValueAppend(
             Tensor keyCache, Tensor valueCache, Tensor k, Tensor v, Tensor positions, long B, long T, long S, long W,
             long rowStride) {
         checks.keyValueAppend(keyCache, valueCache, k, v, positions, B, T, S, W, rowStride);
@@ -239,7 +239,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void geluForward(Tensor out, Tensor x) {
+    public void geluForward(Tensor out, Tensor x) {
         checks.geluForward(out, x);
         begin();
         try {
@@ -250,7 +250,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void geluBackward(Tensor dx, Tensor dout, Tensor x) {
+    public void geluBackward(Tensor dx, Tensor dout, Tensor x) {
         checks.geluBackward(dx, dout, x);
         begin();
         try {
@@ -262,7 +262,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void swigluForward(Tensor out, Tensor x, long N, long F) {
+    public void swigluForward(Tensor out, Tensor x, long N, long F) {
         checks.swigluForward(out, x, N, F);
         begin();
         try {
@@ -273,7 +273,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void swigluBackward(Tensor dx, Tensor dout, Tensor x, long N, long F) {
+    public void swigluBackward(Tensor dx, Tensor dout, Tensor x, long N, long F) {
         checks.swigluBackward(dx, dout, x, N, F);
         begin();
         try {
@@ -285,7 +285,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void softmaxForward(Tensor out, Tensor x, long N, long V, long Vp) {
+    public void softmaxForward(Tensor out, Tensor x, long N, long V, long Vp) {
         checks.softmaxForward(out, x, N, V, Vp);
         begin();
         try {
@@ -297,7 +297,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void softmaxBackward(Tensor dx, Tensor dout, Tensor out, long N, long V, long Vp) {
+    public void softmaxBackward(Tensor dx, Tensor dout, Tensor out, long N, long V, long Vp) {
         checks.softmaxBackward(dx, dout, out, N, V, Vp);
         begin();
         try {
@@ -309,7 +309,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void crossEntropyForward(
+    public void crossEntropyForward(
             Tensor losses, Tensor logits, Tensor targets, long N, long V, long Vp, float labelSmoothing, float zLoss) {
         checks.crossEntropyForward(losses, logits, targets, N, V, Vp, labelSmoothing, zLoss);
         begin();
@@ -322,7 +322,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void crossEntropyBackward(
+    public void crossEntropyBackward(
             Tensor losses, Tensor dlogits, Tensor logits, Tensor targets, long N, long V, long Vp, float scale,
             float labelSmoothing, float zLoss) {
         checks.crossEntropyBackward(
@@ -338,7 +338,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void sample(
+    public void sample(
             Tensor tokens, Tensor logits, Tensor streams, Tensor positions, Tensor workspace, long B, long V, long Vp,
             double temperature, long topK, double topP, long seed) {
         checks.sample(tokens, logits, streams, positions, workspace, B, V, Vp, temperature, topK, topP, seed);
@@ -358,7 +358,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void globalNorm(Tensor out, Tensor x, Tensor workspace) {
+    public void globalNorm(Tensor out, Tensor x, Tensor workspace) {
         checks.globalNorm(out, x, workspace);
         KernelChecks.workspace("global_norm", workspace, globalNormWorkspaceBytes(x.elements()));
         begin();
@@ -376,7 +376,7 @@ final class CudaKernels extends CudaLinearKernels {
     }
 
     @Override
-    public synchronized void adamw(
+    public void adamw(
             Tensor parameters, Tensor weights, Tensor m, Tensor v, Tensor gradients, Tensor norm, float learningRate,
             float beta1, float beta2, float epsilon, float weightDecay, float maxNorm, float largestNorm,
             long step) {

@@ -24,7 +24,7 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
     }
 
     @Override
-    public synchronized void linearForward(
+    public void linearForward(
             Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
         checks.linearForward(out, x, weight, bias, N, C, OC);
         begin();
@@ -62,7 +62,7 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
     }
 
     @Override
-    public synchronized void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
+    public void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
         checks.linearBackwardInput(dx, dout, weight, N, C, OC);
         begin();
         try {
@@ -83,7 +83,7 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
     }
 
     @Override
-    public synchronized void linearBackwardWeight(
+    public void linearBackwardWeight(
             Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC, boolean accumulate) {
         checks.linearBackwardWeight(dweight, dbias, dout, x, N, C, OC, accumulate);
         begin();
@@ -124,7 +124,7 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
     }
 
     @Override
-    public synchronized void quantize(Tensor out, Tensor x, long OC, long C) {
+    public void quantize(Tensor out, Tensor x, long OC, long C) {
         checks.quantize(out, x, OC, C);
         begin();
         try {
@@ -136,7 +136,7 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
     }
 
     @Override
-    public synchronized void quantizedLinearForward(
+    public void quantizedLinearForward(
             Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC) {
         checks.quantizedLinearForward(out, x, weight, bias, workspace, N, C, OC);
         KernelChecks.workspace(
@@ -157,7 +157,7 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
     }
 
     @Override
-    public synchronized void quantizedEmbeddingForward(
+    public void quantizedEmbeddingForward(
             Tensor out, Tensor tokenTable, Tensor positionTable, Tensor tokens, Tensor positions, long N, long C,
             long Vp) {
         checks.quantizedEmbeddingForward(out, tokenTable, positionTable, tokens, positions, N, C, Vp);

@@ -42,8 +42,10 @@ final class CudaReadback extends Readback {
     @Override
     protected void request(Tensor tensor, ByteBuffer destination) {
         backend.usable();
+        backend.refuseWhileRecording("reading back " + tensor.name());
         CudaBuffer buffer = CudaBuffer.of(backend, tensor);
         buffer.acquire();
+        runtime.turn().lock();
         try {
             if (destination.hasRemaining()) {
                 runtime.copyToHost(
@@ -55,6 +57,7 @@ final class CudaReadback extends Readback {
         } catch (DeviceFailure e) {
             throw backend.health().examine("reading back " + tensor.name(), e);
         } finally {
+            runtime.turn().unlock();
             buffer.release();
         }
     }

@@ -1,6 +1,7 @@
 package org.licorne.cuda;
 
 import java.nio.ByteBuffer;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * What this backend needs of CUDA's runtime, on one device with one stream: memory, copies, events, graphs. Addresses
@@ -35,6 +36,12 @@ interface CudaRuntime extends AutoCloseable {
 
     /** A native-order view of host memory of this runtime. */
     ByteBuffer hostView(long address, int bytes);
+
+    /**
+     * Held by whoever puts work into the stream, and all through a recording: what another thread did meanwhile would be
+     * recorded too, and its waiting would end the recording.
+     */
+    ReentrantLock turn();
 
     /** The stream as kernels take it: an opaque pointer. */
     long stream();

@@ -14,6 +14,7 @@ public final class CudaTimer implements AutoCloseable {
     private static final long FLUSH_BYTES = 256L << 20;
 
     private final Backend backend;
+    private final CudaRuntime runtime;
     private final CudaRuntime.Event begin;
     private final CudaRuntime.Event end;
     private final Buffer cache;
@@ -25,10 +26,11 @@ public final class CudaTimer implements AutoCloseable {
             throw new IllegalArgumentException("the backend '" + backend.name() + "' has no GPU's clock");
         }
         this.backend = backend;
+        runtime = cuda.runtime();
         cache = backend.allocate("timer/cache", FLUSH_BYTES);
         flushed = Tensor.of("cache", cache, 0, DType.F32, FLUSH_BYTES / Float.BYTES);
-        begin = cuda.runtime().event();
-        end = cuda.runtime().event();
+        begin = runtime.event();
+        end = runtime.event();
     }
 
     /** Writes so much memory that nothing of before is left in the caches. */
@@ -38,14 +40,23 @@ public final class CudaTimer implements AutoCloseable {
 
     /** Time counts from here on, in the order of the ops. */
     public void begin() {
-        begin.record();
+        record(begin);
     }
 
     /** Waits for the ops since {@link #begin}. @return what they took, in milliseconds */
     public double end() {
-        end.record();
+        record(end);
         end.await();
         return end.millisecondsSince(begin);
+    }
+
+    private void record(CudaRuntime.Event event) {
+        runtime.turn().lock();
+        try {
+            event.record();
+        } finally {
+            runtime.turn().unlock();
+        }
     }
 
     @Override

@@ -9,8 +9,9 @@ import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /**
- * How an op goes to the device: its buffers are held while it is issued, and its status becomes an exception. Ops take
- * turns, so the list of held buffers needs no allocation per call.
+ * How an op goes to the device: its buffers are held while it is issued, and its status becomes an exception. Ops of
+ * all threads and precisions take turns ({@link CudaRuntime#turn}), so the list of held buffers needs no allocation per
+ * call, and neither does what makes products.
  */
 abstract class OpIssue {
     /** System property: wait for each op, so that an error names the op that made it. */
@@ -65,12 +66,20 @@ abstract class OpIssue {
         };
     }
 
+    /** The calling thread's turn begins; {@link #release} ends it. */
     void begin() {
-        backend.usable();
+        runtime.turn().lock();
+        boolean begun = false;
         try {
+            backend.usable();
             runtime.makeCurrent();
+            begun = true;
         } catch (DeviceFailure e) { // it may tell what a kernel before did
             throw backend.health().examine("an op before this one", e);
+        } finally {
+            if (!begun) {
+                runtime.turn().unlock();
+            }
         }
     }
 
@@ -112,5 +121,6 @@ abstract class OpIssue {
             held[--heldCount].release();
             held[heldCount] = null;
         }
+        runtime.turn().unlock();
     }
 }

@@ -2,6 +2,7 @@ package org.licorne.cuda;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.concurrent.locks.ReentrantLock;
 import org.bytedeco.cuda.cudart.CUevent_st;
 import org.bytedeco.cuda.cudart.CUgraphExec_st;
 import org.bytedeco.cuda.cudart.CUgraph_st;
@@ -22,6 +23,7 @@ final class PresetRuntime implements CudaRuntime {
     private final String deviceName;
     private final int computeCapability;
     private final CUstream_st stream = new CUstream_st();
+    private final ReentrantLock turn = new ReentrantLock();
     private final Address to = new Address();
     private final Address from = new Address();
     private volatile boolean capturing;
@@ -150,6 +152,11 @@ final class PresetRuntime implements CudaRuntime {
             this.limit = bytes;
             this.capacity = bytes;
         }
+    }
+
+    @Override
+    public ReentrantLock turn() {
+        return turn;
     }
 
     @Override

@@ -84,8 +84,13 @@ final class Transfers implements AutoCloseable {
     private int ask(Slot slot, long device, int most) {
         slot.done.await();
         int bytes = Math.min(most, SLOT_BYTES);
-        runtime.copyToHost(slot.address, device, bytes);
-        slot.done.record();
+        runtime.turn().lock();
+        try {
+            runtime.copyToHost(slot.address, device, bytes);
+            slot.done.record();
+        } finally {
+            runtime.turn().unlock();
+        }
         slot.pending = bytes;
         return bytes;
     }

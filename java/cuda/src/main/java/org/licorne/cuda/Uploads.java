@@ -54,8 +54,13 @@ final class Uploads implements AutoCloseable {
                 source.limit(source.position() + bytes);
                 view.clear().position(start);
                 view.put(source);
-                runtime.copyToDevice(device, ring + start, bytes);
-                fetched[(oldest + count) % PIECES].record();
+                runtime.turn().lock();
+                try {
+                    runtime.copyToDevice(device, ring + start, bytes);
+                    fetched[(oldest + count) % PIECES].record();
+                } finally {
+                    runtime.turn().unlock();
+                }
                 count++;
                 device += bytes;
             }

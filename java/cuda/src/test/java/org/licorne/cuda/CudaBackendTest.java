@@ -4,8 +4,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
@@ -13,6 +21,7 @@ import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
 import org.licorne.backend.DeviceException;
 import org.licorne.backend.OutOfDeviceMemoryException;
+import org.licorne.backend.Precision;
 import org.licorne.backend.Readback;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.DType;
@@ -259,6 +268,50 @@ class CudaBackendTest {
                 MemoryScope scope = new MemoryScope(reference, "reference")) {
             Tensor x = scope.tensor("strange", DType.F32, 10);
             assertThatThrownBy(() -> backend.kernels().geluForward(x, x)).isInstanceOf(IllegalArgumentException.class);
+        }
+    }
+
+    @Test
+    void twoPrecisionsOnTwoThreadsMakeProductsOneAfterTheOther() throws Exception {
+        AtomicInteger inside = new AtomicInteger();
+        AtomicBoolean met = new AtomicBoolean();
+        MatrixProducts plain = new PlainProducts();
+        MatrixProducts watched = (MatrixProducts) Proxy.newProxyInstance(
+                MatrixProducts.class.getClassLoader(),
+                new Class<?>[] {MatrixProducts.class},
+                (self, method, arguments) -> {
+                    if (inside.incrementAndGet() > 1) {
+                        met.set(true);
+                    }
+                    Thread.sleep(1); // long enough for the other thread to come
+                    try {
+                        return method.invoke(plain, arguments);
+                    } finally {
+                        inside.decrementAndGet();
+                    }
+                });
+        try (CudaBackend shared = new CudaBackend(new HostRuntime(TOTAL), watched);
+                MemoryScope scope = new MemoryScope(shared, "two models")) {
+            ExecutorService threads = Executors.newFixedThreadPool(2);
+            List<Future<?>> work = new ArrayList<>();
+            for (Precision precision : Precision.values()) {
+                DType type = precision == Precision.F32 ? DType.F32 : DType.BF16;
+                Tensor x = scope.tensor("x " + type, type, 4, 8);
+                Tensor weight = scope.tensor("weight " + type, type, 6, 8);
+                Tensor out = scope.tensor("out " + type, type, 4, 6);
+                Tensor dweight = scope.tensor("dweight " + type, DType.F32, 6, 8);
+                work.add(threads.submit(() -> {
+                    for (int i = 0; i < 50; i++) {
+                        shared.kernels(precision).linearForward(out, x, weight, null, 4, 8, 6);
+                        shared.kernels(precision).linearBackwardWeight(dweight, null, out, x, 4, 8, 6, true);
+                    }
+                }));
+            }
+            for (Future<?> each : work) {
+                each.get();
+            }
+            threads.shutdown();
+            assertThat(met).isFalse();
         }
     }
 

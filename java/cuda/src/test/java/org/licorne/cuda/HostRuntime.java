@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.locks.ReentrantLock;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 
@@ -15,6 +16,7 @@ import org.bytedeco.javacpp.Pointer;
 final class HostRuntime implements CudaRuntime {
     private static final int ALIGNMENT = 256;
 
+    private final ReentrantLock turn = new ReentrantLock();
     private final long totalBytes;
     private final Map<Long, Pointer> blocks = new HashMap<>();
     private final Map<Long, Long> sizes = new HashMap<>();
@@ -28,7 +30,8 @@ final class HostRuntime implements CudaRuntime {
     private DeviceFailure fault;
     private boolean closed;
     private boolean pretending;
-    private boolean capturing;
+    private volatile boolean capturing;
+    private Thread recorder;
     private int launches;
     private int openGraphs;
 
@@ -171,6 +174,11 @@ final class HostRuntime implements CudaRuntime {
     }
 
     @Override
+    public ReentrantLock turn() {
+        return turn;
+    }
+
+    @Override
     public long stream() {
         return 0;
     }
@@ -188,6 +196,7 @@ final class HostRuntime implements CudaRuntime {
     @Override
     public void copyOnDevice(long to, long from, long bytes) {
         check();
+        checkRecorder();
         if (bytes > 0) {
             Pointer.memcpy(at(to, bytes), at(from, bytes), bytes);
         }
@@ -196,6 +205,7 @@ final class HostRuntime implements CudaRuntime {
     @Override
     public void zero(long device, long bytes) {
         check();
+        checkRecorder();
         if (bytes > 0) {
             Pointer.memset(at(device, bytes), 0, bytes);
         }
@@ -204,6 +214,7 @@ final class HostRuntime implements CudaRuntime {
     @Override
     public void synchronize() {
         check();
+        checkRecorder();
         synchronizations++;
         reached = recorded;
     }
@@ -218,6 +229,7 @@ final class HostRuntime implements CudaRuntime {
             @Override
             public void record() {
                 check();
+                checkRecorder();
                 time = ++recorded;
             }
 
@@ -272,7 +284,15 @@ final class HostRuntime implements CudaRuntime {
         if (!pretending) {
             throw new UnsupportedOperationException("host memory has no graphs");
         }
+        recorder = Thread.currentThread();
         capturing = true;
+    }
+
+    /** What another thread does while work is recorded would be recorded, too. */
+    private void checkRecorder() {
+        if (capturing && Thread.currentThread() != recorder) {
+            throw new AssertionError(Thread.currentThread().getName() + " strayed into a recording");
+        }
     }
 
     @Override
@@ -288,6 +308,7 @@ final class HostRuntime implements CudaRuntime {
             @Override
             public void launch() {
                 check();
+                checkRecorder();
                 launches++;
             }
 
