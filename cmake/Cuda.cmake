@@ -35,7 +35,7 @@ macro(licorne_cuda_library)
       $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${LICORNE_CUDA_REPORT}>>:-Xptxas=-v>)
     if(CMAKE_SYSTEM_NAME STREQUAL Linux)
       target_link_options(licorne_cuda PRIVATE -Wl,--no-undefined -Wl,-Bsymbolic
-        -Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/src/licorne.map -static-libstdc++ -static-libgcc)
+        -Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/src/licorne.map ${licorne_portable})
     endif()
   endif()
 endmacro()
