@@ -1,5 +1,7 @@
 package org.licorne.cuda;
 
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.licorne.backend.Availability;
 
 /** Finds out whether the CUDA backend can work here, and if not, says in one sentence what is missing. Stateless. */
@@ -12,6 +14,10 @@ final class CudaProbe {
 
     /** bfloat16 in the matrix units and asynchronous copies begin with Ampere. */
     static final int LEAST_CAPABILITY = 80;
+
+    /** As the dynamic linker says it: version `GLIBC_2.36' not found (required by ...). */
+    private static final Pattern NEWER_SYSTEM =
+            Pattern.compile("version [`'\"]?((?:GLIBC|GLIBCXX|CXXABI)_[0-9.]+)[`'\"]? not found");
 
     private CudaProbe() {}
 
@@ -101,6 +107,14 @@ final class CudaProbe {
             cause = cause.getCause();
         }
         String message = String.valueOf(cause.getMessage());
+        Matcher newer = NEWER_SYSTEM.matcher(message);
+        if (newer.find()) { // before all else: the message names libraries that are there
+            String wanted = newer.group(1);
+            boolean compiler = wanted.startsWith("GLIBCXX") || wanted.startsWith("CXXABI");
+            String library = compiler ? "libstdc++" : "glibc";
+            return "the system's " + library + " is older than the CUDA kernels need (" + wanted
+                    + " was not found): use a" + " newer Linux, or build Licorne on this one";
+        }
         if (message.contains("libcuda.so")) {
             return "no NVIDIA driver: libcuda.so.1 was not found";
         }

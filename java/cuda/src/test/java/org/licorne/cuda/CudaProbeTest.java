@@ -33,8 +33,10 @@ class CudaProbeTest {
         /** As JavaCPP throws it: the reason lies in the cause. */
         private static LinkageError notFound(String library) {
             LinkageError error = new UnsatisfiedLinkError("no jnicudart in java.library.path");
-            error.initCause(new UnsatisfiedLinkError("/cache/libjnicudart.so: " + library
-                    + ": cannot open shared object file: No such file or directory"));
+            error.initCause(new UnsatisfiedLinkError("/cache/libjnicudart.so: "
+                    + (library.contains(" ")
+                            ? library
+                            : library + ": cannot open shared object file: No such file or directory")));
             return error;
         }
 
@@ -125,6 +127,22 @@ class CudaProbeTest {
         assertThat(reason()).contains("cuBLAS").contains("libcublasLt.so.13");
         installation.missingLibrary = "liblicorne_cuda.so";
         assertThat(reason()).contains("the CUDA kernels do not load").contains("linux-x86_64");
+    }
+
+    @Test
+    void saysThatTheSystemIsTooOldForTheKernels() {
+        installation.missingProducts = true; // i.e. what comes after the driver
+        String required = " not found (required by /cache/liblicorne_cuda.so)";
+        installation.missingLibrary = "/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.36'" + required;
+        assertThat(reason())
+                .contains("system's glibc is older")
+                .contains("GLIBC_2.36")
+                .contains("newer Linux")
+                .doesNotContain("class path");
+        installation.missingLibrary = "/lib/x86_64-linux-gnu/libstdc++.so.6: version `GLIBCXX_3.4.32'" + required;
+        assertThat(reason()).contains("system's libstdc++ is older").contains("GLIBCXX_3.4.32");
+        installation.missingLibrary = "/lib/libc.so.6: version `GLIBC_2.99' not found (required by libcudart.so.13)";
+        assertThat(reason()).contains("GLIBC_2.99").doesNotContain("runtime was not found");
     }
 
     @Test
