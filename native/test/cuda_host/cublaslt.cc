@@ -1,6 +1,7 @@
 // The part of cuBLASLt that Licorne's Java side calls, on the host's memory by plain loops (see cudart.cc). Whatever does not
 // fit together is refused as cuBLASLt would refuse it: sizes, leading dimensions, types, and addresses that are less aligned
-// than was promised when the algorithm was chosen.
+// than was promised when the algorithm was chosen. Who leaves descriptions behind gets no handle any more.
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -9,13 +10,25 @@
 
 namespace {
 
-constexpr int kSuccess = 0, kInvalidValue = 7, kNotSupported = 15;
+constexpr int kSuccess = 0, kInvalidValue = 7, kInternalError = 14, kNotSupported = 15;
 constexpr int kFloat = 0, kBFloat16 = 14;          // cudaDataType
 constexpr int kCompute32F = 68;                    // cublasComputeType_t
 constexpr int kTransA = 3, kTransB = 4, kEpilogue = 7, kBiasPointer = 8, kBiasType = 26;  // of a description
 constexpr int kMostWorkspace = 1, kReduction = 3, kAlignmentA = 5;                        // of a preference, A to D
 constexpr int kEpilogueBias = 4;
 constexpr int kProposals = 3;
+
+// Sums of so many terms for which this library is as awkward as cuBLASLt may be for some.
+constexpr uint64_t kFirstDoesNotRun = 101;     // the algorithm proposed first is refused when it is to run
+constexpr uint64_t kFewHoldForFewer = 103;     // all but one proposed last of many need 64 columns
+constexpr uint64_t kNoneWithBias = 107;        // no algorithm adds a bias
+constexpr uint64_t kNoneRunsWithBias = 109;    // some are proposed, but none runs
+constexpr uint64_t kNone = 113;                // no algorithm
+constexpr uint64_t kBroken = 127;              // asking fails
+constexpr uint64_t kRefusedRows = 131, kRefusedColumns = 137;  // a matrix that cannot be described
+constexpr int kManyProposals = 12;
+
+std::atomic<int> handles, descriptions;
 
 struct Layout {
   int type;
@@ -33,7 +46,7 @@ struct Preference {
   uint32_t reduction, alignment[4];
 };
 struct Algorithm {
-  uint64_t number, alignment[4], reserved[3];
+  uint64_t number, alignment[4], bias_alignment, reserved[2];
 };
 struct Proposal {
   Algorithm algorithm;
@@ -72,15 +85,25 @@ bool fits(const Operation& op, const Layout& a, const Layout& b, const Layout& c
          (op.epilogue == 1 || (op.epilogue == kEpilogueBias && op.bias && op.bias_type == d.type));
 }
 
+uint64_t terms(const Operation& op, const Layout& a) { return op.trans[0] ? a.rows : a.columns; }
+
+uint64_t alignment_of(const void* address) {
+  const uint64_t bits = reinterpret_cast<uintptr_t>(address) | 16;
+  return bits & (0 - bits);
+}
+
 }  // namespace
 
 extern "C" {
 
 int cublasLtCreate(void** handle) {
+  if (handles == 0 && descriptions != 0) return kInternalError;
+  handles++;
   *handle = malloc(1);
   return kSuccess;
 }
 int cublasLtDestroy(void* handle) {
+  handles--;
   free(handle);
   return kSuccess;
 }
@@ -91,18 +114,23 @@ const char* cublasLtGetStatusString(int status) {
 
 int cublasLtMatrixLayoutCreate(Layout** layout, int type, uint64_t rows, uint64_t columns, int64_t leading) {
   if (type != kFloat && type != kBFloat16) return kInvalidValue;
+  if (rows == kRefusedRows && columns == kRefusedColumns) return kInvalidValue;
+  descriptions++;
   *layout = new Layout{type, rows, columns, leading};
   return kSuccess;
 }
 int cublasLtMatrixLayoutDestroy(Layout* layout) {
+  descriptions--;
   delete layout;
   return kSuccess;
 }
 int cublasLtMatmulDescCreate(Operation** operation, int compute, int scale) {
+  descriptions++;
   *operation = new Operation{compute, scale};
   return kSuccess;
 }
 int cublasLtMatmulDescDestroy(Operation* operation) {
+  descriptions--;
   delete operation;
   return kSuccess;
 }
@@ -125,9 +153,14 @@ int cublasLtMatmulDescSetAttribute(Operation* op, int attribute, const void* val
   return kSuccess;
 }
 
-int cublasLtMatmulPreferenceInit_internal(Preference* preference, size_t bytes) {
-  if (bytes < sizeof(Preference)) return kInvalidValue;
-  *preference = {0, 0xffffffffu, {256, 256, 256, 256}};
+int cublasLtMatmulPreferenceCreate(Preference** preference) {
+  descriptions++;
+  *preference = new Preference{0, 0xffffffffu, {256, 256, 256, 256}};
+  return kSuccess;
+}
+int cublasLtMatmulPreferenceDestroy(Preference* preference) {
+  descriptions--;
+  delete preference;
   return kSuccess;
 }
 int cublasLtMatmulPreferenceSetAttribute(Preference* preference, int attribute, const void* value, size_t bytes) {
@@ -144,23 +177,24 @@ int cublasLtMatmulPreferenceSetAttribute(Preference* preference, int attribute, 
 
 int cublasLtMatmulAlgoGetHeuristic(void*, const Operation* op, const Layout* a, const Layout* b, const Layout* c,
                                    const Layout* d, const Preference* preference, int asked, Proposal* proposals, int* found) {
-  // A bias may be set after the algorithm is chosen.
-  Operation complete = *op;
-  if (!complete.bias) complete.bias = op;
-  if (!fits(complete, *a, *b, *c, *d)) return kInvalidValue;
-  *found = asked < kProposals ? asked : kProposals;
+  const uint64_t k = terms(*op, *a);
+  if (!fits(*op, *a, *b, *c, *d) || (k == kNoneWithBias && op->epilogue == kEpilogueBias)) return kInvalidValue;
+  if (k == kNone) return kNotSupported;
+  if (k == kBroken) return kInternalError;
+  const int most = k == kFewHoldForFewer ? kManyProposals : kProposals;
+  *found = asked < most ? asked : most;
   for (int i = 0; i < *found; i++) {
     proposals[i] = {};
     proposals[i].algorithm.number = static_cast<uint64_t>(i) + 1;
     for (int operand = 0; operand < 4; operand++) proposals[i].algorithm.alignment[operand] = preference->alignment[operand];
+    proposals[i].algorithm.bias_alignment = alignment_of(op->bias);
   }
   return *found > 0 ? kSuccess : kNotSupported;
 }
 int cublasLtMatmulAlgoCheck(void*, const Operation* op, const Layout* a, const Layout* b, const Layout* c, const Layout* d,
                             const Algorithm* algorithm, Proposal* result) {
-  Operation complete = *op;
-  if (!complete.bias) complete.bias = op;
-  if (!fits(complete, *a, *b, *c, *d) || algorithm->number == 0) return kInvalidValue;
+  if (!fits(*op, *a, *b, *c, *d) || algorithm->number == 0) return kInvalidValue;
+  if (terms(*op, *a) == kFewHoldForFewer && d->columns < 64 && algorithm->number < uint64_t{kManyProposals}) return kNotSupported;
   *result = {};
   result->algorithm = *algorithm;
   return kSuccess;
@@ -171,10 +205,14 @@ int cublasLtMatmul(void*, const Operation* op, const float* alpha, const void* a
                    const Algorithm* algorithm, void* workspace, size_t workspace_bytes, void*) {
   if (!fits(*op, *la, *lb, *lc, *ld) || !algorithm || algorithm->number == 0) return kInvalidValue;
   if (workspace_bytes > 0 && !workspace) return kInvalidValue;
+  const bool with_bias = op->epilogue == kEpilogueBias;
+  if (terms(*op, *la) == kFirstDoesNotRun && algorithm->number == 1) return kNotSupported;
+  if (terms(*op, *la) == kNoneRunsWithBias && with_bias) return kNotSupported;
+  if (with_bias && reinterpret_cast<uintptr_t>(op->bias) % algorithm->bias_alignment) return kNotSupported;
   const void* operands[] = {a, b, c, d};
   for (int i = 0; i < 4; i++)
     if (reinterpret_cast<uintptr_t>(operands[i]) % algorithm->alignment[i]) return kNotSupported;
-  const int64_t m = ld->rows, n = ld->columns, k = op->trans[0] ? la->rows : la->columns;
+  const int64_t m = ld->rows, n = ld->columns, k = terms(*op, *la);
   std::vector<float> row(k);
   for (int64_t i = 0; i < m; i++) {
     for (int64_t l = 0; l < k; l++) row[l] = load(a, la->type, op->trans[0] ? l + i * la->leading : i + l * la->leading);
@@ -184,7 +222,7 @@ int cublasLtMatmul(void*, const Operation* op, const float* alpha, const void* a
         sum += static_cast<double>(row[l]) * load(b, lb->type, op->trans[1] ? j + l * lb->leading : l + j * lb->leading);
       sum *= *alpha;
       if (*beta != 0) sum += static_cast<double>(*beta) * load(c, lc->type, i + j * lc->leading);
-      if (op->epilogue == kEpilogueBias) sum += load(op->bias, op->bias_type, i);
+      if (with_bias) sum += load(op->bias, op->bias_type, i);
       store(d, ld->type, i + j * ld->leading, static_cast<float>(sum));
     }
   }

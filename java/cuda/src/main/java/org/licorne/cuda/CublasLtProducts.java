@@ -4,10 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.cuda.cublas.cublasLtContext;
 import org.bytedeco.cuda.cublas.cublasLtMatmulAlgo_t;
-import org.bytedeco.cuda.cublas.cublasLtMatmulDescOpaque_t;
 import org.bytedeco.cuda.cublas.cublasLtMatmulHeuristicResult_t;
 import org.bytedeco.cuda.cublas.cublasLtMatmulPreferenceOpaque_t;
-import org.bytedeco.cuda.cublas.cublasLtMatrixLayoutOpaque_t;
 import org.bytedeco.cuda.global.cublas;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.javacpp.FloatPointer;
@@ -16,6 +14,8 @@ import org.bytedeco.javacpp.LongPointer;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerPointer;
 import org.licorne.tensor.DType;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Products by cuBLASLt. Its matrices are column-major, so a row-major (R,S) matrix is for it the (S,R) matrix with
@@ -29,51 +29,25 @@ import org.licorne.tensor.DType;
  *
  * Sums are F32 and never TF32. For the same bits in each row whatever the others are, a forward product of up to
  * {@value #INDEPENDENT_ROWS} rows is always computed by the algorithm chosen for {@value #INDEPENDENT_ROWS}, one that
- * does not cut up the sum: its tiles and the order of each sum depend on weight's shape only. Closed by the backend;
+ * does not cut up the sum: its tiles and the order of each sum depend on weight's shape only. Where cuBLASLt has no
+ * algorithm that adds a bias, it is written into each row of {@code out} first and the product is added to it, which
+ * rounds each element once, as the other way does. Closed by the backend;
  * one call at a time.
  */
-final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<CublasLtProducts.Plan> {
+final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<CublasLtPlan> {
     static final long INDEPENDENT_ROWS = 64;
 
     /** What NVIDIA recommends for Hopper. */
     private static final long WORKSPACE_BYTES = 32L << 20;
 
-    private static final int PROPOSALS = 8;
-    private static final int TIMED_RUNS = 3;
+    /** How many algorithms each attempt asks for; the last one does without the epilogue that adds the bias. */
+    private static final int[] PROPOSALS = {8, 64, 64};
 
-    /** A product's description and the algorithm that computes it. */
-    static final class Plan {
-        private final cublasLtMatmulDescOpaque_t operation;
-        private final cublasLtMatrixLayoutOpaque_t first;
-        private final cublasLtMatrixLayoutOpaque_t second;
-        private final cublasLtMatrixLayoutOpaque_t result;
-        private final boolean bias;
-        private cublasLtMatmulHeuristicResult_t proposals; // owns the algorithm's memory
-        private cublasLtMatmulAlgo_t algorithm;
-
-        private Plan(
-                cublasLtMatmulDescOpaque_t operation,
-                cublasLtMatrixLayoutOpaque_t first,
-                cublasLtMatrixLayoutOpaque_t second,
-                cublasLtMatrixLayoutOpaque_t result,
-                ProductShape shape) {
-            this.operation = operation;
-            this.first = first;
-            this.second = second;
-            this.result = result;
-            this.bias = shape.bias();
-        }
-
-        private Plan using(cublasLtMatmulHeuristicResult_t all, cublasLtMatmulAlgo_t chosen) {
-            proposals = all;
-            algorithm = chosen;
-            return this;
-        }
-    }
+    private static final Logger LOG = LoggerFactory.getLogger(CublasLtProducts.class);
 
     private final PresetRuntime runtime;
     private final cublasLtContext handle = new cublasLtContext();
-    private final PlanCache<Plan> plans;
+    private final PlanCache<CublasLtPlan> plans;
     private final long workspace;
     private final FloatPointer one = new FloatPointer(1f);
     private final FloatPointer zero = new FloatPointer(0f);
@@ -101,7 +75,8 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
                 INDEPENDENT_ROWS);
     }
 
-    private static void check(int status, String call) {
+    /** @throws DeviceFailure unless the call succeeded; with the status as a negative code if it is cuBLASLt's */
+    static void check(int status, String call) {
         if (status != cublas.CUBLAS_STATUS_SUCCESS) {
             PresetRuntime.check(cudart.cudaGetLastError(), call); // a kernel's fault is told as what it is
             throw new DeviceFailure(
@@ -113,14 +88,14 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
     @Override
     public void forward(long out, long x, long weight, long bias, long N, long C, long OC, DType type) {
         int alignment = ProductShape.alignment(out, x, weight, bias, C * type.bytes(), OC * type.bytes());
-        Plan plan = plans.get(ProductShape.Kind.FORWARD, type, bias != 0, alignment, N, C, OC);
+        CublasLtPlan plan = plans.get(ProductShape.Kind.FORWARD, type, bias != 0, alignment, N, C, OC);
         run(plan, weight, x, out, bias, false);
     }
 
     @Override
     public void backwardInput(long dx, long dout, long weight, long N, long C, long OC, DType type) {
         int alignment = ProductShape.alignment(dx, dout, weight, 0, C * type.bytes(), OC * type.bytes());
-        Plan plan = plans.get(ProductShape.Kind.BACKWARD_INPUT, type, false, alignment, N, C, OC);
+        CublasLtPlan plan = plans.get(ProductShape.Kind.BACKWARD_INPUT, type, false, alignment, N, C, OC);
         run(plan, weight, dout, dx, 0, false);
     }
 
@@ -128,7 +103,7 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
     public void backwardWeight(
             long dweight, long dout, long x, long N, long C, long OC, DType type, boolean accumulate) {
         int alignment = ProductShape.alignment(dweight, dout, x, 0, C * type.bytes(), OC * type.bytes());
-        Plan plan = plans.get(ProductShape.Kind.BACKWARD_WEIGHT, type, false, alignment, N, C, OC);
+        CublasLtPlan plan = plans.get(ProductShape.Kind.BACKWARD_WEIGHT, type, false, alignment, N, C, OC);
         run(plan, x, dout, dweight, 0, accumulate);
     }
 
@@ -137,27 +112,34 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
         return INDEPENDENT_ROWS;
     }
 
-    private void run(Plan plan, long first, long second, long result, long bias, boolean accumulate) {
-        if (plan.bias) {
+    private void run(CublasLtPlan plan, long first, long second, long result, long bias, boolean accumulate) {
+        boolean add = accumulate;
+        if (plan.biasInEpilogue()) {
             biasAddress.put(bias);
-            set(plan.operation, cublas.CUBLASLT_MATMUL_DESC_BIAS_POINTER, biasAddress);
+            plan.setBias(biasAddress);
+        } else if (plan.biasApart()) {
+            ProductShape shape = plan.shape();
+            long rowBytes = shape.OC() * shape.type().bytes();
+            runtime.copyOnDevice(result, bias, rowBytes);
+            runtime.repeat(result, rowBytes, shape.N() * rowBytes);
+            add = true;
         }
         Pointer output = resultAddress.at(result);
         check(
                 cublas.cublasLtMatmul(
                         handle,
-                        plan.operation,
+                        plan.operation(),
                         one,
                         firstAddress.at(first),
-                        plan.first,
+                        plan.first(),
                         secondAddress.at(second),
-                        plan.second,
-                        accumulate ? one : zero,
+                        plan.second(),
+                        add ? one : zero,
                         output,
-                        plan.result,
+                        plan.result(),
                         output,
-                        plan.result,
-                        plan.algorithm,
+                        plan.result(),
+                        plan.algorithm(),
                         workspaceAddress.at(workspace),
                         WORKSPACE_BYTES,
                         runtime.streamPointer()),
@@ -167,169 +149,171 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
     // ---- making plans -----------------------------------------------------------------------------------------
 
     @Override
-    public List<Plan> propose(ProductShape shape) {
-        Plan described = describe(shape);
-        try (cublasLtMatmulPreferenceOpaque_t preference = preference(shape)) {
-            cublasLtMatmulHeuristicResult_t proposals = new cublasLtMatmulHeuristicResult_t(PROPOSALS);
-            int[] count = new int[1];
-            int status = cublas.cublasLtMatmulAlgoGetHeuristic(
-                    handle,
-                    described.operation,
-                    described.first,
-                    described.second,
-                    described.result,
-                    described.result,
-                    preference,
-                    PROPOSALS,
-                    proposals,
-                    count);
-            if (status != cublas.CUBLAS_STATUS_NOT_SUPPORTED) {
-                check(status, "cublasLtMatmulAlgoGetHeuristic");
-            }
-            List<Plan> plans = new ArrayList<>();
-            for (int i = 0; i < count[0]; i++) {
+    public int attempts() {
+        return PROPOSALS.length;
+    }
+
+    @Override
+    public List<CublasLtPlan> propose(ProductShape shape, int attempt) {
+        boolean biasApart = attempt == PROPOSALS.length - 1;
+        List<CublasLtPlan> plans = new ArrayList<>();
+        if (biasApart && !shape.bias()) {
+            return plans;
+        }
+        int asked = PROPOSALS[attempt];
+        try (CublasLtPlan described = CublasLtPlan.describe(shape, biasApart, workspace);
+                cublasLtMatmulHeuristicResult_t proposals = new cublasLtMatmulHeuristicResult_t(asked)) {
+            int found = ask(described, asked, proposals);
+            for (int i = 0; i < found; i++) {
                 cublasLtMatmulHeuristicResult_t proposal = proposals.getPointer(i);
-                if (proposal.state() == cublas.CUBLAS_STATUS_SUCCESS && holdsForFewerRows(shape, proposal.algo())) {
-                    plans.add(describe(shape).using(proposals, proposal.algo()));
+                if (proposal.state() == cublas.CUBLAS_STATUS_SUCCESS
+                        && holdsForFewerRows(shape, biasApart, proposal.algo())) {
+                    plans.add(CublasLtPlan.describe(shape, biasApart, workspace).using(proposal.algo()));
                 }
             }
-            if (plans.isEmpty()) {
-                throw new UnsupportedOperationException("cuBLASLt has no algorithm for the product " + shape);
-            }
             return plans;
+        } catch (RuntimeException e) {
+            plans.forEach(this::discard);
+            throw e;
+        }
+    }
+
+    /** Algorithms for what is described. @return how many there are, 0 where cuBLASLt does not compute such products */
+    private int ask(CublasLtPlan described, int asked, cublasLtMatmulHeuristicResult_t proposals) {
+        cublasLtMatmulPreferenceOpaque_t preference = preference(described.shape());
+        try {
+            int[] found = new int[1];
+            int status = cublas.cublasLtMatmulAlgoGetHeuristic(
+                    handle,
+                    described.operation(),
+                    described.first(),
+                    described.second(),
+                    described.result(),
+                    described.result(),
+                    preference,
+                    asked,
+                    proposals,
+                    found);
+            if (status == cublas.CUBLAS_STATUS_NOT_SUPPORTED || status == cublas.CUBLAS_STATUS_INVALID_VALUE) {
+                return 0; // versions differ in which of the two they say
+            }
+            check(status, "cublasLtMatmulAlgoGetHeuristic");
+            return found[0];
         } finally {
-            discard(described);
+            cublas.cublasLtMatmulPreferenceDestroy(preference);
         }
     }
 
     /** Whether an algorithm that is to serve any smaller number of rows does. */
-    private boolean holdsForFewerRows(ProductShape shape, cublasLtMatmulAlgo_t algorithm) {
+    private boolean holdsForFewerRows(ProductShape shape, boolean biasApart, cublasLtMatmulAlgo_t algorithm) {
         if (shape.kind() != ProductShape.Kind.FORWARD || shape.N() != INDEPENDENT_ROWS) {
             return true;
         }
         for (long rows = 1; rows < INDEPENDENT_ROWS; rows++) {
-            Plan fewer = describe(shape.withRows(rows));
-            try {
+            try (CublasLtPlan fewer = CublasLtPlan.describe(shape.withRows(rows), biasApart, workspace)) {
                 if (!accepts(fewer, algorithm)) {
                     return false;
                 }
-            } finally {
-                discard(fewer);
             }
         }
         return true;
     }
 
-    private boolean accepts(Plan plan, cublasLtMatmulAlgo_t algorithm) {
+    private boolean accepts(CublasLtPlan plan, cublasLtMatmulAlgo_t algorithm) {
         try (cublasLtMatmulHeuristicResult_t result = new cublasLtMatmulHeuristicResult_t(1)) {
             int status = cublas.cublasLtMatmulAlgoCheck(
-                    handle, plan.operation, plan.first, plan.second, plan.result, plan.result, algorithm, result);
+                    handle,
+                    plan.operation(),
+                    plan.first(),
+                    plan.second(),
+                    plan.result(),
+                    plan.result(),
+                    algorithm,
+                    result);
             return status == cublas.CUBLAS_STATUS_SUCCESS && result.workspaceSize() <= WORKSPACE_BYTES;
         }
     }
 
     @Override
-    public Plan withRows(Plan plan, ProductShape shape) {
-        return describe(shape).using(plan.proposals, plan.algorithm);
+    public CublasLtPlan withRows(CublasLtPlan plan, ProductShape shape) {
+        return CublasLtPlan.describe(shape, plan.biasApart(), workspace).using(plan.algorithm());
     }
 
     @Override
-    public double milliseconds(Plan plan, ProductShape shape) {
+    public PlanCache.Trial<CublasLtPlan> trial(ProductShape shape) {
         if (runtime.isCapturing()) {
-            return -1;
+            return null;
         }
         DType type = shape.type();
-        long resultBytes = shape.resultElements() * shape.resultType().bytes();
         long weightBytes = shape.OC() * shape.C() * type.bytes();
         long xBytes = shape.N() * shape.C() * type.bytes();
         long doutBytes = shape.N() * shape.OC() * type.bytes();
-        long firstBytes = shape.kind() == ProductShape.Kind.BACKWARD_WEIGHT ? xBytes : weightBytes;
-        long secondBytes = shape.kind() == ProductShape.Kind.FORWARD ? xBytes : doutBytes;
-        long result = scratch(resultBytes);
-        long first = scratch(firstBytes);
-        long second = scratch(secondBytes);
-        long bias = shape.bias() ? scratch(shape.OC() * type.bytes()) : 0;
-        try (CudaRuntime.Event begin = runtime.event();
-                CudaRuntime.Event end = runtime.event()) {
-            if (result == 0 || first == 0 || second == 0 || shape.bias() && bias == 0) {
-                return -1; // no room to try
+        TrialMemory memory = TrialMemory.of(
+                runtime,
+                type,
+                shape.kind() == ProductShape.Kind.BACKWARD_WEIGHT ? xBytes : weightBytes,
+                shape.kind() == ProductShape.Kind.FORWARD ? xBytes : doutBytes,
+                shape.resultElements() * shape.resultType().bytes(),
+                shape.bias() ? shape.OC() * type.bytes() : 0);
+        return memory == null ? null : new Trial(memory);
+    }
+
+    private final class Trial implements PlanCache.Trial<CublasLtPlan> {
+        private final TrialMemory memory;
+        private final StreamClock clock;
+
+        Trial(TrialMemory memory) {
+            this.memory = memory;
+            try {
+                clock = new StreamClock(runtime, workspace, WORKSPACE_BYTES);
+            } catch (RuntimeException e) {
+                memory.close();
+                throw e;
             }
-            double least = Double.POSITIVE_INFINITY;
-            for (int i = 0; i <= TIMED_RUNS; i++) {
-                begin.record();
-                run(plan, first, second, result, bias, false);
-                end.record();
-                end.await();
-                if (i > 0) { // the first run loads the kernel
-                    least = Math.min(least, end.millisecondsSince(begin));
+        }
+
+        @Override
+        public double milliseconds(CublasLtPlan plan) {
+            Runnable once =
+                    () -> run(plan, memory.address(0), memory.address(1), memory.address(2), memory.address(3), false);
+            try {
+                once.run(); // loads the kernel, too
+            } catch (DeviceFailure e) {
+                if (e.isFatal()) {
+                    throw e;
                 }
+                LOG.debug("{}: an algorithm that was proposed does not run: {}", plan.shape(), e.getMessage());
+                return REFUSED;
             }
-            return least;
-        } finally {
-            for (long address : new long[] {result, first, second, bias}) {
-                if (address != 0) {
-                    runtime.free(address);
-                }
+            return clock.milliseconds(once);
+        }
+
+        @Override
+        public void close() {
+            try {
+                clock.close();
+            } finally {
+                memory.close();
             }
-        }
-    }
-
-    private long scratch(long bytes) {
-        long address = runtime.allocate(bytes);
-        if (address != 0) {
-            runtime.zero(address, bytes);
-        }
-        return address;
-    }
-
-    private Plan describe(ProductShape shape) {
-        boolean forward = shape.kind() == ProductShape.Kind.FORWARD;
-        boolean backwardWeight = shape.kind() == ProductShape.Kind.BACKWARD_WEIGHT;
-        int type = type(shape.type());
-        cublasLtMatmulDescOpaque_t operation;
-        try (PointerPointer<Pointer> made = new PointerPointer<>(1)) {
-            check(
-                    cublas.cublasLtMatmulDescCreate(made, cublas.CUBLAS_COMPUTE_32F, cudart.CUDA_R_32F),
-                    "cublasLtMatmulDescCreate");
-            operation = new cublasLtMatmulDescOpaque_t(made.get(0));
-        }
-        set(operation, cublas.CUBLASLT_MATMUL_DESC_TRANSA, forward ? cublas.CUBLAS_OP_T : cublas.CUBLAS_OP_N);
-        set(operation, cublas.CUBLASLT_MATMUL_DESC_TRANSB, backwardWeight ? cublas.CUBLAS_OP_T : cublas.CUBLAS_OP_N);
-        if (shape.bias()) {
-            set(operation, cublas.CUBLASLT_MATMUL_DESC_EPILOGUE, cublas.CUBLASLT_EPILOGUE_BIAS);
-            set(operation, cublas.CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type);
-        }
-        long N = shape.N();
-        long C = shape.C();
-        long OC = shape.OC();
-        return switch (shape.kind()) {
-            case FORWARD -> new Plan(operation, layout(type, C, OC), layout(type, C, N), layout(type, OC, N), shape);
-            case BACKWARD_INPUT ->
-                new Plan(operation, layout(type, C, OC), layout(type, OC, N), layout(type, C, N), shape);
-            case BACKWARD_WEIGHT ->
-                new Plan(operation, layout(type, C, N), layout(type, OC, N), layout(cudart.CUDA_R_32F, C, OC), shape);
-        };
-    }
-
-    private static int type(DType type) {
-        return switch (type) {
-            case F32 -> cudart.CUDA_R_32F;
-            case BF16 -> cudart.CUDA_R_16BF;
-            default -> throw new IllegalArgumentException("products have factors in F32 or BF16, not in " + type);
-        };
-    }
-
-    /** A matrix of so many rows and columns, column after column. */
-    private static cublasLtMatrixLayoutOpaque_t layout(int type, long rows, long columns) {
-        try (PointerPointer<Pointer> made = new PointerPointer<>(1)) {
-            check(cublas.cublasLtMatrixLayoutCreate(made, type, rows, columns, rows), "cublasLtMatrixLayoutCreate");
-            return new cublasLtMatrixLayoutOpaque_t(made.get(0));
         }
     }
 
     private static cublasLtMatmulPreferenceOpaque_t preference(ProductShape shape) {
-        cublasLtMatmulPreferenceOpaque_t preference = new cublasLtMatmulPreferenceOpaque_t();
-        check(cublas.cublasLtMatmulPreferenceInit(preference), "cublasLtMatmulPreferenceInit");
+        cublasLtMatmulPreferenceOpaque_t preference;
+        try (PointerPointer<Pointer> made = new PointerPointer<>(1)) {
+            check(cublas.cublasLtMatmulPreferenceCreate(made), "cublasLtMatmulPreferenceCreate");
+            preference = new cublasLtMatmulPreferenceOpaque_t(made.get(0));
+        }
+        try {
+            prefer(preference, shape);
+            return preference;
+        } catch (RuntimeException e) {
+            cublas.cublasLtMatmulPreferenceDestroy(preference);
+            throw e;
+        }
+    }
+
+    private static void prefer(cublasLtMatmulPreferenceOpaque_t preference, ProductShape shape) {
         try (LongPointer bytes = new LongPointer(1)) {
             bytes.put(WORKSPACE_BYTES);
             set(preference, cublas.CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes, Long.BYTES);
@@ -349,7 +333,6 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
         }) {
             set(preference, operand, shape.alignment());
         }
-        return preference;
     }
 
     private static void set(cublasLtMatmulPreferenceOpaque_t preference, int attribute, int value) {
@@ -365,27 +348,9 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
                 "cublasLtMatmulPreferenceSetAttribute");
     }
 
-    private static void set(cublasLtMatmulDescOpaque_t operation, int attribute, int value) {
-        try (IntPointer pointer = new IntPointer(1)) {
-            pointer.put(value);
-            check(
-                    cublas.cublasLtMatmulDescSetAttribute(operation, attribute, pointer, Integer.BYTES),
-                    "cublasLtMatmulDescSetAttribute");
-        }
-    }
-
-    private static void set(cublasLtMatmulDescOpaque_t operation, int attribute, LongPointer value) {
-        check(
-                cublas.cublasLtMatmulDescSetAttribute(operation, attribute, value, Long.BYTES),
-                "cublasLtMatmulDescSetAttribute");
-    }
-
     @Override
-    public void discard(Plan plan) {
-        cublas.cublasLtMatrixLayoutDestroy(plan.first);
-        cublas.cublasLtMatrixLayoutDestroy(plan.second);
-        cublas.cublasLtMatrixLayoutDestroy(plan.result);
-        cublas.cublasLtMatmulDescDestroy(plan.operation);
+    public void discard(CublasLtPlan plan) {
+        plan.close();
     }
 
     @Override

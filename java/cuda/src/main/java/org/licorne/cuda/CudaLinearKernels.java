@@ -51,8 +51,9 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
         if (row == 0 && times * bytes > 0) {
             runtime.zero(result, times * bytes);
         }
-        for (long i = 0; row != 0 && bytes > 0 && i < times; i++) {
-            runtime.copyOnDevice(result + i * bytes, row, bytes);
+        if (row != 0 && times * bytes > 0) {
+            runtime.copyOnDevice(result, row, bytes);
+            runtime.repeat(result, bytes, times * bytes);
         }
     }
 

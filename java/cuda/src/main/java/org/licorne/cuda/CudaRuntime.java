@@ -56,6 +56,13 @@ interface CudaRuntime extends AutoCloseable {
 
     void zero(long device, long bytes);
 
+    /** Repeats the first {@code period} bytes until there are {@code bytes}, in copies that double them. */
+    default void repeat(long device, long period, long bytes) {
+        for (long done = period; done < bytes; done *= 2) {
+            copyOnDevice(device + done, device, Math.min(done, bytes - done));
+        }
+    }
+
     /** Waits for all work in the stream. */
     void synchronize();
 

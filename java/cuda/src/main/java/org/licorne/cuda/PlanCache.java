@@ -10,19 +10,46 @@ import org.licorne.tensor.DType;
  * @param <P> a plan
  */
 final class PlanCache<P> {
+    /** A later proposal has to be that much faster than those before: noise must not choose. */
+    static final double CLEARLY_FASTER = 0.97;
+
+    /**
+     * Once the plans tried take so long together, the rest is not tried: trying one costs about two runs of it where they
+     * are long, and nobody wants to wait for more than a second.
+     */
+    static final double ENOUGH_MILLISECONDS = 400;
+
     /** Makes plans and tries them. */
     interface Planner<P> {
-        /** Plans for the shape, the likely best first; never empty. */
-        List<P> propose(ProductShape shape);
+        /** How many kinds of proposals there are. */
+        int attempts();
 
-        /** Milliseconds that the plan takes, on memory nobody needs; negative if that cannot be found out now. */
-        double milliseconds(P plan, ProductShape shape);
+        /**
+         * Plans for the shape, the likely best first; none if there are none of that kind.
+         *
+         * @param attempt from 0; the next one counts where no plan of those before can be run
+         */
+        List<P> propose(ProductShape shape, int attempt);
+
+        /** What plans for the shape are tried with; null if they cannot be tried now. */
+        Trial<P> trial(ProductShape shape);
 
         /** A plan that computes each row as {@code plan} does, for another number of rows. */
         P withRows(P plan, ProductShape shape);
 
         /** The plan is not going to be used. */
         void discard(P plan);
+    }
+
+    /** Runs plans of one shape on memory that nobody needs. */
+    interface Trial<P> extends AutoCloseable {
+        /** The time of a plan that cannot be run. */
+        double REFUSED = Double.POSITIVE_INFINITY;
+
+        double milliseconds(P plan);
+
+        @Override
+        void close();
     }
 
     private record Entry<P>(ProductShape shape, P plan) {}
@@ -95,36 +122,67 @@ final class PlanCache<P> {
     }
 
     private P choose(ProductShape shape) {
-        List<P> proposed = planner.propose(shape);
-        int best = choices.find(shape);
-        if (best < 0 || best >= proposed.size()) {
-            best = fastest(shape, proposed);
+        PlanChoices.Choice known = choices.find(shape);
+        if (known != null && known.attempt() < planner.attempts()) {
+            List<P> proposed = planner.propose(shape, known.attempt());
+            P plan = keep(proposed, known.place());
+            if (plan != null) {
+                return plan;
+            }
         }
+        for (int attempt = 0; attempt < planner.attempts(); attempt++) {
+            List<P> proposed = planner.propose(shape, attempt);
+            int best;
+            try {
+                best = proposed.isEmpty() ? -1 : fastest(shape, attempt, proposed);
+            } catch (RuntimeException e) {
+                keep(proposed, -1);
+                throw e;
+            }
+            P plan = keep(proposed, best);
+            if (plan != null) {
+                return plan;
+            }
+        }
+        throw new UnsupportedOperationException("cuBLASLt has no algorithm that computes the product " + shape);
+    }
+
+    /** Discards all others. @return null if there is none at that place */
+    private P keep(List<P> proposed, int place) {
         for (int i = 0; i < proposed.size(); i++) {
-            if (i != best) {
+            if (i != place) {
                 planner.discard(proposed.get(i));
             }
         }
-        return proposed.get(best);
+        return place >= 0 && place < proposed.size() ? proposed.get(place) : null;
     }
 
-    private int fastest(ProductShape shape, List<P> proposed) {
-        if (proposed.size() == 1 || !choices.mayTry()) {
+    /** @return the place of the plan to use, -1 if none runs */
+    private int fastest(ProductShape shape, int attempt, List<P> proposed) {
+        if (!choices.mayTry()) {
             return 0;
         }
-        int best = 0;
-        double least = Double.POSITIVE_INFINITY;
-        for (int i = 0; i < proposed.size(); i++) {
-            double milliseconds = planner.milliseconds(proposed.get(i), shape);
-            if (milliseconds < 0) {
+        int best = -1;
+        double least = Trial.REFUSED;
+        double total = 0;
+        try (Trial<P> trial = planner.trial(shape)) {
+            if (trial == null) {
                 return 0; // not to be found out now: what is likely best, and nothing is remembered
             }
-            if (milliseconds < least) {
-                least = milliseconds;
-                best = i;
+            for (int i = 0; i < proposed.size() && total < ENOUGH_MILLISECONDS; i++) {
+                double milliseconds = trial.milliseconds(proposed.get(i));
+                if (milliseconds < least * CLEARLY_FASTER) {
+                    least = milliseconds;
+                    best = i;
+                }
+                if (milliseconds != Trial.REFUSED) {
+                    total += milliseconds;
+                }
             }
         }
-        choices.remember(shape, best);
+        if (best >= 0) {
+            choices.remember(shape, new PlanChoices.Choice(attempt, best));
+        }
         return best;
     }
 

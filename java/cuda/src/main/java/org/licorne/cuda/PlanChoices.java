@@ -7,6 +7,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -20,10 +22,18 @@ final class PlanChoices {
     /** System property: the folder of the files, or {@code off} to take what is proposed first without trying. */
     static final String PROPERTY = "licorne.cuda.plans";
 
+    /** What an entry means, in the files' names: a file of another format says nothing here. */
+    private static final int FORMAT = 2;
+
     private static final Logger LOG = LoggerFactory.getLogger(PlanChoices.class);
 
+    private static final Pattern ENTRY = Pattern.compile("(.+)\\t(\\d{1,4}) (\\d{1,4})");
+
     private final Path file; // null: nothing is tried
-    private final Map<String, Integer> choices = new HashMap<>();
+    private final Map<String, Choice> choices = new HashMap<>();
+
+    /** A plan's place among the proposals of an attempt, both from 0. */
+    record Choice(int attempt, int place) {}
 
     private PlanChoices(Path file) {
         this.file = file;
@@ -36,7 +46,7 @@ final class PlanChoices {
             return none();
         }
         Path folder = asked != null && !asked.isBlank() ? Path.of(asked) : defaultFolder();
-        return in(folder.resolve("plans-" + name.replaceAll("[^A-Za-z0-9.]+", "-") + ".txt"));
+        return in(folder.resolve("plans-" + FORMAT + "-" + name.replaceAll("[^A-Za-z0-9.]+", "-") + ".txt"));
     }
 
     private static Path defaultFolder() {
@@ -66,15 +76,10 @@ final class PlanChoices {
     }
 
     private void read(String line) {
-        int tab = line.indexOf('\t');
-        if (tab > 0) {
-            try {
-                choices.putIfAbsent(
-                        line.substring(0, tab),
-                        Integer.parseInt(line.substring(tab + 1).trim()));
-            } catch (NumberFormatException e) {
-                // a line that another process had not finished; its shape is found out anew
-            }
+        Matcher entry = ENTRY.matcher(line); // not a line that another process had not finished
+        if (entry.matches()) {
+            choices.putIfAbsent(
+                    entry.group(1), new Choice(Integer.parseInt(entry.group(2)), Integer.parseInt(entry.group(3))));
         }
     }
 
@@ -82,18 +87,18 @@ final class PlanChoices {
         return file != null;
     }
 
-    /** @return the place among the proposals, or -1 if it is not known */
-    int find(ProductShape shape) {
-        return choices.getOrDefault(shape.toString(), -1);
+    /** @return null if it is not known */
+    Choice find(ProductShape shape) {
+        return choices.get(shape.toString());
     }
 
-    void remember(ProductShape shape, int choice) {
+    void remember(ProductShape shape, Choice choice) {
         choices.put(shape.toString(), choice);
         try {
             Files.createDirectories(file.getParent());
             Files.write(
                     file,
-                    (shape + "\t" + choice + "\n").getBytes(StandardCharsets.UTF_8),
+                    (shape + "\t" + choice.attempt() + " " + choice.place() + "\n").getBytes(StandardCharsets.UTF_8),
                     StandardOpenOption.CREATE,
                     StandardOpenOption.APPEND);
         } catch (IOException e) {

@@ -2,14 +2,20 @@ package org.licorne.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -20,9 +26,11 @@ import org.junit.jupiter.api.io.TempDir;
 import org.licorne.backend.Backend;
 import org.licorne.backend.BackendUnavailableException;
 import org.licorne.backend.Backends;
+import org.licorne.backend.DeviceException;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.backend.Precision;
 import org.licorne.backend.Readback;
+import org.licorne.tensor.BFloat16;
 import org.licorne.tensor.Buffer;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
@@ -119,7 +127,134 @@ class CudaPresetTest {
         assertThat(files.get(0).getFileName().toString()).startsWith("plans-").contains("cublaslt");
         assertThat(Files.readAllLines(files.get(0)))
                 .hasSize(1)
-                .allMatch(line -> line.matches("forward f32 plain align16 N=128 C=64 OC=64\t\\d"));
+                .allMatch(line -> line.matches("forward f32 plain align16 N=128 C=64 OC=64\t0 \\d"));
+    }
+
+    /** Multiplies random matrices, and compares with plain sums. @return the product */
+    private static float[] multiply(Backend backend, Precision precision, int N, int C, int OC) {
+        DType type = precision == Precision.F32 ? DType.F32 : DType.BF16;
+        Random random = new Random(C);
+        float[] x = new float[Math.max(N, 64) * C]; // rows are the same whatever N is
+        float[] weight = new float[OC * C];
+        float[] bias = new float[OC];
+        for (float[] values : new float[][] {weight, bias, x}) {
+            for (int i = 0; i < values.length; i++) {
+                float value = (float) random.nextGaussian();
+                values[i] = type == DType.F32 ? value : BFloat16.toFloat(BFloat16.fromFloat(value));
+            }
+        }
+        try (MemoryScope scope = new MemoryScope(backend, "products")) {
+            Tensor out = scope.tensor("out", type, N, OC);
+            Tensor input = scope.tensor("x", type, N, C);
+            input.write(0, x, 0, N * C);
+            Tensor factor = scope.tensor("weight", type, OC, C);
+            factor.write(0, weight, 0, OC * C);
+            Tensor summand = scope.tensor("bias", type, OC);
+            summand.write(0, bias, 0, OC);
+            backend.kernels(precision).linearForward(out, input, factor, summand, N, C, OC);
+            float[] result = out.toFloats();
+            for (int n = 0; n < N; n++) {
+                for (int o = 0; o < OC; o++) {
+                    double sum = bias[o];
+                    for (int c = 0; c < C; c++) {
+                        sum += (double) x[n * C + c] * weight[o * C + c];
+                    }
+                    double rounding = type == DType.F32 ? 1e-5 * C : 1e-5 * C + Math.abs(sum) / 256;
+                    assertThat(result[n * OC + o]).isCloseTo((float) sum, within((float) rounding));
+                }
+            }
+            return result;
+        }
+    }
+
+    private List<String> choices() throws IOException {
+        try (Stream<Path> list = Files.list(folder)) {
+            return Files.readAllLines(list.findFirst().orElseThrow());
+        }
+    }
+
+    private static void needStandIns() {
+        assumeTrue(!TestDevice.isReal(), "what stands in for cuBLASLt is awkward for certain shapes");
+    }
+
+    @Test
+    void anAlgorithmThatDoesNotRunIsPassedOver() throws IOException {
+        needStandIns();
+        try (Backend backend = Backends.open("cuda")) {
+            multiply(backend, Precision.F32, 64, 101, 8);
+        }
+        assertThat(choices()).hasSize(1).allMatch(line -> line.matches(".* C=101 OC=8\t0 [12]"));
+    }
+
+    @Test
+    void moreAlgorithmsAreAskedForWhereTheFirstDoNotHoldForFewerRows() throws IOException {
+        needStandIns();
+        try (Backend backend = Backends.open("cuda")) {
+            multiply(backend, Precision.F32, 3, 103, 8);
+        }
+        assertThat(choices()).containsExactly("forward f32 bias align4 N=64 C=103 OC=8\t1 0");
+    }
+
+    @Test
+    void aBiasIsAddedApartWhereNoAlgorithmDoes() throws IOException {
+        needStandIns();
+        for (int C : new int[] {107, 109}) {
+            for (Precision precision : Precision.values()) {
+                try (Backend backend = Backends.open("cuda")) {
+                    float[] all = multiply(backend, precision, 64, C, 24);
+                    for (int rows : new int[] {1, 7, 63}) {
+                        assertThat(multiply(backend, precision, rows, C, 24)).isEqualTo(Arrays.copyOf(all, rows * 24));
+                    }
+                }
+            }
+        }
+        assertThat(choices()).hasSize(4).allMatch(line -> line.matches(".* N=64 C=10[79] OC=24\t2 \\d"));
+    }
+
+    @Test
+    void aProductWithoutAnAlgorithmIsNamed() {
+        needStandIns();
+        try (Backend backend = Backends.open("cuda")) {
+            assertThatThrownBy(() -> multiply(backend, Precision.F32, 64, 113, 8))
+                    .isInstanceOf(UnsupportedOperationException.class)
+                    .hasMessageContaining("forward f32 bias align4 N=64 C=113 OC=8");
+            multiply(backend, Precision.F32, 64, 114, 8);
+        }
+    }
+
+    @Test
+    void planningThatFailsLeavesNoDescriptionBehind() {
+        needStandIns();
+        try (Backend backend = Backends.open("cuda")) {
+            assertThatThrownBy(() -> multiply(backend, Precision.F32, 64, 127, 8))
+                    .isInstanceOf(DeviceException.class)
+                    .hasMessageContaining("cublasLtMatmulAlgoGetHeuristic");
+        }
+        try (Backend backend = Backends.open("cuda")) {
+            assertThatThrownBy(() -> multiply(backend, Precision.F32, 137, 8, 131))
+                    .isInstanceOf(DeviceException.class)
+                    .hasMessageContaining("cublasLtMatrixLayoutCreate");
+        }
+        Backends.open("cuda").close(); // which does not open where something was left
+    }
+
+    @Test
+    void twoPrecisionsMayMultiplyOnTwoThreads() throws Exception {
+        try (Backend backend = Backends.open("cuda")) {
+            ExecutorService threads = Executors.newFixedThreadPool(2);
+            List<Future<?>> work = new ArrayList<>();
+            for (Precision precision : Precision.values()) {
+                work.add(threads.submit(() -> {
+                    for (int i = 0; i < 200; i++) {
+                        multiply(backend, precision, 1 + i % 16, 16 + i % 8, 8);
+                    }
+                }));
+            }
+            for (Future<?> each : work) {
+                each.get();
+            }
+            threads.shutdown();
+        }
     }
 
     @Test

@@ -1,6 +1,7 @@
 package org.licorne.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.management.ThreadMXBean;
 import java.io.IOException;
@@ -24,19 +25,47 @@ class PlanCacheTest {
     private static final class Fake implements PlanCache.Planner<String> {
         private final Map<String, Double> times = new HashMap<>();
         private final List<ProductShape> proposed = new ArrayList<>();
+        private final List<Integer> attempts = new ArrayList<>();
         private final List<String> timed = new ArrayList<>();
         private final List<String> discarded = new ArrayList<>();
+        private boolean canTry = true;
+        private int firstThatRuns;
+        private int openTrials;
 
         @Override
-        public List<String> propose(ProductShape shape) {
+        public int attempts() {
+            return 3;
+        }
+
+        @Override
+        public List<String> propose(ProductShape shape, int attempt) {
             proposed.add(shape);
+            attempts.add(attempt);
+            if (attempt == 1) {
+                return List.of(); // nothing of that kind
+            }
             return List.of("first " + shape.N(), "second " + shape.N(), "third " + shape.N());
         }
 
         @Override
-        public double milliseconds(String plan, ProductShape shape) {
-            timed.add(plan);
-            return times.getOrDefault(plan.split(" ")[0], 1.0);
+        public PlanCache.Trial<String> trial(ProductShape shape) {
+            if (!canTry) {
+                return null;
+            }
+            openTrials++;
+            int attempt = attempts.get(attempts.size() - 1);
+            return new PlanCache.Trial<>() {
+                @Override
+                public double milliseconds(String plan) {
+                    timed.add(plan);
+                    return attempt < firstThatRuns ? REFUSED : times.getOrDefault(plan.split(" ")[0], 1.0);
+                }
+
+                @Override
+                public void close() {
+                    openTrials--;
+                }
+            };
         }
 
         @Override
@@ -124,20 +153,74 @@ class PlanCacheTest {
         assertThat(plan(cache(), 1024)).isEqualTo("second 1024");
         assertThat(planner.timed).isEmpty();
         Path file = folder.resolve("plans/plans.txt");
-        assertThat(Files.readString(file)).isEqualTo("forward bf16 bias align16 N=1024 C=768 OC=3072\t1\n");
-        Files.writeString(file, "\nnonsense\nforward bf16 bias align16 N=1024 C=768 OC=3072\t99\nforward bf16 bi\tx\n");
-        assertThat(plan(cache(), 1024)).as("a place that is not proposed").isEqualTo("first 1024");
+        assertThat(Files.readString(file)).isEqualTo("forward bf16 bias align16 N=1024 C=768 OC=3072\t0 1\n");
+        for (String place : new String[] {"0 99", "99 0", "1 0", "1", "-1 1", "0 1 1"}) {
+            Files.writeString(
+                    file,
+                    "\nnonsense\nforward bf16 bias align16 N=1024 C=768 OC=3072\t" + place + "\nforward bf16 bi\tx\n");
+            assertThat(plan(cache(), 1024))
+                    .as("a place that is not proposed: " + place)
+                    .isEqualTo("first 1024");
+        }
     }
 
     @Test
     void whatCannotBeTimedIsTheFirstProposalAndNotRemembered() {
-        planner.times.put("first", -1.0);
+        planner.canTry = false;
         planner.times.put("second", 0.5);
         assertThat(plan(cache(), 1024)).isEqualTo("first 1024");
-        planner.times.put("first", 1.0);
+        planner.canTry = true;
         assertThat(plan(cache(), 1024)).isEqualTo("second 1024");
         PlanCache<String> untried = new PlanCache<>(planner, PlanChoices.none(), 64);
         assertThat(plan(untried, 512)).isEqualTo("first 512");
+    }
+
+    @Test
+    void noiseDoesNotChoose() {
+        planner.times.put("first", 1.0);
+        planner.times.put("second", 0.98);
+        planner.times.put("third", 0.975);
+        assertThat(plan(cache(), 1024)).isEqualTo("first 1024");
+        planner.times.put("third", 0.96);
+        assertThat(plan(cache(), 512)).isEqualTo("third 512");
+        planner.times.put("second", 0.965);
+        assertThat(plan(cache(), 256)).isEqualTo("second 256");
+    }
+
+    @Test
+    void whatDoesNotRunIsPassedOver() {
+        planner.times.put("first", PlanCache.Trial.REFUSED);
+        planner.times.put("second", 2.0);
+        assertThat(plan(cache(), 1024)).isEqualTo("third 1024");
+        assertThat(planner.openTrials).isZero();
+    }
+
+    @Test
+    void whereNothingRunsTheNextAttemptCounts() throws IOException {
+        planner.firstThatRuns = 2;
+        planner.times.put("second", 0.5);
+        assertThat(plan(cache(), 1024)).isEqualTo("second 1024");
+        assertThat(planner.attempts).containsExactly(0, 1, 2);
+        assertThat(planner.discarded)
+                .containsExactly("first 1024", "second 1024", "third 1024", "first 1024", "third 1024");
+        assertThat(Files.readString(folder.resolve("plans/plans.txt"))).endsWith("\t2 1\n");
+        planner.attempts.clear();
+        assertThat(plan(cache(), 1024)).isEqualTo("second 1024");
+        assertThat(planner.attempts).containsExactly(2);
+        planner.firstThatRuns = 3;
+        assertThatThrownBy(() -> plan(cache(), 512))
+                .isInstanceOf(UnsupportedOperationException.class)
+                .hasMessageContaining("forward bf16 bias align16 N=512 C=768 OC=3072");
+        assertThat(planner.openTrials).isZero();
+    }
+
+    @Test
+    void triesNoMoreOnceItTookLong() {
+        planner.times.put("first", 300.0);
+        planner.times.put("second", 200.0);
+        planner.times.put("third", 100.0);
+        assertThat(plan(cache(), 1024)).isEqualTo("second 1024");
+        assertThat(planner.timed).hasSize(2);
     }
 
     @Test
