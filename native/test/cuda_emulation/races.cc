@@ -208,6 +208,10 @@ int32_t __tsan_atomic32_load(const volatile int32_t* address, int) { return __at
 void __tsan_atomic32_store(volatile int32_t* address, int32_t value, int) {
   __atomic_store_n(address, value, __ATOMIC_SEQ_CST);
 }
+int64_t __tsan_atomic64_load(const volatile int64_t* address, int) { return __atomic_load_n(address, __ATOMIC_SEQ_CST); }
+void __tsan_atomic64_store(volatile int64_t* address, int64_t value, int) {
+  __atomic_store_n(address, value, __ATOMIC_SEQ_CST);
+}
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
