@@ -37,6 +37,7 @@ struct HopperTile {
   static constexpr int kStageBytes = 2 * kOtherBytes;
   static constexpr int kPairsAt = 2 * kOwnBytes + kStages * kStageBytes, kBarriersAt = kPairsAt + kStages * kPairBytes;
   static constexpr int kSharedBytes = kBarriersAt + 8 * (1 + 2 * kStages);
+  static constexpr int kHeld = kOwnKeys ? 1 : kHead / 16;  // own operands in registers, 16 deep each; of keys none
   // Whether dv is summed while ds is computed; with 160 registers the compiler would put one product after the other.
   static constexpr bool kEarly = kOwnKeys && kRegisters > 160;
   // What the consumers take beyond their share at the start, the producer's warpgroup gives.
@@ -67,6 +68,22 @@ __device__ __forceinline__ void round_sums(uint32_t (&a)[kColumns / 16][4], cons
       a[depth][i] = pack_bf16(sums[at], sums[at + 1]);
     }
   }
+}
+
+// Starts the product of the warpgroup's own rows and the rows of a tile that passes by.
+template <class Tile>
+__device__ __forceinline__ void start_scores(float (&scores)[kColumns / 2], uint32_t (&held)[Tile::kHeld][4], SharedAddress own,
+                                             SharedAddress other) {
+#pragma unroll
+  for (int depth = 0; depth < Tile::kHead / 16; depth++) {
+    const int at = depth % 4 * 32, box = depth / 4;  // 16 elements are 32 bytes of a row
+    const uint64_t columns = describe_depth_contiguous(other + box * Tile::kOtherBox + at);
+    if constexpr (Tile::kOwnKeys)
+      product_64x64(scores, describe_depth_contiguous(own + box * Tile::kOwnBox + at), columns, depth > 0);
+    else
+      product_64x64(scores, held[depth], columns, depth > 0);
+  }
+  product_commit();
 }
 
 // Starts adding the product of these and a tile of 64 rows, read along its columns.
@@ -140,7 +157,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   }
 
   const SequenceMask mask(p, b);
-  // Others that the own rows have to do with; kept, so that both sides walk over the same ones.
+  // Others that the own rows have to do with.
   int begin = 0, end = 0;
   const int own_end = min(first + kRows, own_tokens);
   if constexpr (kOwnKeys) {
@@ -223,7 +240,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
 
     barrier_wait(own_full, 0);
     // dq has registers left for its own rows, which then need not come from shared memory with every step.
-    uint32_t held1[kOwnKeys ? 1 : kHead / 16][4], held2[kOwnKeys ? 1 : kHead / 16][4];
+    uint32_t held1[Tile::kHeld][4], held2[Tile::kHeld][4];
     if constexpr (!kOwnKeys) {
 #pragma unroll
       for (int depth = 0; depth < kHead / 16; depth++) {
@@ -244,26 +261,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
             pin(held2);
           }
           product_begin();
-#pragma unroll
-          for (int depth = 0; depth < kHead / 16; depth++) {
-            const int at = depth % 4 * 32, box = depth / 4;  // 16 elements are 32 bytes of a row
-            const uint64_t b1 = describe_depth_contiguous(other1 + box * Tile::kOtherBox + at);
-            if constexpr (kOwnKeys)
-              product_64x64(s, describe_depth_contiguous(own1 + box * Tile::kOwnBox + group_row * kRowBytes + at), b1, depth > 0);
-            else
-              product_64x64(s, held1[depth], b1, depth > 0);
-          }
-          product_commit();
-#pragma unroll
-          for (int depth = 0; depth < kHead / 16; depth++) {
-            const int at = depth % 4 * 32, box = depth / 4;
-            const uint64_t b2 = describe_depth_contiguous(other2 + box * Tile::kOtherBox + at);
-            if constexpr (kOwnKeys)
-              product_64x64(ds, describe_depth_contiguous(own2 + box * Tile::kOwnBox + group_row * kRowBytes + at), b2, depth > 0);
-            else
-              product_64x64(ds, held2[depth], b2, depth > 0);
-          }
-          product_commit();
+          start_scores<Tile>(s, held1, own1 + group_row * kRowBytes, other1);
+          start_scores<Tile>(ds, held2, own2 + group_row * kRowBytes, other2);
 
           // Whether all own rows and all columns see each other.
           bool partial;

@@ -90,7 +90,6 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
   __syncthreads();  // the barriers are ready
 
-  const int count = order.tiles * order.heads;
   int block_count = 0;  // both sides count the blocks of keys: buffers and parities follow
 
   if (group == kConsumers) {
@@ -100,7 +99,7 @@ __global__ void __launch_bounds__(kThreads, 1)
         const int number = atomicAdd(drawn, 1);
         barrier_wait(q_empty, parity);
         *told = number;
-        if (number >= count) {
+        if (number >= order.count()) {
           barrier_arrive(q_full);
           break;
         }
@@ -136,7 +135,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     for (uint32_t tile_parity = 0;; tile_parity ^= 1) {
       barrier_wait(q_full, tile_parity);
       const int number = *told;
-      if (number >= count) break;
+      if (number >= order.count()) break;
       const auto [head_index, first] = order.at(number);
       const SequenceMask mask(p, head_index / p.H);
       const HopperWork work(mask, first);
@@ -287,7 +286,7 @@ void launch_tile(const AttentionArguments& p, int* drawn, void* stream) {
   const CUtensorMap v = map_of(p.v, p, p.S, p.G, p.key_token_stride, p.key_batch_stride, kKeys);
   const TileOrder order(p, false, kRows, 2);
   check_cuda(cudaMemsetAsync(drawn, 0, sizeof(int), static_cast<cudaStream_t>(stream)), "cudaMemsetAsync");
-  const int64_t blocks = std::min<int64_t>(order.count(), multiprocessors());
+  const int blocks = std::min(order.count(), multiprocessors());
   launch(attention_forward_hopper_kernel<Tile>, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), Tile::kSharedBytes,
          stream, q, k, v, p, order, drawn);
 }

@@ -16,9 +16,9 @@
 namespace licorne {
 
 struct TileOrder {
-  int tiles, heads;      // of a head; of all sequences
-  int section;           // heads of a section but the last
-  int first, step;       // the first own token of a head's first tile, and from there to the next tile's
+  int tiles, heads;  // of a head; of all sequences
+  int section;       // heads of a section but the last
+  int first, step;   // the first own token of a head's first tile, and from there to the next tile's
 
   // Tiles of so many own rows: keys, which all their queries pass by, or queries, which their keys pass by.
   TileOrder(const AttentionArguments& p, bool own_keys, int rows, int element_bytes)
@@ -31,7 +31,7 @@ struct TileOrder {
     section = static_cast<int>(ceil_div(heads, ceil_div(heads, fitting)));
   }
 
-  int64_t count() const { return static_cast<int64_t>(tiles) * heads; }
+  __host__ __device__ int count() const { return tiles * heads; }  // checked to fit before any launch
 
   struct Place {
     int head, first;  // head of all sequences', first own token

@@ -31,8 +31,7 @@ import org.slf4j.LoggerFactory;
  * {@value #INDEPENDENT_ROWS} rows is always computed by the algorithm chosen for {@value #INDEPENDENT_ROWS}, one that
  * does not cut up the sum: its tiles and the order of each sum depend on weight's shape only. Where cuBLASLt has no
  * algorithm that adds a bias, it is written into each row of {@code out} first and the product is added to it, which
- * rounds each element once, as the other way does. Closed by the backend;
- * one call at a time.
+ * rounds each element once, as the other way does. Closed by the backend; one call at a time.
  */
 final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<CublasLtPlan> {
     static final long INDEPENDENT_ROWS = 64;

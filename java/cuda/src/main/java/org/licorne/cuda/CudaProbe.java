@@ -113,7 +113,7 @@ final class CudaProbe {
             boolean compiler = wanted.startsWith("GLIBCXX") || wanted.startsWith("CXXABI");
             String library = compiler ? "libstdc++" : "glibc";
             return "the system's " + library + " is older than the CUDA kernels need (" + wanted
-                    + " was not found): use a" + " newer Linux, or build Licorne on this one";
+                    + " was not found): use a newer Linux, or build Licorne on this one";
         }
         if (message.contains("libcuda.so")) {
             return "no NVIDIA driver: libcuda.so.1 was not found";
