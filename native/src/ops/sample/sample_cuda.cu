@@ -2,12 +2,13 @@
 // one launch per batch.
 //
 // Every choice is the one that the processor makes, and repeats exactly: a weight is a whole number made by the same double
-// precision operations (sample_weight.h), and sums of whole numbers do not depend on the order of atomics. Top-k and top-p
-// find their last logit by selecting digit after digit of a sort key with a histogram. The key begins with the number of one
-// of 256 bins of equal width over the logits that may be kept, then has the logit's own bits: so the first histogram, which
-// all of them enter, is spread over its bins, and the later ones see the few of one bin. Warps own contiguous segments of the
-// vocabulary, so that "the first id at which ..." is a search over 32 sums and then within one segment. Logits are read again
-// from the caches in each pass and weights computed again; nothing is stored or sorted.
+// precision operations (sample_weight.h), and sums of whole numbers do not depend on the order of atomics.
+//
+// The time is that of passes over the logits, which lie in the second-level cache: one for the greatest, one for the weights'
+// sums, two more for top-k and two for top-p. Those find their last logit by its digits from the greatest down: the first
+// digit is one of 256 bins of equal width over the logits that may be kept, and a histogram of all finds the bin; the few in
+// it are gathered in shared memory, and the bytes of their bits are the other digits. "The first id at which ..." is looked
+// for in the sums of 32 segments, then of 32 parts of that segment, until a segment is one warp's width.
 #include "common/philox.h"
 #include "cuda/element.h"
 #include "cuda/launch.h"
@@ -19,7 +20,8 @@ namespace licorne {
 namespace {
 
 constexpr int kThreads = 1024, kWarps = kThreads / kWarp, kDigits = 256;
-constexpr int kBinShift = 32;  // a key has eight bits for the bin, then the logit's
+constexpr int kCandidates = 8192;       // so many logits of one bin fit into shared memory; more are read from the row again
+constexpr double kBits = kUnitBits + 2;  // a weight of 2^-kBits of the greatest is 0
 
 using Whole = unsigned long long;
 
@@ -28,14 +30,18 @@ __device__ __forceinline__ uint32_t ordered(float x) {
   const uint32_t bits = __float_as_uint(x + 0.0f);
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
+__device__ __forceinline__ float unordered(uint32_t bits) {
+  return __uint_as_float(bits & 0x80000000u ? bits & 0x7fffffffu : ~bits);
+}
 
 struct SampleArguments {
   int32_t* tokens;
   const int32_t* streams;
   const int32_t* positions;
-  int32_t V, segment;  // segment: ids of a warp
+  int32_t V;
   int64_t row_stride;
   double per_logit, top_p;
+  float bins_per_logit, share_bins_per_logit;  // for top-k and for top-p
   double power[kDegree];  // kPowerOf2, from the constant bank that arguments lie in
   int32_t top_k;
   int32_t greedy;
@@ -57,120 +63,180 @@ __device__ __forceinline__ Whole weight_of(const SampleArguments& a, float logit
          kWholeBits;
 }
 
-// The last element of a prefix of the elements in falling order of their keys.
-struct Cut {
-  Whole key;
-  Whole above;  // sum over the elements with greater keys
+// Calls at(id, logit) for the ids from begin to end that are this thread's, one of so many, in rising order.
+template <typename T, typename At>
+__device__ __forceinline__ void visit(const T* row, int begin, int end, int thread, int threads, At&& at) {
+  constexpr int n = kVector<T>, kTogether = 2;
+  const int past = static_cast<int>(reinterpret_cast<uintptr_t>(row + begin) / sizeof(T) % n);
+  const int first = min(end, begin + (past == 0 ? 0 : n - past)), vectors = (end - first) / n;  // first: whole 16 bytes from there
+  if (begin + thread < first) at(begin + thread, to_float(row[begin + thread]));  // fewer than 8, by one warp at least
+  for (int v = thread; v < vectors; v += kTogether * threads) {
+    Pack<T, n> packs[kTogether];
+#pragma unroll
+    for (int i = 0; i < kTogether; i++)
+      if (v + i * threads < vectors) packs[i] = load<n>(row + first + (v + i * threads) * n);
+#pragma unroll
+    for (int i = 0; i < kTogether; i++)
+      if (v + i * threads < vectors)
+#pragma unroll
+        for (int j = 0; j < n; j++) at(first + (v + i * threads) * n + j, packs[i].at(j));
+  }
+  const int rest = first + vectors * n + thread;
+  if (rest < end) at(rest, to_float(row[rest]));
+}
+
+// The digits from the greatest down until their sum reaches a wanted one.
+struct Prefix {
+  int digit;    // the last of them; 0 if the sum is reached nowhere
+  Whole above;  // sum of those before it
+  Whole level;  // its own
 };
 
-// Finds the key at which the sum of the numbers, from the greatest key downwards, first reaches the wanted one, which is at
-// most the sum of all. number(id) may be 0; key(id) is asked for first.
-template <typename Key, typename Number>
-__device__ Cut select(int V, Key key, Number number, Whole wanted) {
-  LICORNE_SHARED(Whole, histogram, [kDigits]);
-  LICORNE_SHARED(Cut, found, [1]);
-  const int thread = static_cast<int>(threadIdx.x);
-  Cut cut{0, 0};
-  for (int shift = kBinShift; shift >= 0; shift -= 8) {
-    if (thread < kDigits) histogram[thread] = 0;
-    __syncthreads();  // the histogram is empty, and nobody still reads the last digit
-    for (int id = thread; id < V; id += kThreads) {
-      const Whole k = key(id);
-      if (k >> (shift + 8) != cut.key >> (shift + 8)) continue;
-      if (k >> kBinShift == 0 && shift == kBinShift) continue;  // most of a vocabulary is in the last bin: all would wait for one
-      const Whole n = number(id);
-      if (n != 0) atomicAdd(&histogram[k >> shift & 255u], n);
-    }
-    __syncthreads();  // the histogram is complete
+// Sums per digit. In two words, since additions of 64 bits to shared memory would be loops.
+struct Histogram {
+  uint32_t low[kDigits], high[kDigits];
+  Prefix prefix;
+
+  __device__ void clear() {
+    const int thread = static_cast<int>(threadIdx.x);
+    if (thread < kDigits) low[thread] = high[thread] = 0;
+    __syncthreads();  // it is empty, and nobody still reads the prefix
+  }
+  __device__ __forceinline__ void add(uint32_t digit, Whole number) {
+    const uint32_t part = static_cast<uint32_t>(number);
+    const uint32_t sum = atomicAdd(&low[digit], part) + part;
+    const uint32_t carried = static_cast<uint32_t>(number >> 32) + (sum < part ? 1 : 0);
+    if (carried != 0) atomicAdd(&high[digit], carried);
+  }
+  __device__ __forceinline__ Whole at(int digit) const { return static_cast<Whole>(high[digit]) << 32 | low[digit]; }
+
+  // To be called by all once they have added what they have; wanted is not 0.
+  __device__ Prefix reach(Whole wanted) {
+    const int thread = static_cast<int>(threadIdx.x);
+    constexpr int kEach = kDigits / kWarp;  // lane l has the digits 255 - 8 l downwards
+    __syncthreads();                        // it is complete
     if (thread < kWarp) {
-      // Lane l has the digits 255 - 8 l downwards.
       Whole mine = 0;
-      for (int i = 0; i < 8; i++) mine += histogram[255 - 8 * thread - i];
-      Whole before = mine;
+      for (int i = 0; i < kEach; i++) mine += at(kDigits - 1 - kEach * thread - i);
+      Whole until = mine;
 #pragma unroll
       for (int distance = 1; distance < kWarp; distance *= 2) {
-        const Whole other = __shfl_up_sync(kAllLanes, before, distance);
-        if (thread >= distance) before += other;
+        const Whole other = __shfl_up_sync(kAllLanes, until, distance);
+        if (thread >= distance) until += other;
       }
-      const unsigned ends = __ballot_sync(kAllLanes, cut.above + before >= wanted);
-      // The first lane at whose end it is reached; if there is none, it is in the last bin, which was not counted.
-      const int chosen = ends != 0 ? __ffs(static_cast<int>(ends)) - 1 : -1;
-      if (ends == 0 && thread == kWarp - 1) found[0] = {cut.key, cut.above + before};
-      if (thread == chosen) {
-        Whole above = cut.above + before - mine;
-        int digit = 0;
-        for (int i = 0; i < 8; i++) {
-          const int candidate = 255 - 8 * thread - i;
-          if (histogram[candidate] == 0) continue;
-          if (digit != 0) above += histogram[digit & 255];
-          digit = candidate | 256;  // marks that there is one
-          if (above + histogram[candidate] >= wanted) break;
-        }
-        found[0] = {cut.key | static_cast<Whole>(digit & 255) << shift, above};
+      const unsigned ends = __ballot_sync(kAllLanes, until >= wanted);
+      if (ends == 0 ? thread == kWarp - 1 : thread == __ffs(static_cast<int>(ends)) - 1) {
+        int digit = kDigits - 1 - kEach * thread;
+        Whole above = until - mine;
+        for (; ends != 0 && above + at(digit) < wanted; digit--) above += at(digit);
+        prefix = ends == 0 ? Prefix{0, until, 0} : Prefix{digit, above, at(digit)};
       }
     }
-    __syncthreads();  // the digit is known
-    cut = found[0];
+    __syncthreads();  // the prefix is known
+    return prefix;
+  }
+};
+
+struct Selection {
+  Histogram histogram;
+  int count;
+  uint32_t candidates[kCandidates];
+};
+
+// Of the logits in falling order those until a sum is reached.
+struct Cut {
+  float last;   // the logit at which it is
+  Whole above;  // sum over the greater ones
+  Whole level;  // sum over those that equal it
+};
+
+// Reaches wanted(sum of all numbers), which is at least 1 and at most that sum. number(logit) is the same for equal logits and
+// may be 0. bin(logit) is from 255, for the greatest, to 0 and never falls as logits rise; the numbers in bin 0 should not be
+// needed: that many atomics on one address take long.
+template <typename T, typename Bin, typename Number, typename Wanted>
+__device__ Cut select(Selection& shared, const T* row, int V, Bin bin, Number number, Wanted&& wanted_of) {
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread == 0) shared.count = 0;
+  shared.histogram.clear();
+  Whole sum = 0;
+  visit(row, 0, V, thread, kThreads, [&](int, float x) {
+    const Whole n = number(x);
+    const int b = bin(x);
+    sum += n;
+    if (n != 0 && b != 0) shared.histogram.add(b, n);
+  });
+  const Whole wanted = wanted_of(block_sum(sum));
+  Prefix prefix = shared.histogram.reach(wanted);
+  const int chosen = prefix.digit;
+  visit(row, 0, V, thread, kThreads, [&](int, float x) {
+    if (bin(x) != chosen) return;
+    const int place = atomicAdd(&shared.count, 1);
+    if (place < kCandidates) shared.candidates[place] = ordered(x);
+  });
+  Cut cut{0, prefix.above, 0};
+  uint32_t bits = 0;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    shared.histogram.clear();  // its barrier is also the candidates'
+    const auto add = [&](uint32_t candidate) {
+      if (static_cast<Whole>(candidate) >> (shift + 8) == static_cast<Whole>(bits) >> (shift + 8))
+        shared.histogram.add(candidate >> shift & (kDigits - 1), number(unordered(candidate)));
+    };
+    if (shared.count <= kCandidates) {
+      for (int i = thread; i < shared.count; i += kThreads) add(shared.candidates[i]);
+    } else {
+      visit(row, 0, V, thread, kThreads, [&](int, float x) {
+        if (bin(x) == chosen) add(ordered(x));
+      });
+    }
+    prefix = shared.histogram.reach(wanted - cut.above);
+    bits |= static_cast<uint32_t>(prefix.digit) << shift;
+    cut = {unordered(bits), cut.above + prefix.above, prefix.level};
   }
   return cut;
 }
 
-// Sums of value(id) per warp over its segment, and before every warp; the whole sum.
-template <typename Value>
-__device__ Whole segment_sums(const SampleArguments& p, Value value, Whole& before_mine, Whole& mine) {
+// The first id at which the running sum of value(id, logit) over all ids exceeds threshold(sum of all), which is below that
+// sum.
+template <typename T, typename Value, typename Threshold>
+__device__ int search(const T* row, int V, Value value, Threshold&& threshold_of) {
   LICORNE_SHARED(Whole, sums, [kWarps]);
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int begin = warp * p.segment, end = min(begin + p.segment, p.V);
-  Whole sum = 0;
-  for (int id = begin + lane; id < end; id += kWarp) sum += value(id);
-  sum = warp_sum(sum);
-  __syncthreads();  // nobody still reads the sums before
-  if (lane == 0) sums[warp] = sum;
-  __syncthreads();  // all sums are there
-  Whole total = 0;
-  for (int w = 0; w < kWarps; w++) {
-    if (w == warp) before_mine = total;
-    total += sums[w];
-    if (w == warp) mine = total;
-  }
-  return total;
-}
-
-// The first id at which the running sum of value over all ids exceeds the threshold, which is below the whole sum. `before` and
-// `until` are the sums to the borders of the calling warp's segment.
-template <typename Value>
-__device__ int search(const SampleArguments& p, Whole before, Whole until, Value value, Whole threshold) {
-  LICORNE_SHARED(int, chosen, [1]);
-  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int begin = warp * p.segment, end = min(begin + p.segment, p.V);
-  __syncthreads();  // nobody still reads the id before
-  if (before <= threshold && until > threshold) {  // one warp, and all of it
-    Whole sum = before;
-    for (int base = begin; base < end; base += kWarp) {
-      Whole running = base + lane < end ? value(base + lane) : 0;
+  const auto running = [&](Whole mine) {
 #pragma unroll
-      for (int distance = 1; distance < kWarp; distance *= 2) {
-        const Whole other = __shfl_up_sync(kAllLanes, running, distance);
-        if (lane >= distance) running += other;
-      }
-      const unsigned hits = __ballot_sync(kAllLanes, sum + running > threshold);
-      if (hits != 0) {
-        if (lane == 0) chosen[0] = base + __ffs(static_cast<int>(hits)) - 1;
-        break;
-      }
-      sum += __shfl_sync(kAllLanes, running, kWarp - 1);
+    for (int distance = 1; distance < kWarp; distance *= 2) {
+      const Whole other = __shfl_up_sync(kAllLanes, mine, distance);
+      if (lane >= distance) mine += other;
     }
+    return mine;
+  };
+  Whole threshold = 0;
+  int begin = 0, end = V;
+  while (end - begin > kWarp || end - begin == V) {
+    const int segment = (end - begin + kThreads - 1) / kThreads * kWarp, first = min(begin + warp * segment, end);
+    Whole sum = 0;
+    visit(row, first, min(first + segment, end), lane, kWarp, [&](int id, float x) { sum += value(id, x); });
+    sum = warp_sum(sum);
+    __syncthreads();  // nobody still reads the sums before
+    if (lane == 0) sums[warp] = sum;
+    __syncthreads();  // all sums are there
+    const Whole mine = sums[lane], until = running(mine);
+    if (end - begin == V) threshold = threshold_of(__shfl_sync(kAllLanes, until, kWarp - 1));
+    const int chosen = __ffs(static_cast<int>(__ballot_sync(kAllLanes, until > threshold))) - 1;
+    threshold -= __shfl_sync(kAllLanes, until - mine, chosen);
+    begin += chosen * segment, end = min(begin + segment, end);
+    if (segment == kWarp) break;
   }
-  __syncthreads();  // the id is known
-  return chosen[0];
+  const int id = begin + lane;
+  const Whole until = running(id < end ? value(id, to_float(row[id])) : 0);
+  return begin + __ffs(static_cast<int>(__ballot_sync(kAllLanes, until > threshold))) - 1;
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads) sample_kernel(const T* all_logits, const SampleArguments p) {
+  LICORNE_SHARED(Selection, selection, [1]);
   const int64_t b = blockIdx.x;
   const int thread = static_cast<int>(threadIdx.x);
   const T* row = all_logits + b * p.row_stride;
-  const auto logit = [&](int id) { return to_float(row[id]); };
   const int32_t position = p.positions[b];
   if (position < 0) {  // the same for the whole block
     if (thread == 0) {
@@ -181,18 +247,17 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(const T* all_logits, c
   }
 
   // The greatest logit, of equal ones the first; and the first that is not a number.
-  Whole best[2] = {0, 0};
-#pragma unroll 4
-  for (int id = thread; id < p.V; id += kThreads) {
-    const float x = logit(id);
-    const Whole early = 0xffffffffu - static_cast<uint32_t>(id);
-    const Whole place = static_cast<Whole>(ordered(x)) << 32 | early;
-    best[0] = place > best[0] ? place : best[0];
-    best[1] = isnan(x) && early > best[1] ? early : best[1];
-  }
+  float mine = -INFINITY;
+  int place = 0, broken = INT32_MAX;
+  visit(row, 0, p.V, thread, kThreads, [&](int id, float x) {
+    if (x > mine) mine = x, place = id;
+    if (isnan(x)) broken = min(broken, id);
+  });
+  Whole best[2] = {static_cast<Whole>(ordered(mine)) << 32 | (0xffffffffu - static_cast<uint32_t>(place)),
+                   broken < p.V ? 0xffffffffu - static_cast<uint32_t>(broken) : 0};
   block_reduce(best, Maximum(), Whole{0});
   const int first_best = static_cast<int>(0xffffffffu - static_cast<uint32_t>(best[0]));
-  const float greatest = best[1] != 0 ? 0.0f : logit(first_best);
+  const float greatest = unordered(static_cast<uint32_t>(best[0] >> 32));
   if (best[1] != 0 || isinf(greatest)) {
     if (thread == 0) {
       p.tokens[b] = 0;
@@ -206,43 +271,44 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(const T* all_logits, c
     return;
   }
 
-  // Bins of equal width from the greatest logit down to where weights are certainly 0; all below is in the last. Rounding
-  // never puts a smaller logit into a greater bin.
-  const float per_bin = static_cast<float>(p.per_logit * (kDigits / (kUnitBits + 2.0)));
-  const auto key = [&](int id) {
-    const float x = logit(id);
-    const float distance = (greatest - x) * per_bin;
-    const int bin = distance < kDigits - 1 ? kDigits - 1 - static_cast<int>(distance) : 0;
-    return static_cast<Whole>(bin) << kBinShift | ordered(x);
+  // Bins of equal width from the greatest logit down; all below is in the last. Rounding never puts a smaller logit into a
+  // greater bin.
+  const auto bin = [&](float x, float per_logit) {
+    const float distance = (greatest - x) * per_logit;
+    return distance < kDigits - 1 ? kDigits - 1 - static_cast<int>(distance) : 0;
   };
-  Whole least = 0;
+  const auto some = [&](float x) { return bin(x, p.bins_per_logit) != 0; };  // else its weight is 0 for certain
+  float least = -INFINITY;
   if (p.top_k > 0)
-    least = select(p.V, key, [](int) { return Whole{1}; }, static_cast<Whole>(p.top_k)).key;
-  const auto weight = [&](int id) { return key(id) < least ? 0 : weight_of(p, logit(id), greatest); };
-  Whole before, until;
-  Whole total = segment_sums(p, weight, before, until);
-  Whole cut = 0;
-  int last = p.V;
-  const auto kept = [&](int id) {
-    const Whole k = key(id);
-    return k < cut || (k == cut && id > last) ? 0 : weight(id);
-  };
+    least = select(
+                selection[0], row, p.V, [&](float x) { return bin(x, p.bins_per_logit); }, [&](float x) { return some(x) ? Whole{1} : 0; },
+                [&](Whole count) { return min(count, static_cast<Whole>(p.top_k)); })
+                .last;
+  const auto weight = [&](float x) { return x >= least && some(x) ? weight_of(p, x, greatest) : 0; };
+  float cut = -INFINITY;
+  int last = p.V;  // of the logits that equal the cut the last that is kept
   if (p.top_p < 1.0) {
-    const Whole share = static_cast<Whole>(ceil(p.top_p * static_cast<double>(total)));
-    const Whole wanted = share < total ? share : total;
-    const Cut found = select(p.V, key, weight, wanted);
-    cut = found.key;
-    // Of the elements with the last key those with the smallest ids, as many as are wanted.
-    const auto tie = [&](int id) { return key(id) == cut ? weight(id) : 0; };
-    Whole ties_before, ties_until;
-    segment_sums(p, tie, ties_before, ties_until);
-    last = search(p, ties_before, ties_until, tie, wanted - found.above - 1);
-    total = segment_sums(p, kept, before, until);
+    Whole wanted = 0;
+    const Cut found = select(
+        selection[0], row, p.V, [&](float x) { return bin(x, p.share_bins_per_logit); }, weight, [&](Whole total) {
+          const Whole share = static_cast<Whole>(ceil(p.top_p * static_cast<double>(total)));
+          return wanted = min(share, total);
+        });
+    cut = found.last;
+    // Of the logits that equal the last those with the smallest ids, as many as are wanted.
+    const Whole each = weight_of(p, cut, greatest), before = (wanted - found.above - 1) / each;
+    if ((before + 1) * each < found.level)
+      last = search(
+          row, p.V, [&](int, float x) { return x == cut ? Whole{1} : 0; }, [&](Whole) { return before; });
   }
   const double uniform = philox_uniform(static_cast<uint64_t>(p.seed), static_cast<uint64_t>(static_cast<int64_t>(p.streams[b])),
                                         static_cast<uint64_t>(position));
-  const Whole threshold = static_cast<Whole>(uniform * static_cast<double>(total));
-  const int token = search(p, before, until, kept, threshold < total ? threshold : total - 1);
+  const int token = search(
+      row, p.V, [&](int id, float x) { return x > cut || (x == cut && id <= last) ? weight(x) : 0; },
+      [&](Whole total) {
+        const Whole threshold = static_cast<Whole>(uniform * static_cast<double>(total));
+        return threshold < total ? threshold : total - 1;
+      });
   if (thread == 0) p.tokens[b] = token;
 }
 
@@ -271,11 +337,18 @@ int32_t licorne_cuda_sample(int32_t* tokens, const void* logits, const int32_t* 
     SampleArguments p{};
     p.tokens = tokens, p.streams = streams, p.positions = positions;
     p.V = static_cast<int32_t>(V);
-    p.segment = static_cast<int32_t>(ceil_div(ceil_div(V, kWarps), kWarp) * kWarp);
     p.row_stride = Vp;
     p.greedy = temperature == 0.0 || top_k == 1;
     p.per_logit = p.greedy ? 0.0 : exponent_per_logit(temperature);
     p.top_p = top_p;
+    // Logits whose weights together are less than what top-p leaves out need no bins of their own.
+    const double share_bits = log2(static_cast<double>(V) / (1.0 - top_p)) + 2.0;
+    const auto bins_per_logit = [&](double bits) {
+      const double bins = p.per_logit * (kDigits / bits);
+      return bins < __FLT_MAX__ ? static_cast<float>(bins) : __FLT_MAX__;  // not infinite: the greatest is in bin 255
+    };
+    p.bins_per_logit = bins_per_logit(kBits);
+    p.share_bins_per_logit = bins_per_logit(share_bits < kBits ? share_bits : kBits);
     for (int i = 0; i < kDegree; i++) p.power[i] = kPowerOf2[i];
     p.top_k = static_cast<int32_t>(top_k < V ? top_k : 0);
     p.seed = seed, p.fault = fault;
