@@ -1,8 +1,7 @@
 # CUDA kernels, where nvcc is found; a message with the reason where not. -DLICORNE_CUDA=OFF does not look for it.
-# -DLICORNE_CUDA_REPORT=ON prints each kernel's registers, shared memory and spills.
+# Each kernel's registers, shared memory and spills are in a file beside its object, *.ptxas; a test of java/cuda reads them.
 # The tests compile the same sources as C++ over an emulator, everywhere (test/CMakeLists.txt).
 option(LICORNE_CUDA "Build the CUDA kernels where nvcc is found" ON)
-option(LICORNE_CUDA_REPORT "Print what the assembler says of each CUDA kernel" OFF)
 
 # licorne_cuda_library(unit...): the shared library licorne_cuda. Machine code for Ampere and what is compatible with it, and
 # for Hopper with the instructions that only it has; intermediate code for what comes after.
@@ -24,6 +23,7 @@ macro(licorne_cuda_library)
   else()
     file(WRITE ${CMAKE_BINARY_DIR}/cuda.txt "built\n")
     enable_language(CUDA)
+    file(WRITE ${CMAKE_BINARY_DIR}/nvcc.txt "${CMAKE_CUDA_COMPILER_VERSION}\n")
     add_library(licorne_cuda SHARED ${ARGN})
     target_include_directories(licorne_cuda PUBLIC include PRIVATE src)
     set_target_properties(licorne_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_ARCHITECTURES OFF
@@ -31,8 +31,9 @@ macro(licorne_cuda_library)
     # The flags that are not nvcc's own are those of the C++ side, which the directory sets for every language.
     set_property(TARGET licorne_cuda PROPERTY COMPILE_OPTIONS
       $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow>
-      $<$<COMPILE_LANGUAGE:CUDA>:-gencode=arch=compute_80,code=sm_80;-gencode=arch=compute_90a,code=sm_90a;-gencode=arch=compute_90,code=compute_90;-Xcompiler=-Wall>
-      $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${LICORNE_CUDA_REPORT}>>:-Xptxas=-v>)
+      $<$<COMPILE_LANGUAGE:CUDA>:-gencode=arch=compute_80,code=sm_80;-gencode=arch=compute_90a,code=sm_90a;-gencode=arch=compute_90,code=compute_90;-Xcompiler=-Wall;-Xptxas=-v>)
+    set_property(TARGET licorne_cuda PROPERTY RULE_LAUNCH_COMPILE
+      "${CMAKE_CURRENT_SOURCE_DIR}/../cmake/assembler_report <OBJECT>.ptxas")
     if(CMAKE_SYSTEM_NAME STREQUAL Linux)
       target_link_options(licorne_cuda PRIVATE -Wl,--no-undefined -Wl,-Bsymbolic
         -Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/src/licorne.map ${licorne_portable})
