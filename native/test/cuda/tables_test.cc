@@ -306,6 +306,7 @@ void quantized_linears() {
       quantized_linear(1, 1, 1, weight_type, type, false, false);
       quantized_linear(3, 37, 19, weight_type, type, true, false);
       quantized_linear(8, 768, 40, weight_type, type, false, false);
+      quantized_linear(3, 4200, 21, weight_type, type, true, false);
       quantized_linear(15, 328, 33, weight_type, type, true, false);
       quantized_linear(258, 40, 17, weight_type, type, true, false);
     }

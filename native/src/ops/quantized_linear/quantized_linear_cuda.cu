@@ -1,11 +1,14 @@
 // Linear maps on small weights on the GPU; for a handful of rows the time is that of reading the weights.
 //
-// Q8 and Q4: x is rounded to 8 bits first (a warp per row and 32 columns). Then a block of eight warps takes a row of tiles,
-// 16 outputs, of up to eight rows of x; its warps take every eighth tile (Q8) or pair of tiles (Q4), so that a lane reads
+// Q8 and Q4: x is rounded to 8 bits first (a warp per row and 32 columns). Then a block of sixteen warps takes a row of tiles,
+// 16 outputs, of up to eight rows of x; its warps take every sixteenth tile (Q8) or pair of tiles (Q4), so that a lane reads
 // the 16 bytes of four outputs and four columns (eight with Q4) at once, next to those of its neighbours. dp4a multiplies
 // four columns; the 32-bit sum becomes a float times both scales and is added up over the tiles. Lanes that hold the same
 // outputs add by shuffles, warps through shared memory, in order. BF16: a warp per output (two with four rows or more), 16
 // bytes of weights per lane and step.
+//
+// Small models have fewer rows of tiles than the device has multiprocessors, so each must have many bytes on their way: with
+// one row or two of x a warp asks for the weights of four steps before it uses the first.
 //
 // More rows go in groups of eight, then four, two, one: a row's bits depend neither on the other rows nor on the group's
 // size, and the weights come from the second-level cache again.
@@ -18,6 +21,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
+constexpr int kTileWarps = 16;
 constexpr int64_t kChunkRows = 256;  // rounded at a time, so that the workspace stays small
 
 int64_t blocks_of(int64_t C) { return ceil_div(C, kTileColumns); }
@@ -40,47 +44,63 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// Steps whose weights are asked for at once.
+template <int R>
+constexpr int kTogether = R <= 2 ? 4 : 2;
+
 // R rows of x, from row blockIdx.y R on.
 template <typename T, int32_t type, int R>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kTileWarps * kWarp)
     quantized_linear_tiles_kernel(T* out, const float* scales, const int8_t* q, const uint8_t* weight, const T* bias,
                                   int64_t blocks, int64_t OC) {
-  LICORNE_SHARED(float, sums, [kWarps][R][kTileRows]);
+  LICORNE_SHARED(float, sums, [kTileWarps][R][kTileRows]);
   constexpr bool q8 = type == LICORNE_WEIGHT_Q8;
-  constexpr int kLanes = q8 ? kWarp : kWarp / 2, kTilesPerWarp = kWarp / kLanes;
+  constexpr int kLanes = q8 ? kWarp : kWarp / 2, kTilesPerWarp = kWarp / kLanes, kStride = kTileWarps * kTilesPerWarp;
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   const int group = lane % kLanes / 4, outputs = lane % 4 * 4;  // of four columns, and the first of four outputs
   const int64_t first = static_cast<int64_t>(blockIdx.y) * R;
   float totals[R][4] = {};
-#pragma unroll 2
-  for (int64_t block = warp * kTilesPerWarp + lane / kLanes; block < blocks; block += kWarps * kTilesPerWarp) {
-    const uint8_t* tile = weight + (blockIdx.x * blocks + block) * kTileBytes<type>;
-    const uint4 bits = *reinterpret_cast<const uint4*>(tile + kTileScaleBytes + lane % kLanes * 16);
-    const uint2 halves = *reinterpret_cast<const uint2*>(tile + 2 * outputs);
-    const float scale[4] = {float_of_scale(static_cast<uint16_t>(halves.x)), float_of_scale(static_cast<uint16_t>(halves.x >> 16)),
-                            float_of_scale(static_cast<uint16_t>(halves.y)), float_of_scale(static_cast<uint16_t>(halves.y >> 16))};
-    const unsigned words[4] = {bits.x, bits.y, bits.z, bits.w};
+  for (int64_t start = warp * kTilesPerWarp + lane / kLanes; start < blocks; start += kTogether<R> * kStride) {
+    uint4 weights[kTogether<R>];
+    uint2 halves[kTogether<R>];
 #pragma unroll
-    for (int n = 0; n < R; n++) {
-      const int64_t at = (first + n) * blocks + block;
-      const int* columns = reinterpret_cast<const int*>(q + at * kTileColumns);
-      const float x_scale = scales[at];
-      int dots[4];
-      if constexpr (q8) {
-        const int x = columns[group];
+    for (int k = 0; k < kTogether<R>; k++) {
+      if (start + k * kStride >= blocks) break;
+      const uint8_t* tile = weight + (blockIdx.x * blocks + start + k * kStride) * kTileBytes<type>;
+      weights[k] = *reinterpret_cast<const uint4*>(tile + kTileScaleBytes + lane % kLanes * 16);
+      halves[k] = *reinterpret_cast<const uint2*>(tile + 2 * outputs);
+    }
 #pragma unroll
-        for (int i = 0; i < 4; i++) dots[i] = __dp4a(static_cast<int>(words[i] ^ 0x80808080u), x, 0);
-      } else {
-        const int low = columns[group], high = columns[4 + group];
-        const int minus_8 = static_cast<int>(0xf8f8f8f8u);
-        const int offset = __dp4a(minus_8, low, __dp4a(minus_8, high, 0));
+    for (int k = 0; k < kTogether<R>; k++) {
+      const int64_t block = start + k * kStride;
+      if (block >= blocks) break;
+      const float scale[4] = {float_of_scale(static_cast<uint16_t>(halves[k].x)),
+                              float_of_scale(static_cast<uint16_t>(halves[k].x >> 16)),
+                              float_of_scale(static_cast<uint16_t>(halves[k].y)),
+                              float_of_scale(static_cast<uint16_t>(halves[k].y >> 16))};
+      const unsigned words[4] = {weights[k].x, weights[k].y, weights[k].z, weights[k].w};
 #pragma unroll
-        for (int i = 0; i < 4; i++)
-          dots[i] = __dp4a(static_cast<int>(words[i] & 0x0f0f0f0fu), low,
-                           __dp4a(static_cast<int>(words[i] >> 4 & 0x0f0f0f0fu), high, offset));
+      for (int n = 0; n < R; n++) {
+        const int64_t at = (first + n) * blocks + block;
+        const int* columns = reinterpret_cast<const int*>(q + at * kTileColumns);
+        const float x_scale = scales[at];
+        int dots[4];
+        if constexpr (q8) {
+          const int x = columns[group];
+#pragma unroll
+          for (int i = 0; i < 4; i++) dots[i] = __dp4a(static_cast<int>(words[i] ^ 0x80808080u), x, 0);
+        } else {
+          const int low = columns[group], high = columns[4 + group];
+          const int minus_8 = static_cast<int>(0xf8f8f8f8u);
+          const int offset = __dp4a(minus_8, low, __dp4a(minus_8, high, 0));
+#pragma unroll
+          for (int i = 0; i < 4; i++)
+            dots[i] = __dp4a(static_cast<int>(words[i] & 0x0f0f0f0fu), low,
+                             __dp4a(static_cast<int>(words[i] >> 4 & 0x0f0f0f0fu), high, offset));
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) totals[n][i] = fmaf(static_cast<float>(dots[i]), scale[i] * x_scale, totals[n][i]);
       }
-#pragma unroll
-      for (int i = 0; i < 4; i++) totals[n][i] = fmaf(static_cast<float>(dots[i]), scale[i] * x_scale, totals[n][i]);
     }
   }
 #pragma unroll
@@ -93,13 +113,13 @@ __global__ void __launch_bounds__(kThreads)
       if (lane < 4) sums[warp][n][outputs + i] = total;
     }
   __syncthreads();  // the sums of all warps are there
-  for (int i = threadIdx.x; i < R * kTileRows; i += kThreads) {
+  for (int i = threadIdx.x; i < R * kTileRows; i += kTileWarps * kWarp) {
     const int n = i / kTileRows, r = i % kTileRows;
     const int64_t o = static_cast<int64_t>(blockIdx.x) * kTileRows + r;
     if (o >= OC) continue;
     float total = 0.0f;
 #pragma unroll
-    for (int w = 0; w < kWarps; w++) total += sums[w][n][r];
+    for (int w = 0; w < kTileWarps; w++) total += sums[w][n][r];
     if (bias != nullptr) total += to_float(bias[o]);
     out[(first + n) * OC + o] = from_float<T>(total);
   }
@@ -127,21 +147,28 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t output = (static_cast<int64_t>(blockIdx.x) * kWarps + warp) * O, first = static_cast<int64_t>(blockIdx.y) * R;
   float totals[R][O] = {};
   if (whole) {
-#pragma unroll 2
-    for (int64_t c = lane * 8; c < C; c += kWarp * 8) {
-      float w[O][8];
+    constexpr int kStride = kWarp * 8;
+    for (int64_t start = lane * 8; start < C; start += kTogether<R> * kStride) {
+      Pack<BFloat16, 8> weights[kTogether<R>][O];
 #pragma unroll
-      for (int o = 0; o < O; o++)
-        if (output + o < OC) load_eight(w[o], weight + (output + o) * C + c);
-#pragma unroll
-      for (int n = 0; n < R; n++) {
-        float values[8];
-        load_eight(values, x + (first + n) * C + c);
+      for (int k = 0; k < kTogether<R>; k++)
 #pragma unroll
         for (int o = 0; o < O; o++)
-          if (output + o < OC)
+          if (start + k * kStride < C && output + o < OC)
+            weights[k][o] = load<8>(weight + (output + o) * C + start + k * kStride);
 #pragma unroll
-            for (int j = 0; j < 8; j++) totals[n][o] = fmaf(values[j], w[o][j], totals[n][o]);
+      for (int k = 0; k < kTogether<R>; k++) {
+        if (start + k * kStride >= C) break;
+#pragma unroll
+        for (int n = 0; n < R; n++) {
+          float values[8];
+          load_eight(values, x + (first + n) * C + start + k * kStride);
+#pragma unroll
+          for (int o = 0; o < O; o++)
+            if (output + o < OC)
+#pragma unroll
+              for (int j = 0; j < 8; j++) totals[n][o] = fmaf(values[j], weights[k][o].at(j), totals[n][o]);
+        }
       }
     }
   } else {
@@ -202,8 +229,8 @@ void quantized_linear(T* out, const T* x, const void* weight, const T* bias, voi
     by_groups(rows, [&](auto size, int64_t first, int64_t groups) {
       constexpr int R = decltype(size)::value;
       launch(quantized_linear_tiles_kernel<T, type, R>,
-             dim3(static_cast<unsigned>(ceil_div(OC, kTileRows)), static_cast<unsigned>(groups)), kThreads, 0, stream,
-             out + first * OC, scales + first * blocks, q + first * blocks * kTileColumns,
+             dim3(static_cast<unsigned>(ceil_div(OC, kTileRows)), static_cast<unsigned>(groups)), kTileWarps * kWarp, 0,
+             stream, out + first * OC, scales + first * blocks, q + first * blocks * kTileColumns,
              static_cast<const uint8_t*>(weight), bias, blocks, OC);
     });
   }
