@@ -284,7 +284,8 @@ def main():
         pieces.append(("products", lambda: products(report, flush)))
     if "training" in only:
         for size, B, precision, compiled in (("gpt2", 16, "bf16", True), ("gpt2", 64, "bf16", True), ("gpt2", 16, "bf16", False),
-                                             ("gpt2-xl", 8, "bf16", True), ("gpt2", 16, "fp32", True)):
+                                             ("gpt2-xl", 8, "bf16", True), ("gpt2-medium", 16, "bf16", True),
+                                             ("gpt2", 16, "fp32", True)):
             pieces.append((f"training {size} B={B} {precision}", lambda size=size, B=B, precision=precision, compiled=compiled:
                            training(report, size, B, precision, compiled)))
     if "attention" in only:
