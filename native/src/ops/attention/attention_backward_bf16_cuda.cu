@@ -241,11 +241,10 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_backw
                       (sums_dv ? other2_tile : other1_tile) + b_transposed_offset<kHead>(lane),
                       statistics + buffer * kColumns + lane % 4 * 2, handed + warp_row / 16 * (kColumns / 8) * 32 + lane,
                       factor, partial, first + warp_row + lane / 4);
-      continue;
     }
 
 #pragma unroll 1
-    for (int chunk = 0; chunk < kColumns; chunk += kChunk) {
+    for (int chunk = kPairs ? kColumns : 0; chunk < kColumns; chunk += kChunk) {  // pairs are done
       float s[kRowTiles][kChunk / 8][4] = {};   // scores, then p
       float ds[kRowTiles][kChunk / 8][4] = {};  // dp, then ds
       const SharedAddress rows1 = other1_tile + chunk * kBytes, rows2 = other2_tile + chunk * kBytes;

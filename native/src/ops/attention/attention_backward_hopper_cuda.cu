@@ -37,15 +37,19 @@ struct HopperTile {
   static constexpr int kStageBytes = 2 * kOtherBytes;
   static constexpr int kPairsAt = 2 * kOwnBytes + kStages * kStageBytes, kBarriersAt = kPairsAt + kStages * kPairBytes;
   static constexpr int kSharedBytes = kBarriersAt + 8 * (1 + 2 * kStages);
-  static constexpr int kHeld = kOwnKeys ? 1 : kHead / 16;  // own operands in registers, 16 deep each; of keys none
-  // Whether dv is summed while ds is computed; with 160 registers the compiler would put one product after the other.
-  static constexpr bool kEarly = kOwnKeys && kRegisters > 160;
   // What the consumers take beyond their share at the start, the producer's warpgroup gives.
   static constexpr int kProducerRegisters = kConsumers == 2 ? 24 : 32;
   static_assert(kGroup * (kConsumers * kRegisters + kProducerRegisters) <= 65536, "a multiprocessor's registers");
 };
 
 #if defined(LICORNE_HOPPER)
+
+// Own operands in registers, 16 deep each; of keys none.
+template <class Tile>
+constexpr int kHeld = Tile::kOwnKeys ? 1 : Tile::kHead / 16;
+// Whether dv is summed while ds is computed; with 160 registers the compiler would put one product after the other.
+template <class Tile>
+constexpr bool kEarly = Tile::kOwnKeys && Tile::kRegisters > 160;
 
 // A lane's share, one of four, of the sum of dout * out of one query.
 __device__ __forceinline__ float delta_share(const __nv_bfloat16* dout, const __nv_bfloat16* out, int D, int share) {
@@ -72,7 +76,7 @@ __device__ __forceinline__ void round_sums(uint32_t (&a)[kColumns / 16][4], cons
 
 // Starts the product of the warpgroup's own rows and the rows of a tile that passes by.
 template <class Tile>
-__device__ __forceinline__ void start_scores(float (&scores)[kColumns / 2], uint32_t (&held)[Tile::kHeld][4], SharedAddress own,
+__device__ __forceinline__ void start_scores(float (&scores)[kColumns / 2], uint32_t (&held)[kHeld<Tile>][4], SharedAddress own,
                                              SharedAddress other) {
 #pragma unroll
   for (int depth = 0; depth < Tile::kHead / 16; depth++) {
@@ -240,7 +244,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
 
     barrier_wait(own_full, 0);
     // dq has registers left for its own rows, which then need not come from shared memory with every step.
-    uint32_t held1[Tile::kHeld][4], held2[Tile::kHeld][4];
+    uint32_t held1[kHeld<Tile>][4], held2[kHeld<Tile>][4];
     if constexpr (!kOwnKeys) {
 #pragma unroll
       for (int depth = 0; depth < kHead / 16; depth++) {
@@ -311,9 +315,9 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
           uint32_t weights[kColumns / 16][4], gradients[kColumns / 16][4];
           if constexpr (kOwnKeys) {
             round_sums(weights, s);
-            if constexpr (Tile::kEarly) start_sum<kHead>(sum2, weights, other2);
+            if constexpr (kEarly<Tile>) start_sum<kHead>(sum2, weights, other2);
           }
-          product_wait<Tile::kEarly ? 1 : 0>();
+          product_wait<kEarly<Tile> ? 1 : 0>();
           pin(ds);
 #pragma unroll
           for (int n = 0; n < kColumns / 8; n++) {
@@ -332,7 +336,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
               if (s[i] == 0.0f) ds[i] = 0.0f;
           }
           round_sums(gradients, ds);
-          if constexpr (kOwnKeys && !Tile::kEarly) start_sum<kHead>(sum2, weights, other2);
+          if constexpr (kOwnKeys && !kEarly<Tile>) start_sum<kHead>(sum2, weights, other2);
           start_sum<kHead>(sum1, gradients, other1);
           product_wait<0>();
           pin(sum1);
