@@ -68,7 +68,8 @@ template <typename T, typename At>
 __device__ __forceinline__ void visit(const T* row, int begin, int end, int thread, int threads, At&& at) {
   constexpr int n = kVector<T>, kTogether = 2;
   const int past = static_cast<int>(reinterpret_cast<uintptr_t>(row + begin) / sizeof(T) % n);
-  const int first = min(end, begin + (past == 0 ? 0 : n - past)), vectors = (end - first) / n;  // first: whole 16 bytes from there
+  const int first = min(end, begin + (past == 0 ? 0 : n - past));  // from there on 16 bytes at a time
+  const int vectors = (end - first) / n;
   if (begin + thread < first) at(begin + thread, to_float(row[begin + thread]));  // fewer than 8, by one warp at least
   for (int v = thread; v < vectors; v += kTogether * threads) {
     Pack<T, n> packs[kTogether];
@@ -281,7 +282,8 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(const T* all_logits, c
   float least = -INFINITY;
   if (p.top_k > 0)
     least = select(
-                selection[0], row, p.V, [&](float x) { return bin(x, p.bins_per_logit); }, [&](float x) { return some(x) ? Whole{1} : 0; },
+                selection[0], row, p.V, [&](float x) { return bin(x, p.bins_per_logit); },
+                [&](float x) { return some(x) ? Whole{1} : 0; },
                 [&](Whole count) { return min(count, static_cast<Whole>(p.top_k)); })
                 .last;
   const auto weight = [&](float x) { return x >= least && some(x) ? weight_of(p, x, greatest) : 0; };
