@@ -33,7 +33,7 @@ macro(licorne_cuda_library)
       $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow>
       $<$<COMPILE_LANGUAGE:CUDA>:-gencode=arch=compute_80,code=sm_80;-gencode=arch=compute_90a,code=sm_90a;-gencode=arch=compute_90,code=compute_90;-Xcompiler=-Wall;-Xptxas=-v>)
     set_property(TARGET licorne_cuda PROPERTY RULE_LAUNCH_COMPILE
-      "${CMAKE_CURRENT_SOURCE_DIR}/../cmake/assembler_report <OBJECT>.ptxas")
+      "\"${CMAKE_CURRENT_SOURCE_DIR}/../cmake/assembler_report\" <OBJECT>.ptxas")
     if(CMAKE_SYSTEM_NAME STREQUAL Linux)
       target_link_options(licorne_cuda PRIVATE -Wl,--no-undefined -Wl,-Bsymbolic
         -Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/src/licorne.map ${licorne_portable})
