@@ -86,6 +86,16 @@ __device__ __forceinline__ void visit(const T* row, int begin, int end, int thre
   if (rest < end) at(rest, to_float(row[rest]));
 }
 
+// The sum of value over this lane and those before it. All lanes of the warp.
+__device__ __forceinline__ Whole running_sum(Whole value) {
+#pragma unroll
+  for (int distance = 1; distance < kWarp; distance *= 2) {
+    const Whole other = __shfl_up_sync(kAllLanes, value, distance);
+    if (static_cast<int>(threadIdx.x) % kWarp >= distance) value += other;
+  }
+  return value;
+}
+
 // The digits from the greatest down until their sum reaches a wanted one.
 struct Prefix {
   int digit;    // the last of them; 0 if the sum is reached nowhere
@@ -119,12 +129,7 @@ struct Histogram {
     if (thread < kWarp) {
       Whole mine = 0;
       for (int i = 0; i < kEach; i++) mine += at(kDigits - 1 - kEach * thread - i);
-      Whole until = mine;
-#pragma unroll
-      for (int distance = 1; distance < kWarp; distance *= 2) {
-        const Whole other = __shfl_up_sync(kAllLanes, until, distance);
-        if (thread >= distance) until += other;
-      }
+      const Whole until = running_sum(mine);
       const unsigned ends = __ballot_sync(kAllLanes, until >= wanted);
       if (ends == 0 ? thread == kWarp - 1 : thread == __ffs(static_cast<int>(ends)) - 1) {
         int digit = kDigits - 1 - kEach * thread;
@@ -202,33 +207,25 @@ template <typename T, typename Value, typename Threshold>
 __device__ int search(const T* row, int V, Value value, Threshold&& threshold_of) {
   LICORNE_SHARED(Whole, sums, [kWarps]);
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
-  const auto running = [&](Whole mine) {
-#pragma unroll
-    for (int distance = 1; distance < kWarp; distance *= 2) {
-      const Whole other = __shfl_up_sync(kAllLanes, mine, distance);
-      if (lane >= distance) mine += other;
-    }
-    return mine;
-  };
   Whole threshold = 0;
-  int begin = 0, end = V;
-  while (end - begin > kWarp || end - begin == V) {
-    const int segment = (end - begin + kThreads - 1) / kThreads * kWarp, first = min(begin + warp * segment, end);
+  int begin = 0, end = V, segment;
+  do {
+    segment = (end - begin + kThreads - 1) / kThreads * kWarp;
+    const int first = min(begin + warp * segment, end);
     Whole sum = 0;
     visit(row, first, min(first + segment, end), lane, kWarp, [&](int id, float x) { sum += value(id, x); });
     sum = warp_sum(sum);
     __syncthreads();  // nobody still reads the sums before
     if (lane == 0) sums[warp] = sum;
     __syncthreads();  // all sums are there
-    const Whole mine = sums[lane], until = running(mine);
+    const Whole mine = sums[lane], until = running_sum(mine);
     if (end - begin == V) threshold = threshold_of(__shfl_sync(kAllLanes, until, kWarp - 1));
     const int chosen = __ffs(static_cast<int>(__ballot_sync(kAllLanes, until > threshold))) - 1;
     threshold -= __shfl_sync(kAllLanes, until - mine, chosen);
     begin += chosen * segment, end = min(begin + segment, end);
-    if (segment == kWarp) break;
-  }
+  } while (segment > kWarp);
   const int id = begin + lane;
-  const Whole until = running(id < end ? value(id, to_float(row[id])) : 0);
+  const Whole until = running_sum(id < end ? value(id, to_float(row[id])) : 0);
   return begin + __ffs(static_cast<int>(__ballot_sync(kAllLanes, until > threshold))) - 1;
 }
 
