@@ -22,6 +22,10 @@ extern "C" {
    run meanwhile: a fault that one of them is just writing down is told by the next call. One call at a time. */
 LICORNE_EXPORT int32_t licorne_cuda_check_fault(int32_t* fault);
 
+/* Whether kernels may be started before those before them in the stream have ended, which they wait for themselves, on devices
+   that can do so (Hopper and later). On unless turned off, for all threads; the results are the same. */
+LICORNE_EXPORT void licorne_cuda_overlap_kernels(int32_t on);
+
 /* What first made the context unusable, as far as calls of this library saw it; empty if nothing did. */
 LICORNE_EXPORT const char* licorne_cuda_sticky_error(void);
 

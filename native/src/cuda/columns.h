@@ -14,6 +14,7 @@ constexpr int kColumnsPerBlock = 32;
 // is fixed by the number of partial rows.
 __global__ void __launch_bounds__(1024)
     add_partials_kernel(float* first, float* second, const float* partials, int64_t count, int64_t C, int64_t width) {
+  begin_kernel();
   LICORNE_SHARED(float, pieces, [kWarp][kColumnsPerBlock + 1]);
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   int64_t column = static_cast<int64_t>(blockIdx.x) * kColumnsPerBlock + lane;

@@ -12,6 +12,7 @@ namespace {
 std::mutex sticky_lock;
 char sticky_text[256] = "";
 constexpr int kDevices = 64;
+std::atomic<bool> overlap_kernels{true};
 
 // After these every call of the process fails until it ends: the first one is what explains the others.
 bool ruins_context(cudaError_t error) {
@@ -100,12 +101,19 @@ int64_t cache_bytes() {
   return device_attribute(cudaDevAttrL2CacheSize, known);
 }
 
+bool kernels_overlap() {
+  static std::atomic<int> known[kDevices];
+  return overlap_kernels && device_attribute(cudaDevAttrComputeCapabilityMajor, known) >= 9;
+}
+
 int64_t most_shared_bytes() {
   static std::atomic<int> known[kDevices];
   return device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, known);
 }
 
 }  // namespace licorne
+
+void licorne_cuda_overlap_kernels(int32_t on) { licorne::overlap_kernels = on != 0; }
 
 const char* licorne_cuda_sticky_error(void) { return licorne::sticky_text; }
 

@@ -41,6 +41,33 @@ __device__ __forceinline__ T* dynamic_shared_memory() {
 constexpr int64_t kDefaultSharedBytes = 48 << 10;  // more has to be asked for
 constexpr int kWarp = 32;
 
+// Whether the kernels that this thread launches may be started before those before them in the stream have ended: asked for
+// (licorne_cuda_overlap_kernels), and the device can (Hopper and later).
+bool kernels_overlap();
+
+// Between two kernels of a stream a device is idle for a microsecond or more: the last blocks of the one end, then the first
+// ones of the other are started. From Hopper on these may be started as soon as all of the other's have been ("programmatic
+// dependent launch"), and then wait. So every kernel lets the next one be started,
+__device__ __forceinline__ void let_next_kernel_start() {
+#if !defined(LICORNE_CUDA_EMULATION) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;\n" ::: "memory");
+#endif
+}
+// and waits until those before it have ended and all is there that they wrote. No thread touches memory before, and none
+// leaves this out: who waits for a kernel must know that this one, too, waited for those before it.
+__device__ __forceinline__ void wait_for_kernels_before() {
+#if defined(LICORNE_CUDA_EMULATION)
+  ::emulation::wait_for_kernels_before();
+#elif __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;\n" ::: "memory");
+#endif
+}
+// Both, where there is nothing to be done in between.
+__device__ __forceinline__ void begin_kernel() {
+  let_next_kernel_start();
+  wait_for_kernels_before();
+}
+
 // Runs the kernel on the stream. A grid without blocks does nothing, as an op without elements.
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, int64_t shared_bytes, void* stream,
@@ -55,7 +82,17 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, int64_t shared
     check_cuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
                                     static_cast<int>(shared_bytes)),
                "shared memory of a kernel");
-  kernel<<<grid, block, static_cast<size_t>(shared_bytes), stream_of(stream)>>>(static_cast<Parameters>(arguments)...);
+  cudaLaunchAttribute overlap{};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = static_cast<size_t>(shared_bytes);
+  config.stream = stream_of(stream);
+  config.attrs = &overlap;
+  config.numAttrs = kernels_overlap() ? 1 : 0;
+  check_cuda(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), "kernel launch");
 #endif
   check_cuda(cudaGetLastError(), "kernel launch");
 }

@@ -70,6 +70,7 @@ __device__ __forceinline__ int pack_at(int place, int packs) { return place < pa
 // vectors packs of n elements per thread hold a row.
 template <typename T, int n, int vectors, bool centred, bool warp_per_row>
 __global__ void __launch_bounds__(kNormThreads, forward_blocks(warp_per_row, vectors)) norm_forward_kernel(NormForward<T> a) {
+  begin_kernel();
   const int width = warp_per_row ? kWarp : blockDim.x, place = warp_per_row ? threadIdx.x % kWarp : threadIdx.x;
   const int packs = static_cast<int>(a.C / n);
   const int rows_per_block = warp_per_row ? blockDim.x / kWarp : 1;
@@ -142,6 +143,7 @@ __global__ void __launch_bounds__(kNormThreads, forward_blocks(warp_per_row, vec
 
 template <typename T, bool centred>
 __global__ void __launch_bounds__(kNormThreads) norm_forward_any_kernel(NormForward<T> a) {
+  begin_kernel();
   const float columns = a.C == 0 ? 1.0f : static_cast<float>(a.C);  // an empty row: mean 0, variance 0
   const float inverse = 1.0f / columns;
   for (int64_t row = blockIdx.x; row < a.N; row += gridDim.x) {
@@ -178,6 +180,7 @@ __global__ void __launch_bounds__(kNormThreads) norm_forward_any_kernel(NormForw
 template <typename T, int n, int vectors, bool centred, bool warp_per_row>
 __global__ void __launch_bounds__(warp_per_row ? kWarpRowThreads : kNormBackwardThreads, warp_per_row ? kWarpRowBlocks<T> : 1)
     norm_backward_kernel(NormBackward<T> a) {
+  begin_kernel();
   const int width = warp_per_row ? kWarp : blockDim.x, place = warp_per_row ? threadIdx.x % kWarp : threadIdx.x;
   const int packs = static_cast<int>(a.C / n);
   const int rows_per_block = warp_per_row ? blockDim.x / kWarp : 1, mine = warp_per_row ? threadIdx.x / kWarp : 0;
@@ -266,6 +269,7 @@ __global__ void __launch_bounds__(warp_per_row ? kWarpRowThreads : kNormBackward
 
 template <typename T, bool centred>
 __global__ void __launch_bounds__(kNormThreads) norm_backward_any_kernel(NormBackward<T> a) {
+  begin_kernel();
   const float inverse = 1.0f / static_cast<float>(a.C);
   float* partial = a.partials + static_cast<int64_t>(blockIdx.x) * (centred ? 2 : 1) * a.C;
   // A column belongs to one thread from here to the end.

@@ -148,11 +148,37 @@ void copies_and_products_are_followed() {
   EXPECT(says(found(products_kernel<true, false, true>, 1, 128, 64 * 128), "not committed"));
 }
 
+// Kernels that take part in overlapping, and two that do not as they should.
+__global__ void waiting_kernel(float* x) {
+  begin_kernel();
+  x[threadIdx.x] += 1.0f;
+}
+__global__ void early_kernel(float* x) {
+  const float before = x[threadIdx.x];
+  begin_kernel();
+  x[threadIdx.x] = before + 1.0f;
+}
+__global__ void waiting_kernel_but_for_one_thread(float* x) {
+  if (threadIdx.x == 5) return;
+  begin_kernel();
+  x[threadIdx.x] += 1.0f;
+}
+
+void kernels_that_do_not_wait_are_found() {
+  EXPECT(says(found(early_kernel, 1, 64), ""));
+  emulation::kernels_must_wait(true);
+  EXPECT(says(found(waiting_kernel, 2, 64), "of another block"));
+  EXPECT(says(found(waiting_kernel, 1, 64), ""));
+  EXPECT(says(found(early_kernel, 1, 64), "touches memory before it waits"));
+  EXPECT(says(found(waiting_kernel_but_for_one_thread, 1, 64), "ended without waiting"));
+}
+
 }  // namespace
 
 int main() {
   races_are_found();
   copies_and_products_are_followed();
+  kernels_that_do_not_wait_are_found();  // and from here on every kernel of ours has to
   test_row_ops();
   test_table_ops();
   test_attention();

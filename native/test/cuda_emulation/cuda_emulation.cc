@@ -86,6 +86,8 @@ unsigned threads_in_block, alive, votes;
 const std::function<void()>* kernel = nullptr;
 char fault_text[200];
 bool faulted;
+bool must_wait = false;
+const unsigned char* launching_stack = nullptr;  // where it is now: what a launch's arguments lie beside
 uint64_t order_seed =
     getenv("LICORNE_CUDA_EMULATION_ORDER") ? strtoull(getenv("LICORNE_CUDA_EMULATION_ORDER"), nullptr, 10) : 0;
 std::mutex one_launch;
@@ -128,6 +130,7 @@ bool full(const Barrier& barrier) { return barrier.arrived > 0 && barrier.arrive
 void thread_main() {
   (*kernel)();
   Fiber& fiber = running();
+  if (must_wait && !fiber.waited) fault("a thread ended without waiting for the kernels before its own");
   if (!fiber.pending.sums.empty()) fault("a thread ended with products of its warpgroup unfinished");
   alive--;
   warps[fiber.warp].lanes &= ~(1u << fiber.lane);
@@ -141,6 +144,7 @@ void prepare(Fiber& fiber, unsigned number) {
   fiber.warp = number / 32;
   fiber.lane = number % 32;
   fiber.unseen = 0;
+  fiber.waited = false;
   fiber.pending = Pending();
   // Tops differ, so that the threads do not all meet in the same cache lines.
   prepare_context(fiber.context, stacks + number * kStackBytes, kStackBytes - 64 - number % 32 * 512, thread_main);
@@ -266,7 +270,17 @@ Unseen::Unseen() : thread_(current) {
 Unseen::~Unseen() {
   if (thread_ != nullptr) thread_->unseen--;
 }
+void wait_for_kernels_before() { running().waited = true; }
+void kernels_must_wait(bool must) { must_wait = must; }
+bool touches_too_early(const Thread& thread, const void* address) {
+  constexpr size_t kCallersBytes = 1 << 20;  // of the launching stack: arguments of kernels are in a caller's frame
+  const unsigned char* at = static_cast<const unsigned char*>(address);
+  return must_wait && !thread.waited && !is_shared(address) && !is_stack(address) &&
+         !(at >= launching_stack && at < launching_stack + kCallersBytes);
+}
+
 void touched(const void* address, size_t bytes, races::Kind kind) {
+  if (touches_too_early(*current, address)) fault("a thread changes memory before it waits for the kernels before its own");
   races::touch(number_of(running()), address, bytes, kind);
 }
 
@@ -306,6 +320,7 @@ void launch(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void
   block_size = block;
   grid_size = grid;
   kernel = &body;
+  launching_stack = static_cast<const unsigned char*>(__builtin_frame_address(0));
   faulted = false;
   threads_in_block = static_cast<unsigned>(threads);
   races::begin_launch();

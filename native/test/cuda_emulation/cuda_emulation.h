@@ -115,6 +115,7 @@ struct Thread {
   uint3 index;
   unsigned warp, lane;
   unsigned unseen = 0;  // accesses are the emulator's own
+  bool waited = false;  // for the kernels before this one
 };
 
 inline unsigned number_of(const Thread& thread) { return thread.warp * 32 + thread.lane; }
@@ -130,6 +131,12 @@ uint64_t order();
 
 // Device 0 gives a block 99 KB of shared memory, as the smallest that kernels run on; device 1 as much as Hopper, 227 KB.
 void use_device(int device);
+
+// The running thread knows from here on what earlier kernels wrote. The emulator runs one kernel after another, but if asked to
+// it finds threads that end without this and, with the race detector, those that touch memory before it.
+void wait_for_kernels_before();
+void kernels_must_wait(bool must);
+bool touches_too_early(const Thread& thread, const void* address);
 
 // The next launch reports this error, as a device would.
 void fail_next_launch(cudaError_t error);

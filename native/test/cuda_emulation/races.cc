@@ -181,7 +181,10 @@ const char* found() { return found_text; }
 namespace {
 void seen(const void* address, size_t bytes, emulation::races::Kind kind) {
   const emulation::Thread* thread = emulation::current;
-  if (thread != nullptr && thread->unseen == 0) emulation::races::touch(number_of(*thread), address, bytes, kind);
+  if (thread == nullptr || thread->unseen != 0) return;
+  if (touches_too_early(*thread, address))
+    emulation::fault("a thread touches memory before it waits for the kernels before its own");
+  emulation::races::touch(number_of(*thread), address, bytes, kind);
 }
 }  // namespace
 

@@ -28,6 +28,7 @@ template <int n>
 __global__ void __launch_bounds__(kThreads)
     adamw_kernel(float* parameters, BFloat16* weights, float* m, float* v, const float* gradients, const float* norm,
                  float max_norm, float largest_norm, int64_t first, int64_t count, AdamWStep s) {
+  begin_kernel();
   if (norm != nullptr && !(norm[0] <= largest_norm)) return;  // NaN too
   const float clip = norm == nullptr || norm[0] <= max_norm ? 1.0f : max_norm / norm[0];
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads * n;

@@ -117,6 +117,7 @@ __device__ __forceinline__ void pair_step(float (&sum)[1][Tile::kHead / 8][4], b
 template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_backward_bf16_kernel(const AttentionArguments p,
                                                                                                  const TileOrder order) {
+  begin_kernel();
   constexpr bool kOwnKeys = Tile::kOwnKeys, kPairs = Tile::kPairs;
   constexpr int kHead = Tile::kHead, kRowTiles = Tile::kRowTiles, kColumns = Tile::kColumns, kChunk = Tile::kChunk;
   constexpr int kRows = Tile::kRows, kThreads = Tile::kThreads;

@@ -128,6 +128,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
                                      const __grid_constant__ CUtensorMap other2_map, const AttentionArguments p,
                                      const TileOrder order) {
 #if defined(LICORNE_HOPPER)
+  begin_kernel();
   constexpr bool kOwnKeys = Tile::kOwnKeys;
   constexpr int kHead = Tile::kHead, kStages = Tile::kStages, kBoxes = Tile::kBoxes, kRows = Tile::kRows;
   unsigned char* memory = dynamic_shared_memory<unsigned char>();  // aligned to 1,024

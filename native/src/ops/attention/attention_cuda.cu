@@ -34,6 +34,7 @@ __device__ int document_bound(const int32_t* documents, int count, int32_t id, b
 // Every query's interval of keys under the rule and within its document: one thread per query.
 __global__ void __launch_bounds__(kIntervalThreads)
     document_intervals_kernel(int32_t* low, int32_t* high, const int32_t* all_documents, const AttentionArguments p) {
+  begin_kernel();
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kIntervalThreads + threadIdx.x;
   if (index >= static_cast<int64_t>(p.B) * p.T) return;
   const int b = static_cast<int>(index / p.T), query = static_cast<int>(index % p.T);

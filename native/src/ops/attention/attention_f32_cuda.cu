@@ -116,6 +116,7 @@ constexpr int kForwardBytes =
 
 template <class Tile>
 __global__ void __launch_bounds__(kThreads) attention_forward_f32_kernel(const AttentionArguments p, const TileOrder order) {
+  begin_kernel();
   constexpr int kRows = Tile::kRows, kColumns = Tile::kColumns, kHead = Tile::kHead, R = kRows / 16, C = kColumns / 16;
   const auto [head_index, first] = order.at(static_cast<int>(blockIdx.x));
   const int b = head_index / p.H, h = head_index % p.H, g = h / (p.H / p.G);
@@ -213,6 +214,7 @@ constexpr int kBackwardBytes = (2 * (Tile::kRows + Tile::kColumns) * Tile::kRowF
 
 template <class Tile, bool kOwnKeys>
 __global__ void __launch_bounds__(kThreads) attention_backward_f32_kernel(const AttentionArguments p, const TileOrder order) {
+  begin_kernel();
   constexpr int kRows = Tile::kRows, kColumns = Tile::kColumns, kHead = Tile::kHead, R = kRows / 16, C = kColumns / 16;
   const int own_heads = kOwnKeys ? p.G : p.H, own_tokens = kOwnKeys ? p.S : p.T, group = p.H / p.G;
   const auto [head_index, first] = order.at(static_cast<int>(blockIdx.x));

@@ -36,6 +36,7 @@ struct ForwardTile {
 template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forward_bf16_kernel(const AttentionArguments p,
                                                                                                 const TileOrder order) {
+  begin_kernel();
   constexpr int kHead = Tile::kHead, kRowTiles = Tile::kRowTiles, kKeys = Tile::kKeys, kRows = Tile::kRows;
   constexpr int kThreads = Tile::kThreads, kElements = TileRow<kHead>::kElements, kBytes = TileRow<kHead>::kBytes;
 

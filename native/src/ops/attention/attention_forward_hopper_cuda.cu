@@ -66,6 +66,7 @@ __global__ void __launch_bounds__(kThreads, 1)
                                     const __grid_constant__ CUtensorMap v_map, const AttentionArguments p,
                                     const TileOrder order, int* drawn) {
 #if defined(LICORNE_HOPPER)
+  begin_kernel();
   constexpr int kHead = Tile::kHead, kStages = Tile::kStages, kBoxes = Tile::kBoxes;
   const SharedAddress q_tile = shared_address(dynamic_shared_memory<unsigned char>());  // aligned to 1,024
   const SharedAddress k_tiles = q_tile + Tile::kQueryBytes, v_tiles = k_tiles + kStages * Tile::kKeyBytes;

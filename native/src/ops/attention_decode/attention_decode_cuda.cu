@@ -51,6 +51,7 @@ __device__ __forceinline__ float query_at(const DecodeArguments& p, int64_t i) {
 // T: what the cache holds.
 template <typename T, int kVectorOf, int kHeads>
 __global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const DecodeArguments p) {
+  begin_kernel();
   const int64_t place = blockIdx.x / p.chunks;
   const int chunk = static_cast<int>(blockIdx.x % p.chunks), pass = static_cast<int>(place % p.passes);
   const int g = static_cast<int>(place / p.passes % p.G);
@@ -176,6 +177,7 @@ __global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const Dec
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     attention_decode_merge_kernel(T* out, int64_t out_batch_stride, const DecodeArguments p) {
+  begin_kernel();
   const int64_t b = blockIdx.x / p.H, h = blockIdx.x % p.H;
   const int length = length_of(p.key_lengths, b, p.S), chunks = (length + p.chunk - 1) / p.chunk;
   const float* partials = p.partials + static_cast<int64_t>(blockIdx.x) * p.chunks * (p.D + 2);

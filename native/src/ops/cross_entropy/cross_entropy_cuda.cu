@@ -21,6 +21,7 @@ template <typename T, int n>
 __global__ void __launch_bounds__(kRowThreads)
     cross_entropy_kernel(float* losses, T* dlogits, const T* logits, const int32_t* targets, int64_t held, int64_t N,
                          int64_t V, int64_t Vp, Scalars s, int32_t* fault) {
+  begin_kernel();
   Pack<T, n>* kept = dynamic_shared_memory<Pack<T, n>>();
   // The product that made the logits wrote the last rows last: they are still in the second-level cache.
   for (int64_t row = N - 1 - blockIdx.x; row >= 0; row -= gridDim.x) {

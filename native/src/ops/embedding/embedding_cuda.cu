@@ -25,6 +25,7 @@ template <typename T, int n>
 __global__ void __launch_bounds__(kThreads)
     embedding_forward_kernel(T* out, const T* token_table, const T* position_table, const int32_t* tokens,
                              const int32_t* positions, int64_t N, int64_t C, int64_t Vp, int64_t P, int32_t* fault) {
+  begin_kernel();
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * (kThreads / kWarp);
   for (int64_t row = static_cast<int64_t>(blockIdx.x) * (kThreads / kWarp) + warp; row < N; row += stride) {
@@ -52,6 +53,7 @@ template <typename T, int n>
 __global__ void __launch_bounds__(kThreads, 4)
     embedding_backward_kernel(float* dtable, const T* dout, const int32_t* indices, int64_t N, int64_t C, int64_t size,
                               FaultOp op, int32_t* fault) {
+  begin_kernel();
   LICORNE_SHARED(int, counts, [kThreads / kWarp]);
   LICORNE_SHARED(int, found, [kChunk]);
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;

@@ -35,6 +35,7 @@ __device__ __forceinline__ float gelu_gradient(float x) {
 // The elements from `first` on, n at a time.
 template <typename T, int n>
 __global__ void __launch_bounds__(kThreads) gelu_forward_kernel(T* out, const T* x, int64_t first, int64_t count) {
+  begin_kernel();
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads * n;
   for (int64_t i = first + (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * n; i + n <= count; i += stride) {
     Pack<T, n> pack = stream_load<T, n>(x + i);
@@ -47,6 +48,7 @@ __global__ void __launch_bounds__(kThreads) gelu_forward_kernel(T* out, const T*
 template <typename T, int n>
 __global__ void __launch_bounds__(kThreads)
     gelu_backward_kernel(T* dx, const T* dout, const T* x, int64_t first, int64_t count) {
+  begin_kernel();
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads * n;
   for (int64_t i = first + (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * n; i + n <= count; i += stride) {
     const Pack<T, n> upstream = stream_load<T, n>(dout + i);

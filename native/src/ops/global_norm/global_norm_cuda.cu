@@ -19,6 +19,7 @@ int64_t blocks_of(int64_t count) {
 
 template <int n>
 __global__ void __launch_bounds__(kThreads) sum_of_squares_kernel(double* partials, const float* x, int64_t count) {
+  begin_kernel();
   const int64_t thread = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t threads = static_cast<int64_t>(gridDim.x) * kThreads, whole = count / n * n;
   double sum = 0.0;
@@ -34,6 +35,7 @@ __global__ void __launch_bounds__(kThreads) sum_of_squares_kernel(double* partia
 }
 
 __global__ void __launch_bounds__(kThreads) norm_kernel(float* out, const double* partials, int64_t blocks) {
+  begin_kernel();
   double sum = 0.0;
   for (int64_t i = threadIdx.x; i < blocks; i += kThreads) sum += partials[i];
   sum = block_sum(sum);

@@ -22,6 +22,7 @@ template <typename Cached, typename Piece>
 __global__ void __launch_bounds__(kThreads)
     key_value_append_kernel(Cached* key_cache, Cached* value_cache, const Piece* k, const Piece* v, const int32_t* positions,
                             int64_t rows, int64_t T, int64_t S, int64_t W, int64_t row_stride, int32_t* fault) {
+  begin_kernel();
   const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < rows * W; i += step) {
     const int64_t row = i / W, column = i % W;

@@ -17,6 +17,7 @@ constexpr int kAhead = 4;              // rows whose loads are in flight togethe
 
 template <typename T, int n>
 __global__ void __launch_bounds__(kThreads) column_sums_kernel(float* partials, const T* dout, int64_t N, int64_t OC) {
+  begin_kernel();
   LICORNE_SHARED(float, sums, [kWarps][kWarp * n]);
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   const int64_t column = (static_cast<int64_t>(blockIdx.x) * kWarp + lane) * n;

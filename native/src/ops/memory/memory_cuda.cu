@@ -11,6 +11,7 @@ constexpr int kThreads = 256;
 
 template <typename T, int n>
 __global__ void __launch_bounds__(kThreads) fill_kernel(T* out, int64_t first, int64_t count, T value) {
+  begin_kernel();
   Pack<T, n> pack;
 #pragma unroll
   for (int j = 0; j < n; j++) pack.elements[j] = value;  // bits, be they of a float or of an integer
@@ -28,6 +29,7 @@ void fill(T* out, int64_t count, T value, void* stream) {
 }
 
 __global__ void __launch_bounds__(kThreads) add_kernel(int32_t* out, const int32_t* x, const int32_t* y, int64_t count) {
+  begin_kernel();
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride)
     out[i] = static_cast<int32_t>(static_cast<uint32_t>(x[i]) + static_cast<uint32_t>(y[i]));
@@ -36,6 +38,7 @@ __global__ void __launch_bounds__(kThreads) add_kernel(int32_t* out, const int32
 // Four elements at a time where both pointers are aligned: 16 bytes of float.
 template <typename To, typename From, int n>
 __global__ void __launch_bounds__(kThreads) convert_kernel(To* out, const From* x, int64_t first, int64_t count) {
+  begin_kernel();
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads * n;
   for (int64_t i = first + (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * n; i + n <= count; i += stride) {
     const Pack<From, n> source = load<n>(x + i);

@@ -9,6 +9,7 @@ namespace {
 constexpr int kThreads = 256;
 
 __global__ void __launch_bounds__(kThreads) round_bf16_kernel(BFloat16* out, const float* x, int64_t count) {
+  begin_kernel();
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride)
     out[i] = from_float<BFloat16>(x[i]);
@@ -16,6 +17,7 @@ __global__ void __launch_bounds__(kThreads) round_bf16_kernel(BFloat16* out, con
 
 template <int32_t type>
 __global__ void __launch_bounds__(kThreads) quantize_kernel(uint8_t* out, const float* x, int64_t OC, int64_t C) {
+  begin_kernel();
   const int lane = threadIdx.x % kWarp;
   const int64_t blocks = ceil_div(C, kTileColumns), rows = ceil_div(OC, kTileRows) * kTileRows;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * (kThreads / kWarp);

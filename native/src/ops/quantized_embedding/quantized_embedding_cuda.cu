@@ -12,6 +12,7 @@ template <typename T, int32_t type>
 __global__ void __launch_bounds__(kThreads)
     quantized_embedding_kernel(T* out, const void* token_table, const T* position_table, const int32_t* tokens,
                                const int32_t* positions, int64_t N, int64_t C, int64_t Vp, int64_t P, int32_t* fault) {
+  begin_kernel();
   const int lane = threadIdx.x % kWarp;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * (kThreads / kWarp);
   for (int64_t row = static_cast<int64_t>(blockIdx.x) * (kThreads / kWarp) + threadIdx.x / kWarp; row < N; row += stride) {

@@ -30,6 +30,7 @@ int64_t blocks_of(int64_t C) { return ceil_div(C, kTileColumns); }
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     round_rows_kernel(float* scales, int8_t* q, const T* x, int64_t rows, int64_t C, int64_t blocks) {
+  begin_kernel();
   const int lane = threadIdx.x % kWarp;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kWarps;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp; i < rows * blocks; i += stride) {
@@ -53,6 +54,7 @@ template <typename T, int32_t type, int R>
 __global__ void __launch_bounds__(kTileWarps * kWarp)
     quantized_linear_tiles_kernel(T* out, const float* scales, const int8_t* q, const uint8_t* weight, const T* bias,
                                   int64_t blocks, int64_t OC) {
+  begin_kernel();
   LICORNE_SHARED(float, sums, [kTileWarps][R][kTileRows]);
   constexpr bool q8 = type == LICORNE_WEIGHT_Q8;
   constexpr int kLanes = q8 ? kWarp : kWarp / 2, kTilesPerWarp = kWarp / kLanes, kStride = kTileWarps * kTilesPerWarp;
@@ -143,6 +145,7 @@ __device__ __forceinline__ void load_eight(float (&values)[8], const float* p) {
 template <typename T, int R, int O>
 __global__ void __launch_bounds__(kThreads)
     quantized_linear_bf16_kernel(T* out, const T* x, const BFloat16* weight, const T* bias, int64_t C, int64_t OC, bool whole) {
+  begin_kernel();
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   const int64_t output = (static_cast<int64_t>(blockIdx.x) * kWarps + warp) * O, first = static_cast<int64_t>(blockIdx.y) * R;
   float totals[R][O] = {};

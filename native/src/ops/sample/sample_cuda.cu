@@ -231,6 +231,7 @@ __device__ int search(const T* row, int V, Value value, Threshold&& threshold_of
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads) sample_kernel(const T* all_logits, const SampleArguments p) {
+  begin_kernel();
   LICORNE_SHARED(Selection, selection, [1]);
   const int64_t b = blockIdx.x;
   const int thread = static_cast<int>(threadIdx.x);

@@ -10,6 +10,7 @@ namespace {
 template <typename T, int n>
 __global__ void __launch_bounds__(kRowThreads)
     softmax_forward_kernel(T* out, const T* x, int64_t held, int64_t N, int64_t V, int64_t Vp) {
+  begin_kernel();
   Pack<T, n>* kept = dynamic_shared_memory<Pack<T, n>>();
   for (int64_t row = blockIdx.x; row < N; row += gridDim.x) {
     const T* source = x + row * Vp;
@@ -31,6 +32,7 @@ __global__ void __launch_bounds__(kRowThreads)
 template <typename T, int n>
 __global__ void __launch_bounds__(kRowThreads)
     softmax_backward_kernel(T* dx, const T* dout, const T* out, int64_t N, int64_t V, int64_t Vp) {
+  begin_kernel();
   for (int64_t row = blockIdx.x; row < N; row += gridDim.x) {
     const int64_t start = row * Vp;
     float dot = 0.0f;

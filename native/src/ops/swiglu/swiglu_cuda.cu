@@ -13,6 +13,7 @@ constexpr int kThreads = 256;
 
 template <typename T, int n>
 __global__ void __launch_bounds__(kThreads) swiglu_forward_kernel(T* out, const T* x, int64_t N, int64_t F) {
+  begin_kernel();
   for (int64_t row = blockIdx.x; row < N; row += gridDim.x)
     for (int64_t f = static_cast<int64_t>(threadIdx.x) * n; f < F; f += static_cast<int64_t>(blockDim.x) * n) {
       const Pack<T, n> gate = stream_load<T, n>(x + row * 2 * F + f), up = stream_load<T, n>(x + row * 2 * F + F + f);
@@ -26,6 +27,7 @@ __global__ void __launch_bounds__(kThreads) swiglu_forward_kernel(T* out, const 
 template <typename T, int n>
 __global__ void __launch_bounds__(kThreads)
     swiglu_backward_kernel(T* dx, const T* dout, const T* x, int64_t N, int64_t F) {
+  begin_kernel();
   for (int64_t row = blockIdx.x; row < N; row += gridDim.x)
     for (int64_t f = static_cast<int64_t>(threadIdx.x) * n; f < F; f += static_cast<int64_t>(blockDim.x) * n) {
       const int64_t at = row * 2 * F + f;
