@@ -6,10 +6,10 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
+import org.licorne.backend.Kernels;
 import org.licorne.bench.workload.LossHead;
 import org.licorne.model.GptConfig;
 import org.licorne.model.GptSize;
-import org.licorne.model.TrainingPass;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -37,7 +37,7 @@ final class HeadCommand implements Callable<Integer> {
     @Option(
             names = "--logits-mib",
             description = "Limit for the logits held at a time, in MiB (default: what training takes).")
-    private long logitsMebibytes = TrainingPass.DEFAULT_LOGITS_BYTES >> 20;
+    private long logitsMebibytes = Kernels.DEFAULT_LOGITS_BYTES >> 20;
 
     @Option(names = "--seconds", defaultValue = "40", description = "Time for both (default: ${DEFAULT-VALUE}).")
     private double seconds;

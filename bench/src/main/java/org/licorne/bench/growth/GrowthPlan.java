@@ -65,7 +65,7 @@ public final class GrowthPlan {
                 backend.kernels(),
                 point.spec().batch(),
                 point.spec().context(),
-                TrainingPass.DEFAULT_LOGITS_BYTES,
+                TrainingPass.PREFERRED_LOGITS_BYTES,
                 Recomputation.NONE);
         long wanted = needs.total() + BESIDE_THE_MODEL;
         long free = Machine.availableBytes();

@@ -228,6 +228,17 @@ public interface Kernels {
     void linearBackwardWeight(
             Tensor dweight, Tensor dbias, Tensor dout, Tensor x, long N, long C, long OC, boolean accumulate);
 
+    /** 256 rows of GPT-2's vocabulary in F32: with what the products pack beside them they stay below 64 MB. */
+    long DEFAULT_LOGITS_BYTES = 50L << 20;
+
+    /**
+     * How large the logits of one chunk of rows should get, in bytes, unless told otherwise. More rows make the head's
+     * products larger, and the gradient of its table is read and written less often; fewer stay in a cache.
+     */
+    default long preferredLogitsBytes() {
+        return DEFAULT_LOGITS_BYTES;
+    }
+
     // ---- small weights ----------------------------------------------------------------------------------------
 
     /**

@@ -151,10 +151,10 @@ public final class Gpt implements AutoCloseable {
 
     /** Memory for training on batches of B sequences of T tokens; the caller closes it. */
     public TrainingPass trainingPass(int B, int T) {
-        return trainingPass(B, T, TrainingPass.DEFAULT_LOGITS_BYTES);
+        return trainingPass(B, T, TrainingPass.PREFERRED_LOGITS_BYTES);
     }
 
-    /** The same with a limit for the logits held at a time. */
+    /** The same with a limit for the logits held at a time; 0: what the kernels prefer. */
     public TrainingPass trainingPass(int B, int T, long logitsBytes) {
         return trainingPass(B, T, logitsBytes, TrainingPass.DEFAULT_RECOMPUTATION);
     }
@@ -166,7 +166,7 @@ public final class Gpt implements AutoCloseable {
 
     /** Memory for losses and logits of batches of B sequences of T tokens, without gradients; the caller closes it. */
     public TrainingPass evaluationPass(int B, int T) {
-        return new TrainingPass(this, B, T, false, TrainingPass.DEFAULT_LOGITS_BYTES, Recomputation.NONE);
+        return new TrainingPass(this, B, T, false, TrainingPass.PREFERRED_LOGITS_BYTES, Recomputation.NONE);
     }
 
     /**

@@ -16,14 +16,14 @@ import org.licorne.tensor.DType;
 public record MemoryNeeds(long parameters, long gradients, long optimiser, long activations) {
     /** To train with batches of B sequences of T tokens, without the workspace that a backend may want. */
     public static MemoryNeeds toTrain(GptConfig config, int B, int T) {
-        return toTrain(config, null, B, T, TrainingPass.DEFAULT_LOGITS_BYTES, TrainingPass.DEFAULT_RECOMPUTATION);
+        return toTrain(config, null, B, T, TrainingPass.PREFERRED_LOGITS_BYTES, TrainingPass.DEFAULT_RECOMPUTATION);
     }
 
     /**
      * To train with batches of B sequences of T tokens.
      *
      * @param kernels says how much workspace its ops want; null for none
-     * @param logitsBytes limit for the logits of one chunk of rows
+     * @param logitsBytes limit for the logits of one chunk of rows; 0: what the kernels prefer
      * @param recomputation what is not kept of the forward pass
      */
     public static MemoryNeeds toTrain(

@@ -18,11 +18,8 @@ import org.licorne.tensor.Tensor;
  * allocates nothing. The caller closes it before the model. Not thread-safe.
  */
 public final class TrainingPass implements AutoCloseable {
-    /**
-     * How large the logits of one chunk of rows may get, unless told otherwise: 256 rows of GPT-2's vocabulary, which
-     * with what the products pack beside them stays below 64 MB.
-     */
-    public static final long DEFAULT_LOGITS_BYTES = 50L << 20;
+    /** As limit for the logits of one chunk of rows: what the kernels prefer, {@link Kernels#preferredLogitsBytes}. */
+    public static final long PREFERRED_LOGITS_BYTES = 0;
 
     /** What is computed once more in the backward pass, unless told otherwise. */
     public static final Recomputation DEFAULT_RECOMPUTATION = Recomputation.GELU;
@@ -124,7 +121,8 @@ public final class TrainingPass implements AutoCloseable {
             Tensor dhidden = backward ? slab.activations("dhidden_states", N, C) : null;
             // The head runs between the transformer's two passes, so its logits and their scratch share memory.
             long shared = slab.bytes();
-            Tensor logits = LanguageModelHead.Activations.logits(slab, N, config.paddedVocabularySize(), logitsBytes);
+            Tensor logits = LanguageModelHead.Activations.logits(
+                    slab, N, config.paddedVocabularySize(), limit(kernels, logitsBytes));
             slab.rewind(shared);
             gradients = backward ? new Transformer.Gradients(slab, dhidden, N, C, config.hiddenChannels()) : null;
             workspace = slab.workspace("workspace", workspaceBytes(kernels, shape, backward));
@@ -132,6 +130,13 @@ public final class TrainingPass implements AutoCloseable {
             transformer = new Transformer.Activations(
                     slab, config.layers(), shape, config.hiddenChannels(), gradients, recomputation);
             head = new LanguageModelHead.Activations(slab, transformer.hidden, dhidden, logits);
+        }
+
+        private static long limit(Kernels kernels, long logitsBytes) {
+            if (logitsBytes != PREFERRED_LOGITS_BYTES) {
+                return logitsBytes;
+            }
+            return kernels == null ? Kernels.DEFAULT_LOGITS_BYTES : kernels.preferredLogitsBytes();
         }
 
         private static long workspaceBytes(Kernels kernels, AttentionShape shape, boolean backward) {

@@ -23,6 +23,9 @@ public final class LanguageModelHead {
         this.C = table.shape()[1];
     }
 
+    /** Chunks of that many rows or more are whole multiples of it, as large matrix products are fastest with. */
+    private static final long ROWS_TOGETHER = 256;
+
     /** Memory and views for N rows. */
     public static final class Activations {
         /** The loss of each row in nats, (N); 0 where the target is -1. */
@@ -58,15 +61,20 @@ public final class LanguageModelHead {
         }
 
         /**
-         * Memory for the logits of one chunk of the N rows. It is in use only while the head is.
+         * Memory for the logits of one chunk of the N rows, which are cut evenly. It is in use only while the head is.
          *
          * @param limitBytes how large the logits may get; at least one row is always held
          */
         public static Tensor logits(Slab slab, long N, long Vp, long limitBytes) {
-            long most = Math.max(
-                    1, Math.min(N, limitBytes / (Vp * slab.activationType().bytes())));
+            long most =
+                    whole(Math.max(1, limitBytes / (Vp * slab.activationType().bytes())), 0);
             long count = Math.max(1, (N + most - 1) / most);
-            return slab.activations("logits", (N + count - 1) / count, Vp); // chunks of even size
+            long even = (N + count - 1) / count;
+            return slab.activations("logits", Math.min(N, whole(even, ROWS_TOGETHER - 1)), Vp);
+        }
+
+        private static long whole(long rows, long more) {
+            return rows < ROWS_TOGETHER ? rows : (rows + more) / ROWS_TOGETHER * ROWS_TOGETHER;
         }
 
         /** Number of chunks that the rows are cut into. */

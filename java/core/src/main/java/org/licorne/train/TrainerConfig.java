@@ -39,7 +39,7 @@ import org.licorne.nn.Recomputation;
  * @param checkpointEverySeconds time between checkpoints; 0: by steps only
  * @param keepCheckpoints how many of the newest to keep, besides the best
  * @param output the model's directory, for checkpoints and {@code metrics.jsonl}; null: nothing is written
- * @param logitsBytes how large the logits held at a time may get
+ * @param logitsBytes how large the logits held at a time may get; 0: what the backend prefers
  * @param precision what products are computed in; null: what the backend prefers, or what the resumed run had
  */
 public record TrainerConfig(
@@ -104,7 +104,7 @@ public record TrainerConfig(
         least("checkpointEvery", checkpointEvery, 0);
         notNegative("checkpointEverySeconds", checkpointEverySeconds);
         least("keepCheckpoints", keepCheckpoints, 1);
-        least("logitsBytes", logitsBytes, 1);
+        least("logitsBytes", logitsBytes, 0);
     }
 
     private static void least(String name, long value, long least) {
@@ -234,7 +234,7 @@ public record TrainerConfig(
         private double checkpointEverySeconds = 0;
         private int keepCheckpoints = 2;
         private Path output;
-        private long logitsBytes = TrainingPass.DEFAULT_LOGITS_BYTES;
+        private long logitsBytes = TrainingPass.PREFERRED_LOGITS_BYTES;
         private Precision precision;
 
         private Builder() {}

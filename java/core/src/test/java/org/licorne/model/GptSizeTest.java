@@ -65,7 +65,7 @@ class GptSizeTest {
     }
 
     private static long trainingActivations(GptConfig config, Recomputation recomputation) {
-        return MemoryNeeds.toTrain(config, null, 4, 1024, TrainingPass.DEFAULT_LOGITS_BYTES, recomputation)
+        return MemoryNeeds.toTrain(config, null, 4, 1024, TrainingPass.PREFERRED_LOGITS_BYTES, recomputation)
                 .activations();
     }
 

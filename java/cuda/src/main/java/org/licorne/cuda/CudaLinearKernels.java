@@ -62,6 +62,12 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
         return products.independentRows();
     }
 
+    /** Some 5,000 rows of GPT-2's vocabulary: products of fewer leave much of a large GPU idle. */
+    @Override
+    public long preferredLogitsBytes() {
+        return 512L << 20;
+    }
+
     @Override
     public void linearBackwardInput(Tensor dx, Tensor dout, Tensor weight, long N, long C, long OC) {
         checks.linearBackwardInput(dx, dout, weight, N, C, OC);
