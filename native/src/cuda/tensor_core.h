@@ -7,6 +7,10 @@
 //   B (16 x 8)   b0 rows 2t, 2t+1 of column g; b1 rows 2t+8, 2t+9
 //   C (16 x 8)   c[0], c[1] row g, columns 2t, 2t+1; c[2], c[3] row g+8
 // So two neighbouring C tiles, rounded, are an A fragment: a product's result feeds the next product without a shuffle.
+// For mma.m16n8k32 with operands of eight bits and whole sums:
+//   A (16 x 32)  a[0] row g, a[1] row g+8, columns 4t to 4t+3; a[2], a[3] the same rows, columns 4t+16 to 4t+19
+//   B (32 x 8)   b0 rows 4t to 4t+3 of column g; b1 rows 4t+16 to 4t+19
+//   C (16 x 8)   as above
 #pragma once
 
 #include <cstdint>
@@ -35,6 +39,14 @@ __device__ __forceinline__ void mma_bf16(float (&c)[4], const uint32_t (&a)[4], 
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};\n"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// c += A B for one 16 x 8 tile of whole numbers, 32 deep; exact.
+__device__ __forceinline__ void mma_s8(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
+      : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
@@ -110,6 +122,19 @@ inline void mma_bf16(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_
       const int holder = k % 8 / 2;
       c[i] = std::fma(all[4 * g + holder].a_at(i / 2, k), all[4 * column + holder].b_at(k), c[i]);
     }
+  }
+}
+
+inline void mma_s8(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  const EmulatedOperands mine{{a[0], a[1], a[2], a[3]}, {b0, b1}};
+  const EmulatedOperands* all = emulation::exchange(0xffffffffu, "mma_s8", mine);
+  const int lane = static_cast<int>(emulation::current->lane), g = lane / 4, t = lane % 4;
+  for (int i = 0; i < 4; i++) {
+    const int column = 2 * t + i % 2;
+    for (int holder = 0; holder < 4; holder++)
+      for (int half = 0; half < 2; half++)
+        c[i] = __dp4a(static_cast<int>(all[4 * g + holder].a[i / 2 + 2 * half]),
+                      static_cast<int>(all[4 * column + holder].b[half]), c[i]);
   }
 }
 

@@ -308,6 +308,9 @@ void quantized_linears() {
       quantized_linear(8, 768, 40, weight_type, type, false, false);
       quantized_linear(3, 4200, 21, weight_type, type, true, false);
       quantized_linear(15, 328, 33, weight_type, type, true, false);
+      quantized_linear(4, 96, 200, weight_type, type, true, false);  // blocks of more outputs
+      quantized_linear(27, 300, 40, weight_type, type, false, false);
+      quantized_linear(50, 640, 72, weight_type, type, true, false);
       quantized_linear(258, 40, 17, weight_type, type, true, false);
     }
     quantized_linear(5, 64, 20, LICORNE_WEIGHT_BF16, type, true, true);
@@ -327,6 +330,56 @@ void quantized_linears() {
     const Doubles values = out.values();
     for (int i = 0; i < 6; i++) EXPECT(std::isnan(values[i]) == (i < 3));
   }
+}
+
+// Few rows in bfloat16, and that the first of them give the same bits without the others.
+void few_rows(int64_t N, int64_t C, int64_t OC, bool with_bias, bool misaligned) {
+  constexpr int32_t type = LICORNE_BF16;
+  Random random(static_cast<uint64_t>(N * 31 + C));
+  const Floats x = as_type(random.floats(N * C), type), w = as_type(random.floats(OC * C), type);
+  const Floats bias = as_type(random.floats(OC), type);
+  Doubles expected(N * OC);
+  for (int64_t n = 0; n < N; n++)
+    for (int64_t o = 0; o < OC; o++) {
+      double dot = with_bias ? bias[o] : 0;
+      for (int64_t c = 0; c < C; c++) dot += static_cast<double>(x[n * C + c]) * w[o * C + c];
+      expected[n * OC + o] = dot;
+    }
+  Doubles all;
+  for (int64_t rows = N; rows > 0; rows /= 3) {
+    Problem problem(label("linear_forward", type, {rows, C, OC}, misaligned), misaligned);
+    Tensor &out = problem.output(rows * OC, type), &tx = problem.input(Floats(x.begin(), x.begin() + rows * C), type);
+    Tensor &weight = problem.input(w, type), &tbias = problem.input(bias, type);
+    problem.run([&] {
+      return licorne_cuda_linear_forward(out.data(), tx.data(), weight.data(), with_bias ? tbias.data() : nullptr, rows, C, OC,
+                                         type, nullptr);
+    });
+    if (rows == N) {
+      problem.near("out", out, expected, 1e-5, 2e-6);
+      all = out.values();
+    } else {
+      const Doubles some = out.values();
+      EXPECT(std::equal(some.begin(), some.end(), all.begin()));
+    }
+  }
+}
+void linears() {
+  few_rows(1, 8, 1, false, false);
+  few_rows(1, 768, 40, true, false);
+  few_rows(8, 1600, 24, true, false);
+  few_rows(5, 37, 19, true, false);
+  few_rows(7, 328, 200, false, false);  // blocks of 16 outputs, and some that are not there
+  few_rows(16, 264, 33, true, false);
+  few_rows(29, 520, 50, true, false);
+  few_rows(64, 288, 70, true, false);
+  few_rows(40, 64, 20, true, true);
+  EXPECT(licorne_cuda_linear_few_rows() == 64);
+  uint16_t number = 0;
+  EXPECT(licorne_cuda_linear_forward(&number, &number, &number, nullptr, 65, 1, 1, LICORNE_BF16, nullptr) == LICORNE_UNSUPPORTED);
+  EXPECT(licorne_cuda_linear_forward(&number, &number, &number, nullptr, 1, 1, 1, LICORNE_F32, nullptr) == LICORNE_UNSUPPORTED);
+  EXPECT(licorne_cuda_linear_forward(&number, nullptr, &number, nullptr, 1, 1, 1, LICORNE_BF16, nullptr) ==
+         LICORNE_INVALID_ARGUMENT);
+  EXPECT(licorne_cuda_linear_forward(nullptr, nullptr, nullptr, nullptr, 0, 1, 0, LICORNE_BF16, nullptr) == LICORNE_OK);
 }
 
 void quantized_embedding() {
@@ -366,6 +419,7 @@ void test_table_ops() {
   global_norm();
   optimiser();
   bias_gradient();
+  linears();
   quantize();
   quantized_linears();
   quantized_embedding();

@@ -1,10 +1,12 @@
-// What the caller's matrix products leave of the linear map on the GPU: the gradient of the bias, the sum of each column of
+// What the caller's matrix products leave of the linear map on the GPU. Forward, in bfloat16: up to 64 rows (cuda/few_rows.h),
+// each with the same bits as alone, which a library's algorithms do not promise. Backward: the gradient of the bias, the sum of each column of
 // dout. Bound by memory. A warp takes 16 bytes per lane of a row, 256 (bfloat16) or 128 columns; the block's eight warps
 // take every eighth row of a slice of the rows, keep their sums in registers, and add them in order through shared memory;
 // a slice leaves one row of the workspace, and a second kernel (cuda/columns.h) adds those in order. There are about four
 // blocks per multiprocessor. OC no multiple of 16 bytes, or a pointer that is not aligned: element by element.
 #include "cuda/columns.h"
 #include "cuda/element.h"
+#include "cuda/few_rows.h"
 #include "licorne/linear.h"
 
 namespace licorne {
@@ -85,5 +87,25 @@ int32_t licorne_cuda_linear_backward_bias(float* dbias, const void* dout, void* 
              static_cast<const T*>(dout), N, OC);
       add_partials(dbias, nullptr, partials, slices, OC, stream);
     });
+  });
+}
+
+int64_t licorne_cuda_linear_few_rows(void) { return licorne::kMostFewRows; }
+
+int32_t licorne_cuda_linear_forward(void* out, const void* x, const void* weight, const void* bias, int64_t N, int64_t C,
+                                    int64_t OC, int32_t type, void* stream) {
+  using namespace licorne;
+  return guarded([&] {
+    const char* op = "linear_forward";
+    const int64_t count = checked_elements(op, N, OC), inputs = checked_elements(op, N, C), weights = checked_elements(op, OC, C);
+    if (type != LICORNE_BF16 || N > kMostFewRows)
+      throw Error(LICORNE_UNSUPPORTED, "%s: the kernel is for up to %lld rows in bfloat16", op, (long long)kMostFewRows);
+    check_tensor(op, "out", out, count, type);
+    check_tensor(op, "x", x, inputs, type);
+    check_tensor(op, "weight", weight, weights, type);
+    if (bias != nullptr) check_tensor(op, "bias", bias, OC, type);
+    if (count == 0) return;
+    few_rows(static_cast<BFloat16*>(out), static_cast<const BFloat16*>(x), static_cast<const BFloat16*>(weight),
+             static_cast<const BFloat16*>(bias), N, C, OC, stream);
   });
 }

@@ -1,17 +1,17 @@
 // Linear maps on small weights on the GPU; for a handful of rows the time is that of reading the weights.
 //
-// Q8 and Q4: x is rounded to 8 bits first (a warp per row and 32 columns). Then a block of sixteen warps takes a row of tiles,
-// 16 outputs, of up to eight rows of x; its warps take every sixteenth tile (Q8) or pair of tiles (Q4), so that a lane reads
-// the 16 bytes of four outputs and four columns (eight with Q4) at once, next to those of its neighbours. dp4a multiplies
-// four columns; the 32-bit sum becomes a float times both scales and is added up over the tiles. Lanes that hold the same
-// outputs add by shuffles, warps through shared memory, in order. BF16: a warp per output (two with four rows or more), 16
-// bytes of weights per lane and step.
+// BF16 weights and activations: cuda/few_rows.h, 64 rows at a time.
 //
-// Small models have fewer rows of tiles than the device has multiprocessors, so each must have many bytes on their way: with
-// one row or two of x a warp asks for the weights of four steps before it uses the first.
+// Q8 and Q4: x is rounded to 8 bits first (a warp per row and 32 columns). Then a block takes some outputs and up to 64 rows, as
+// in cuda/few_rows.h, with tensor cores for whole numbers: a tile of weights, 32 columns deep, is one step of theirs, whose sums
+// are exact, become floats times both scales, and are added up over the tiles. Warps take every eighth tile and add their sums in
+// order, so a row's bits depend neither on the other rows nor on how many there are.
 //
-// More rows go in groups of eight, then four, two, one: a row's bits depend neither on the other rows nor on the group's
-// size, and the weights come from the second-level cache again.
+// BF16 weights and float activations: a warp per output (two with four rows or more), 16 bytes of weights per lane and step,
+// up to eight rows at a time.
+//
+// Blocks with the same weights follow each other, so that memory gives them once.
+#include "cuda/few_rows.h"
 #include "cuda/reduce.h"
 #include "cuda/weight_tile.h"
 #include "licorne/quantized_linear.h"
@@ -21,7 +21,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
-constexpr int kTileWarps = 16;
 constexpr int64_t kChunkRows = 256;  // rounded at a time, so that the workspace stays small
 
 int64_t blocks_of(int64_t C) { return ceil_div(C, kTileColumns); }
@@ -45,94 +44,115 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// Steps whose weights are asked for at once.
-template <int R>
-constexpr int kTogether = R <= 2 ? 4 : 2;
+// What a lane holds of a tile: its part of a right operand of eight outputs, and the scales of two of them.
+template <int32_t type>
+struct TilePart {
+  uint32_t words[type == LICORNE_WEIGHT_Q8 ? 2 : 1];
+  uint32_t scales;  // binary16
 
-// R rows of x, from row blockIdx.y R on.
-template <typename T, int32_t type, int R>
-__global__ void __launch_bounds__(kTileWarps * kWarp)
-    quantized_linear_tiles_kernel(T* out, const float* scales, const int8_t* q, const uint8_t* weight, const T* bias,
-                                  int64_t blocks, int64_t OC) {
-  begin_kernel();
-  LICORNE_SHARED(float, sums, [kTileWarps][R][kTileRows]);
-  constexpr bool q8 = type == LICORNE_WEIGHT_Q8;
-  constexpr int kLanes = q8 ? kWarp : kWarp / 2, kTilesPerWarp = kWarp / kLanes, kStride = kTileWarps * kTilesPerWarp;
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-  const int group = lane % kLanes / 4, outputs = lane % 4 * 4;  // of four columns, and the first of four outputs
-  const int64_t first = static_cast<int64_t>(blockIdx.y) * R;
-  float totals[R][4] = {};
-  for (int64_t start = warp * kTilesPerWarp + lane / kLanes; start < blocks; start += kTogether<R> * kStride) {
-    uint4 weights[kTogether<R>];
-    uint2 halves[kTogether<R>];
+  // Of the tile there, from that output of it on.
+  __device__ __forceinline__ void load(const uint8_t* tile, int first_output, int g, int t) {
+    const uint32_t* all = reinterpret_cast<const uint32_t*>(tile + kTileScaleBytes) + t * kTileRows + first_output + g;
+    words[0] = all[0];
+    if constexpr (type == LICORNE_WEIGHT_Q8) words[1] = all[4 * kTileRows];
+    scales = reinterpret_cast<const uint32_t*>(tile)[first_output / 2 + t];
+  }
+  // Columns 4t to 4t+3 and 4t+16 to 4t+19, as signed bytes.
+  __device__ __forceinline__ uint32_t operand(int half) const {
+    if constexpr (type == LICORNE_WEIGHT_Q8) return words[half] ^ 0x80808080u;
+    const uint32_t nibbles = words[0] >> 4 * half & 0x0f0f0f0fu;
+    return ((nibbles | 0x80808080u) - 0x08080808u) ^ 0x80808080u;  // less 8 each; no byte borrows from the next
+  }
+  __device__ __forceinline__ float scale(int i) const { return float_of_scale(static_cast<uint16_t>(scales >> 16 * i)); }
+};
+
+template <typename T, int32_t type, class Tile>
+__global__ void __launch_bounds__(kFewRowsThreads, Tile::kBlocks)
+    quantized_few_rows_kernel(T* out, const float* scales, const int8_t* q, const uint8_t* weight, const T* bias, int64_t N,
+                              int blocks, int64_t OC) {
+  constexpr int kRowTiles = Tile::kRowTiles, kOutputTiles = Tile::kOutputTiles, kTogether = Tile::kTogether;
+  constexpr bool kLower = Tile::kLower;
+  LICORNE_SHARED(float, sums, [kFewRowsWarps][16][Tile::kOutputs]);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp, g = lane / 4, t = lane % 4;
+  const int64_t row_groups = (N + Tile::kRows - 1) / Tile::kRows;
+  const int64_t first_output = blockIdx.x / row_groups * Tile::kOutputs, first_row = blockIdx.x % row_groups * Tile::kRows;
+  const int rows = static_cast<int>(min(N - first_row, int64_t{Tile::kRows}));
+  // The tiles of outputs that are not there are others once more: nobody looks at their sums.
+  const uint8_t* tiles[kOutputTiles];
 #pragma unroll
-    for (int k = 0; k < kTogether<R>; k++) {
-      if (start + k * kStride >= blocks) break;
-      const uint8_t* tile = weight + (blockIdx.x * blocks + start + k * kStride) * kTileBytes<type>;
-      weights[k] = *reinterpret_cast<const uint4*>(tile + kTileScaleBytes + lane % kLanes * 16);
-      halves[k] = *reinterpret_cast<const uint2*>(tile + 2 * outputs);
+  for (int j = 0; j < kOutputTiles; j++)
+    tiles[j] = weight + min(first_output + 8 * j, OC - 1) / kTileRows * blocks * kTileBytes<type>;
+  const int in_tile = Tile::kOutputs < kTileRows ? static_cast<int>(first_output % kTileRows) : 0;
+
+  let_next_kernel_start();
+  if (threadIdx.x == 0)
+#pragma unroll
+    for (int j = 0; j < kOutputTiles; j += 2) prefetch_to_cache(tiles[j], static_cast<int64_t>(blocks) * kTileBytes<type>);
+  wait_for_kernels_before();
+
+  const int64_t my_output = first_output + static_cast<int>(threadIdx.x) % Tile::kOutputs;
+  const float addend = bias != nullptr && my_output < OC ? to_float(bias[my_output]) : 0.0f;
+  // Where the rows of x begin in q and scales, in blocks; rows that are not there are the last one once more.
+  const auto x_row = [&](int row) { return (first_row + min(row, rows - 1)) * blocks; };
+
+  float c[kRowTiles][kOutputTiles][4] = {};
+  for (int start = warp; start < blocks; start += kTogether * kFewRowsWarps) {
+    // Tiles that are not there are the first one once more, and count for nothing: loads without conditions go out together.
+    TilePart<type> parts[kTogether][kOutputTiles];
+#pragma unroll
+    for (int u = 0; u < kTogether; u++) {
+      const int block = start + u * kFewRowsWarps < blocks ? start + u * kFewRowsWarps : start;
+#pragma unroll
+      for (int j = 0; j < kOutputTiles; j++)
+        parts[u][j].load(tiles[j] + static_cast<int64_t>(block) * kTileBytes<type>, in_tile + 8 * (j % 2), g, t);
     }
 #pragma unroll
-    for (int k = 0; k < kTogether<R>; k++) {
-      const int64_t block = start + k * kStride;
-      if (block >= blocks) break;
-      const float scale[4] = {float_of_scale(static_cast<uint16_t>(halves[k].x)),
-                              float_of_scale(static_cast<uint16_t>(halves[k].x >> 16)),
-                              float_of_scale(static_cast<uint16_t>(halves[k].y)),
-                              float_of_scale(static_cast<uint16_t>(halves[k].y >> 16))};
-      const unsigned words[4] = {weights[k].x, weights[k].y, weights[k].z, weights[k].w};
+    for (int m = 0; m < kRowTiles; m++) {
+      uint32_t a[kTogether][4];
+      float x_scales[kTogether][2];
 #pragma unroll
-      for (int n = 0; n < R; n++) {
-        const int64_t at = (first + n) * blocks + block;
-        const int* columns = reinterpret_cast<const int*>(q + at * kTileColumns);
-        const float x_scale = scales[at];
-        int dots[4];
-        if constexpr (q8) {
-          const int x = columns[group];
+      for (int u = 0; u < kTogether; u++) {
+        const bool there = start + u * kFewRowsWarps < blocks;
+        const int block = there ? start + u * kFewRowsWarps : start;
 #pragma unroll
-          for (int i = 0; i < 4; i++) dots[i] = __dp4a(static_cast<int>(words[i] ^ 0x80808080u), x, 0);
-        } else {
-          const int low = columns[group], high = columns[4 + group];
-          const int minus_8 = static_cast<int>(0xf8f8f8f8u);
-          const int offset = __dp4a(minus_8, low, __dp4a(minus_8, high, 0));
-#pragma unroll
-          for (int i = 0; i < 4; i++)
-            dots[i] = __dp4a(static_cast<int>(words[i] & 0x0f0f0f0fu), low,
-                             __dp4a(static_cast<int>(words[i] >> 4 & 0x0f0f0f0fu), high, offset));
+        for (int half = 0; half < 2; half++) {
+          a[u][half] = a[u][2 + half] = 0;
+          x_scales[u][half] = 0.0f;
+          if (half == 1 && !kLower) continue;
+          const int64_t at = x_row(16 * m + g + 8 * half) + block;
+          const uint32_t* columns = reinterpret_cast<const uint32_t*>(q + at * kTileColumns) + t;
+          a[u][half] = columns[0];
+          a[u][2 + half] = columns[4];
+          const float scale = scales[at];
+          x_scales[u][half] = there ? scale : 0.0f;
         }
-#pragma unroll
-        for (int i = 0; i < 4; i++) totals[n][i] = fmaf(static_cast<float>(dots[i]), scale[i] * x_scale, totals[n][i]);
       }
+#pragma unroll
+      for (int u = 0; u < kTogether; u++)
+#pragma unroll
+        for (int j = 0; j < kOutputTiles; j++) {
+          int dots[4] = {};
+          mma_s8(dots, a[u], parts[u][j].operand(0), parts[u][j].operand(1));
+#pragma unroll
+          for (int i = 0; i < (kLower ? 4 : 2); i++)
+            c[m][j][i] = fmaf(static_cast<float>(dots[i]), parts[u][j].scale(i % 2) * x_scales[u][i / 2], c[m][j][i]);
+        }
     }
   }
+
 #pragma unroll
-  for (int n = 0; n < R; n++)
+  for (int m = 0; m < kRowTiles; m++) {
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      float total = totals[n][i];
+    for (int j = 0; j < kOutputTiles; j++)
 #pragma unroll
-      for (int distance = 4; distance < kWarp; distance *= 2) total += __shfl_xor_sync(kAllLanes, total, distance);
-      if (lane < 4) sums[warp][n][outputs + i] = total;
-    }
-  __syncthreads();  // the sums of all warps are there
-  for (int i = threadIdx.x; i < R * kTileRows; i += kTileWarps * kWarp) {
-    const int n = i / kTileRows, r = i % kTileRows;
-    const int64_t o = static_cast<int64_t>(blockIdx.x) * kTileRows + r;
-    if (o >= OC) continue;
-    float total = 0.0f;
-#pragma unroll
-    for (int w = 0; w < kTileWarps; w++) total += sums[w][n][r];
-    if (bias != nullptr) total += to_float(bias[o]);
-    out[(first + n) * OC + o] = from_float<T>(total);
+      for (int i = 0; i < (kLower ? 4 : 2); i++) sums[warp][g + i / 2 * 8][8 * j + 2 * t + i % 2] = c[m][j][i];
+    add_warps<Tile::kOutputs>(sums, min(rows - 16 * m, 16), [&](int row, float sum) {
+      if (my_output < OC) out[(first_row + 16 * m + row) * OC + my_output] = from_float<T>(sum + addend);
+    });
   }
 }
 
 // Eight numbers; 16 bytes at a time.
-__device__ __forceinline__ void load_eight(float (&values)[8], const BFloat16* p) {
-  const Pack<BFloat16, 8> pack = load<8>(p);
-#pragma unroll
-  for (int j = 0; j < 8; j++) values[j] = pack.at(j);
-}
 __device__ __forceinline__ void load_eight(float (&values)[8], const float* p) {
   const Pack<float, 4> first = load<4>(p), second = load<4>(p + 4);
 #pragma unroll
@@ -142,12 +162,18 @@ __device__ __forceinline__ void load_eight(float (&values)[8], const float* p) {
   }
 }
 
-template <typename T, int R, int O>
+// Steps whose weights are asked for at once.
+template <int R>
+constexpr int kTogether = R <= 2 ? 4 : 2;
+
+// R rows of x and O outputs per warp; so many groups of R rows.
+template <int R, int O>
 __global__ void __launch_bounds__(kThreads)
-    quantized_linear_bf16_kernel(T* out, const T* x, const BFloat16* weight, const T* bias, int64_t C, int64_t OC, bool whole) {
+    quantized_linear_bf16_kernel(float* out, const float* x, const BFloat16* weight, const float* bias, int64_t C, int64_t OC,
+                                 int64_t groups, bool whole) {
   begin_kernel();
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-  const int64_t output = (static_cast<int64_t>(blockIdx.x) * kWarps + warp) * O, first = static_cast<int64_t>(blockIdx.y) * R;
+  const int64_t output = (blockIdx.x / groups * kWarps + warp) * O, first = blockIdx.x % groups * R;
   float totals[R][O] = {};
   if (whole) {
     constexpr int kStride = kWarp * 8;
@@ -181,7 +207,7 @@ __global__ void __launch_bounds__(kThreads)
         if (output + o < OC) {
           const float w = to_float(weight[(output + o) * C + c]);
 #pragma unroll
-          for (int n = 0; n < R; n++) totals[n][o] = fmaf(to_float(x[(first + n) * C + c]), w, totals[n][o]);
+          for (int n = 0; n < R; n++) totals[n][o] = fmaf(x[(first + n) * C + c], w, totals[n][o]);
         }
   }
 #pragma unroll
@@ -190,8 +216,8 @@ __global__ void __launch_bounds__(kThreads)
     for (int o = 0; o < O; o++) {
       float total = warp_sum(totals[n][o]);
       if (lane == 0 && output + o < OC) {
-        if (bias != nullptr) total += to_float(bias[output + o]);
-        out[(first + n) * OC + output + o] = from_float<T>(total);
+        if (bias != nullptr) total += bias[output + o];
+        out[(first + n) * OC + output + o] = total;
       }
     }
 }
@@ -215,26 +241,25 @@ void by_groups(int64_t rows, Body&& body) {
 template <int32_t type, typename T>
 void quantized_linear(T* out, const T* x, const void* weight, const T* bias, void* workspace, int64_t rows, int64_t C,
                       int64_t OC, void* stream) {
-  if constexpr (type == LICORNE_WEIGHT_BF16) {
-    const BFloat16* weights = static_cast<const BFloat16*>(weight);
-    const bool whole = C % 8 == 0 && aligned16(x, weight);
-    by_groups(rows, [&](auto size, int64_t first, int64_t groups) {
-      constexpr int R = decltype(size)::value, O = R >= 4 ? 2 : 1;
-      launch(quantized_linear_bf16_kernel<T, R, O>,
-             dim3(static_cast<unsigned>(ceil_div(OC, kWarps * O)), static_cast<unsigned>(groups)), kThreads, 0, stream,
-             out + first * OC, x + first * C, weights, bias, C, OC, whole);
-    });
-  } else {
+  if constexpr (type != LICORNE_WEIGHT_BF16) {
     const int64_t blocks = blocks_of(C);
     float* scales = static_cast<float*>(workspace);
     int8_t* q = reinterpret_cast<int8_t*>(scales + rows * blocks);
     launch(round_rows_kernel<T>, grid_of(rows * blocks, kWarps), kThreads, 0, stream, scales, q, x, rows, C, blocks);
+    with_few_rows_tile(rows, OC, [&](auto tile) {
+      using Tile = decltype(tile);
+      launch(quantized_few_rows_kernel<T, type, Tile>, few_rows_grid<Tile>(rows, OC), kFewRowsThreads, 0, stream, out, scales,
+             q, static_cast<const uint8_t*>(weight), bias, rows, static_cast<int>(blocks), OC);
+    });
+  } else if constexpr (sizeof(T) == 2) {
+    few_rows(out, x, static_cast<const BFloat16*>(weight), bias, rows, C, OC, stream);
+  } else {
+    const BFloat16* weights = static_cast<const BFloat16*>(weight);
+    const bool whole = C % 8 == 0 && aligned16(x, weight);
     by_groups(rows, [&](auto size, int64_t first, int64_t groups) {
-      constexpr int R = decltype(size)::value;
-      launch(quantized_linear_tiles_kernel<T, type, R>,
-             dim3(static_cast<unsigned>(ceil_div(OC, kTileRows)), static_cast<unsigned>(groups)), kTileWarps * kWarp, 0,
-             stream, out + first * OC, scales + first * blocks, q + first * blocks * kTileColumns,
-             static_cast<const uint8_t*>(weight), bias, blocks, OC);
+      constexpr int R = decltype(size)::value, O = R >= 4 ? 2 : 1;
+      launch(quantized_linear_bf16_kernel<R, O>, dim3(static_cast<unsigned>(ceil_div(OC, kWarps * O) * groups)), kThreads, 0,
+             stream, out + first * OC, x + first * C, weights, bias, C, OC, groups, whole);
     });
   }
 }

@@ -30,6 +30,12 @@ final class CudaBackend implements Backend {
     /** System property: true lets attention use its kernels for Hopper GPUs. For the process, as set when one opens. */
     static final String HOPPER = "licorne.cuda.hopper";
 
+    /**
+     * System property: false starts each kernel only when those before it have ended, also where the GPU could start
+     * it earlier. For the process, as set when one opens.
+     */
+    static final String OVERLAP = "licorne.cuda.overlap";
+
     /** System property: false issues what {@link #replay} could record one by one, always. */
     static final String GRAPHS = "licorne.cuda.graphs";
 
@@ -64,6 +70,7 @@ final class CudaBackend implements Backend {
             kernels = new CudaKernels(this, runtime, products, Precision.F32);
             bfloat16Kernels = new CudaKernels(this, runtime, products, Precision.BF16);
             CudaLibrary.licorne_cuda_attention_use_hopper(Boolean.getBoolean(HOPPER) ? 1 : 0);
+            CudaLibrary.licorne_cuda_overlap_kernels("false".equals(System.getProperty(OVERLAP)) ? 0 : 1);
         } catch (RuntimeException e) {
             if (made != null) {
                 made.close();

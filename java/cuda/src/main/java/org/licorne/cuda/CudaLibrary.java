@@ -52,6 +52,8 @@ final class CudaLibrary {
 
     static native @Cast("const char*") BytePointer licorne_cuda_sticky_error();
 
+    static native void licorne_cuda_overlap_kernels(int on);
+
     static native int licorne_cuda_fill(
             @Cast("void*") long out, long count, float value, int type, @Cast("void*") long stream);
 
@@ -104,6 +106,19 @@ final class CudaLibrary {
             @Cast("void*") long stream);
 
     static native long licorne_cuda_rms_norm_backward_workspace_bytes(long N, long C);
+
+    static native int licorne_cuda_linear_forward(
+            @Cast("void*") long out,
+            @Cast("const void*") long x,
+            @Cast("const void*") long weight,
+            @Cast("const void*") long bias,
+            long N,
+            long C,
+            long OC,
+            int type,
+            @Cast("void*") long stream);
+
+    static native long licorne_cuda_linear_few_rows();
 
     static native int licorne_cuda_linear_backward_bias(
             @Cast("float*") long dbias, @Cast("const void*") long dout, @Cast("void*") long workspace, long N, long OC,

@@ -7,15 +7,17 @@ import org.licorne.tensor.DType;
 import org.licorne.tensor.Tensor;
 
 /**
- * What multiplies by weights: linear maps through the products of matrices, and everything with small weights, by
- * kernels.
+ * What multiplies by weights: linear maps through the products of matrices, or in BF16 and with few rows by a kernel of
+ * our own, as everything with small weights.
  */
 abstract class CudaLinearKernels extends OpIssue implements Kernels {
     private final MatrixProducts products;
+    private final long fewRows; // that our own kernel multiplies, each as if it were alone
 
     CudaLinearKernels(CudaBackend backend, CudaRuntime runtime, MatrixProducts products, Precision precision) {
         super(backend, runtime, precision);
         this.products = products;
+        this.fewRows = precision == Precision.BF16 ? CudaLibrary.licorne_cuda_linear_few_rows() : 0;
     }
 
     @Override
@@ -33,12 +35,16 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
             long input = use(x);
             long factor = use(weight);
             long summand = use(bias);
-            if (N > 0 && OC > 0 && C > 0) {
-                products.forward(result, input, factor, summand, N, C, OC, activation);
-            } else {
+            int status = OK;
+            if (N == 0 || OC == 0 || C == 0) {
                 repeat(result, summand, N, OC * activation.bytes());
+            } else if (N <= fewRows) {
+                status = CudaLibrary.licorne_cuda_linear_forward(
+                        result, input, factor, summand, N, C, OC, type, stream);
+            } else {
+                products.forward(result, input, factor, summand, N, C, OC, activation);
             }
-            issued("linear_forward", OK);
+            issued("linear_forward", status);
         } catch (DeviceFailure e) {
             throw backend.health().examine("linear_forward", e);
         } finally {
@@ -59,7 +65,7 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
 
     @Override
     public long linearIndependentRows() {
-        return products.independentRows();
+        return fewRows > 0 ? fewRows : products.independentRows();
     }
 
     /** Some 5,000 rows of GPT-2's vocabulary: products of fewer leave much of a large GPU idle. */
