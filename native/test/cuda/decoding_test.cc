@@ -65,6 +65,7 @@ void decodes() {
     decode(70, 3, 1, 96, type, cache, {64});
     decode(70, 16, 1, 128, type, cache, {69});
     decode(40, 2, 1, 256, type, cache, {40});
+    decode(66, 5, 1, 1024, type, cache, {65});  // too large for eight heads at once
     decode(40, 2, 1, 20, type, cache, {40, 7});
     decode(40, 2, 2, 64, type, cache, {40, 7}, true);
     decode(2100, 1, 1, 32, type, cache, {2099});

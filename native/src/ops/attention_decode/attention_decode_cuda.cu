@@ -2,10 +2,11 @@
 // enough blocks to fill the device.
 //
 // A block takes one chunk of keys of one (sequence, key head) and all query heads that share it, up to eight at a time.
-// A key is read by the smallest power of two of lanes that covers a row; four keys per lane are in flight. Scores of the
-// chunk lie in shared memory: first all scores, then the softmax over the chunk, then the weighted sum of the values. A
-// second launch merges the chunks in order. How the sequence is cut depends on S only, the lengths are read here, and chunks
-// past a length return at once: the grid is the same for every step, the bits do not depend on the other sequences.
+// A key is read by the smallest of 8, 16 or 32 lanes that cover a row; four keys per lane are in flight, and the first values
+// with the first keys. Scores of the chunk lie in shared memory: first all scores, then the softmax over the chunk, then the
+// weighted sum of the values. A second launch merges the chunks in order. How the sequence is cut depends on S only, the lengths
+// are read here, and chunks past a length return at once: the grid is the same for every step, the bits do not depend on the
+// other sequences.
 #include "licorne/attention_decode.h"
 
 #include <algorithm>
@@ -31,7 +32,7 @@ struct DecodeArguments {
   const void* v;
   const int32_t* key_lengths;
   float* partials;  // per (sequence, query head, chunk): greatest score in base 2, sum of weights, D weighted sums
-  int32_t S, H, G, D, chunk, chunks, passes, lanes;  // lanes that share a row
+  int32_t S, H, G, D, chunk, chunks, passes;
   int64_t query_batch_stride, key_token_stride, key_batch_stride;
   float scale;
   bool half_queries;  // bfloat16, else float
@@ -48,10 +49,11 @@ __device__ __forceinline__ float query_at(const DecodeArguments& p, int64_t i) {
   return p.half_queries ? to_float(static_cast<const BFloat16*>(p.q)[i]) : static_cast<const float*>(p.q)[i];
 }
 
-// T: what the cache holds.
-template <typename T, int kVectorOf, int kHeads>
+// T: what the cache holds. kLanes threads share a row, kVectorOf elements each, as often as its head size asks for.
+template <typename T, int kVectorOf, int kLanes, int kHeads>
 __global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const DecodeArguments p) {
   begin_kernel();
+  constexpr int kRowsAtOnce = kThreads / kLanes, kStepKeys = kRowsAtOnce * kInFlight;
   const int64_t place = blockIdx.x / p.chunks;
   const int chunk = static_cast<int>(blockIdx.x % p.chunks), pass = static_cast<int>(place % p.passes);
   const int g = static_cast<int>(place / p.passes % p.G);
@@ -71,41 +73,52 @@ __global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const Dec
   const T* k = static_cast<const T*>(p.k) + rows;
   const T* v = static_cast<const T*>(p.v) + rows;
 
+  const int share = thread % kLanes, row = thread / kLanes;
+  const int pieces = (p.D + kVectorOf - 1) / kVectorOf;
+  // A lane's pieces of the keys or values from base on. Keys that are not there are the last one once more, and pieces the last
+  // one: loads without conditions go out together.
+  const auto load_step = [&](Pack<T, kVectorOf> (&x)[kInFlight], const T* from, int base, int piece) {
+#pragma unroll
+    for (int u = 0; u < kInFlight; u++)
+      x[u] = stream_load<T, kVectorOf>(from + min(base + u * kRowsAtOnce + row, count - 1) * p.key_token_stride +
+                                       min(piece, pieces - 1) * kVectorOf);
+  };
+  // The first keys and values are on their way while the queries come and the scores are computed.
+  Pack<T, kVectorOf> keys[kInFlight], values[kInFlight];
+  load_step(keys, k, 0, share);
+  load_step(values, v, 0, share);
+
   for (int i = thread; i < kHeads * p.D; i += kThreads)
     queries[i] = i < heads * p.D ? query_at(p, first_query + i) * (p.scale * kLog2E) : 0.0f;
   __syncthreads();  // the queries are there
 
-  const int share = thread % p.lanes, row = thread / p.lanes, rows_at_once = kThreads / p.lanes;
-  const int pieces = (p.D + kVectorOf - 1) / kVectorOf;
-  for (int base = 0; base < count; base += rows_at_once * kInFlight) {
+  for (int base = 0; base < count; base += kStepKeys) {
     float dot[kInFlight][kHeads] = {};
-    for (int piece = share; piece < pieces; piece += p.lanes) {
-      Pack<T, kVectorOf> x[kInFlight];
-#pragma unroll
-      for (int u = 0; u < kInFlight; u++) {
-        const int key = base + u * rows_at_once + row;
-        x[u] = key < count ? stream_load<T, kVectorOf>(k + key * p.key_token_stride + piece * kVectorOf)
-                           : zero_pack<T, kVectorOf>();
-      }
+    for (int piece = share; piece - share < pieces; piece += kLanes) {
+      if (base > 0 || piece >= kLanes) load_step(keys, k, base, piece);
+      if (piece >= pieces) break;
 #pragma unroll
       for (int h = 0; h < kHeads; h++) {
 #pragma unroll
         for (int i = 0; i < kVectorOf; i++) {
           const float query = queries[h * p.D + piece * kVectorOf + i];
 #pragma unroll
-          for (int u = 0; u < kInFlight; u++) dot[u][h] = fmaf(x[u].at(i), query, dot[u][h]);
+          for (int u = 0; u < kInFlight; u++) dot[u][h] = fmaf(keys[u].at(i), query, dot[u][h]);
         }
       }
     }
 #pragma unroll
-    for (int u = 0; u < kInFlight; u++) {
-      const int key = base + u * rows_at_once + row;
+    for (int distance = kLanes / 2; distance > 0; distance /= 2)
 #pragma unroll
-      for (int h = 0; h < kHeads; h++) {
-        float sum = dot[u][h];
-        for (int distance = p.lanes / 2; distance > 0; distance /= 2) sum += __shfl_xor_sync(kAllLanes, sum, distance);
-        if (share == 0 && key < count) scores[h * p.chunk + key] = sum;
-      }
+      for (int u = 0; u < kInFlight; u++)
+#pragma unroll
+        for (int h = 0; h < kHeads; h++) dot[u][h] += __shfl_xor_sync(kAllLanes, dot[u][h], distance);
+#pragma unroll
+    for (int u = 0; u < kInFlight; u++) {
+      const int key = base + u * kRowsAtOnce + row;
+#pragma unroll
+      for (int h = 0; h < kHeads; h++)
+        if (share == 0 && key < count) scores[h * p.chunk + key] = dot[u][h];
     }
   }
   __syncthreads();  // all scores are there
@@ -129,40 +142,34 @@ __global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const Dec
   }
   __syncthreads();  // all weights are there
 
-  for (int first_piece = 0; first_piece < pieces; first_piece += p.lanes) {
+  for (int first_piece = 0; first_piece < pieces; first_piece += kLanes) {
     const int piece = first_piece + share;
     float sum[kHeads][kVectorOf] = {};
-    for (int base = 0; base < count; base += rows_at_once * kInFlight) {
-      Pack<T, kVectorOf> x[kInFlight];
+    for (int base = 0; base < count; base += kStepKeys) {
+      if (base > 0 || first_piece > 0) load_step(values, v, base, piece);
 #pragma unroll
       for (int u = 0; u < kInFlight; u++) {
-        const int key = base + u * rows_at_once + row;
-        x[u] = key < count && piece < pieces
-                   ? stream_load<T, kVectorOf>(v + key * p.key_token_stride + piece * kVectorOf)
-                   : zero_pack<T, kVectorOf>();
-      }
-#pragma unroll
-      for (int u = 0; u < kInFlight; u++) {
-        const int key = base + u * rows_at_once + row;
-        if (key >= count) continue;
+        const int key = base + u * kRowsAtOnce + row;
 #pragma unroll
         for (int h = 0; h < kHeads; h++) {
-          const float weight = h < heads ? scores[h * p.chunk + key] : 0.0f;
+          const float weight = key < count ? scores[h * p.chunk + key] : 0.0f;
 #pragma unroll
-          for (int i = 0; i < kVectorOf; i++) sum[h][i] = fmaf(weight, x[u].at(i), sum[h][i]);
+          for (int i = 0; i < kVectorOf; i++)
+            sum[h][i] = key < count ? fmaf(weight, values[u].at(i), sum[h][i]) : sum[h][i];
         }
       }
     }
 #pragma unroll
-    for (int h = 0; h < kHeads; h++) {
+    for (int distance = kWarp / 2; distance >= kLanes; distance /= 2)
 #pragma unroll
-      for (int i = 0; i < kVectorOf; i++) {
-        float value = sum[h][i];
-        for (int distance = kWarp / 2; distance >= p.lanes; distance /= 2)
-          value += __shfl_xor_sync(kAllLanes, value, distance);
-        if (lane < p.lanes && piece < pieces) sums[(warp * kHeads + h) * p.D + piece * kVectorOf + i] = value;
-      }
-    }
+      for (int h = 0; h < kHeads; h++)
+#pragma unroll
+        for (int i = 0; i < kVectorOf; i++) sum[h][i] += __shfl_xor_sync(kAllLanes, sum[h][i], distance);
+    if (lane < kLanes && piece < pieces)
+#pragma unroll
+      for (int h = 0; h < kHeads; h++)
+#pragma unroll
+        for (int i = 0; i < kVectorOf; i++) sums[(warp * kHeads + h) * p.D + piece * kVectorOf + i] = sum[h][i];
   }
   __syncthreads();  // every warp's sums are there
   for (int i = thread; i < heads * p.D; i += kThreads) {
@@ -198,25 +205,28 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <typename T, int kVectorOf, int kHeads>
-void launch_decode(DecodeArguments p, int64_t B, void* stream) {
-  p.passes = static_cast<int32_t>(ceil_div(p.H / p.G, kHeads));
-  p.lanes = 1;
-  while (p.lanes < kWarp && p.lanes * kVectorOf < p.D) p.lanes *= 2;
-  const int64_t shared = (static_cast<int64_t>(kHeads) * (p.D + p.chunk) + kWarps * kHeads * p.D) * 4;
-  const int64_t blocks = B * p.G * p.passes * p.chunks;
-  if (blocks > INT32_MAX) throw Error(LICORNE_INVALID_ARGUMENT, "attention_decode: more blocks than a launch can hold");
-  launch(attention_decode_kernel<T, kVectorOf, kHeads>, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), shared,
-         stream, p);
+int64_t shared_bytes_of(const DecodeArguments& p, int heads) {
+  return (static_cast<int64_t>(heads) * (p.D + p.chunk) + static_cast<int64_t>(kWarps) * heads * p.D) * 4;
 }
 
-template <typename T, int kVectorOf>
+template <typename T, int kVectorOf, int kLanes, int kHeads>
+void launch_decode(DecodeArguments p, int64_t B, void* stream) {
+  p.passes = static_cast<int32_t>(ceil_div(p.H / p.G, kHeads));
+  const int64_t blocks = B * p.G * p.passes * p.chunks;
+  if (blocks > INT32_MAX) throw Error(LICORNE_INVALID_ARGUMENT, "attention_decode: more blocks than a launch can hold");
+  launch(attention_decode_kernel<T, kVectorOf, kLanes, kHeads>, dim3(static_cast<unsigned>(blocks)), dim3(kThreads),
+         shared_bytes_of(p, kHeads), stream, p);
+}
+
+// As many of a group's heads at once as the device has shared memory for; the rest come in further passes.
+template <typename T, int kVectorOf, int kLanes>
 void launch_heads(const DecodeArguments& p, int64_t B, void* stream) {
   const int heads = p.H / p.G;
-  if (heads == 1) return launch_decode<T, kVectorOf, 1>(p, B, stream);
-  if (heads == 2) return launch_decode<T, kVectorOf, 2>(p, B, stream);
-  if (heads <= 4) return launch_decode<T, kVectorOf, 4>(p, B, stream);
-  return launch_decode<T, kVectorOf, kMostHeads>(p, B, stream);
+  const int64_t most = most_shared_bytes();
+  if (heads > 4 && shared_bytes_of(p, kMostHeads) <= most) return launch_decode<T, kVectorOf, kLanes, kMostHeads>(p, B, stream);
+  if (heads > 2 && shared_bytes_of(p, 4) <= most) return launch_decode<T, kVectorOf, kLanes, 4>(p, B, stream);
+  if (heads > 1) return launch_decode<T, kVectorOf, kLanes, 2>(p, B, stream);
+  return launch_decode<T, kVectorOf, kLanes, 1>(p, B, stream);
 }
 
 }  // namespace
@@ -265,10 +275,11 @@ int32_t licorne_cuda_attention_decode(void* out, const void* q, const void* k, c
       using T = decltype(element);
       constexpr int kWhole = kVector<T>;
       if (D % kWhole == 0 && key_token_stride % kWhole == 0 && key_batch_stride % kWhole == 0 && aligned16(k, v)) {
-        launch_heads<T, kWhole>(p, B, stream);
-      } else {
-        launch_heads<T, 1>(p, B, stream);
+        if (D <= 8 * kWhole) return launch_heads<T, kWhole, 8>(p, B, stream);
+        if (D <= 16 * kWhole) return launch_heads<T, kWhole, 16>(p, B, stream);
+        return launch_heads<T, kWhole, 32>(p, B, stream);
       }
+      launch_heads<T, 1, 32>(p, B, stream);
     });
     with_type(op, type, [&](auto element) {
       using T = decltype(element);
