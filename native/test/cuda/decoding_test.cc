@@ -1,4 +1,6 @@
 // The CUDA kernels of a decoding step, over the emulator: attention on a cache, appending to it, drawing a token.
+#include <utility>
+
 #include "licorne/attention_decode.h"
 #include "licorne/cuda.h"
 #include "licorne/key_value_append.h"
@@ -13,6 +15,37 @@ using namespace test;
 
 std::string last_fault(int32_t* fault) {
   return licorne_cuda_check_fault(fault) == LICORNE_OK ? "" : licorne_error_message();
+}
+
+// The last token of each sequence comes beside the cache, which has something else there: the same bits as from the cache, which
+// has the token afterwards.
+void decode_appending(int64_t S, int64_t H, int64_t G, int64_t D, int32_t type, const Ints& lengths, const Floats& q, const Floats& k,
+                      const Floats& v, const Doubles& expected, bool misaligned) {
+  const int64_t B = static_cast<int64_t>(lengths.size()), token = G * D + 8, batch = S * token, query_batch = 3 * H * D;
+  Floats old_k = k, old_v = v, new_k(B * query_batch, NAN), new_v = new_k;
+  for (int64_t b = 0; b < B; b++)
+    for (int64_t i = 0; i < G * D && lengths[b] > 0; i++) {
+      const int64_t from = b * batch + (lengths[b] - 1) * token + i, to = b * query_batch + i;
+      new_k[to] = std::exchange(old_k[from], NAN);
+      new_v[to] = std::exchange(old_v[from], NAN);
+    }
+  Problem problem("attention_decode appending " + std::to_string(D), misaligned);
+  Tensor &out = problem.output(B * H * D, type), &q_in = problem.input(q, type), &k_in = problem.updated(old_k, type);
+  Tensor &v_in = problem.updated(old_v, type), &lengths_in = problem.input(lengths);
+  Tensor &new_k_in = problem.input(new_k, type), &new_v_in = problem.input(new_v, type);
+  void* workspace = problem.workspace(licorne_cuda_attention_decode_workspace_bytes(B, S, H, G, D));
+  problem.run([&] {
+    return licorne_cuda_attention_decode(out.data(), q_in.data(), k_in.data(), v_in.data(), new_k_in.data(), new_v_in.data(),
+                                         lengths_in.ints(), workspace, B, S, H, G, D, query_batch, token, batch, H * D,
+                                         1.0f / std::sqrt(static_cast<float>(D)), type, type, nullptr, nullptr);
+  });
+  EXPECT(out.values() == expected);
+  const auto same = [](const Doubles& cache, const Floats& wanted) {
+    for (size_t i = 0; i < cache.size(); i++)
+      if (std::isnan(wanted[i]) ? !std::isnan(cache[i]) : cache[i] != static_cast<double>(wanted[i])) return false;
+    return true;
+  };
+  EXPECT(same(k_in.values(), k) && same(v_in.values(), v));
 }
 
 void decode(int64_t S, int64_t H, int64_t G, int64_t D, int32_t type, int32_t cache, const Ints& lengths,
@@ -46,12 +79,13 @@ void decode(int64_t S, int64_t H, int64_t G, int64_t D, int32_t type, int32_t ca
   void* workspace = problem.workspace(licorne_cuda_attention_decode_workspace_bytes(B, S, H, G, D));
   alignas(16) int32_t fault[LICORNE_CUDA_FAULT_WORDS] = {};
   problem.run([&] {
-    return licorne_cuda_attention_decode(out.data(), q_in.data(), k_in.data(), v_in.data(), lengths_in.ints(), workspace, B,
-                                         S, H, G, D, query_batch, token, batch, H * D, scale, type, cache, fault,
+    return licorne_cuda_attention_decode(out.data(), q_in.data(), k_in.data(), v_in.data(), nullptr, nullptr, lengths_in.ints(),
+                                         workspace, B, S, H, G, D, query_batch, token, batch, H * D, scale, type, cache, fault,
                                          nullptr);
   });
   problem.near("out", out, expected, 2e-6, 2e-6);
   EXPECT(last_fault(fault).empty());
+  if (type == cache) decode_appending(S, H, G, D, type, lengths, q, k, v, out.values(), misaligned);
 }
 
 // Of activations and of the cache.
@@ -73,7 +107,7 @@ void decodes() {
   float x[16] = {}, workspace[16];
   int32_t lengths[2] = {1, 3};
   alignas(16) int32_t fault[LICORNE_CUDA_FAULT_WORDS] = {};
-  EXPECT(licorne_cuda_attention_decode(x, x + 4, x + 8, x + 12, lengths, workspace, 2, 2, 1, 1, 1, 1, 1, 2, 1, 1.0f,
+  EXPECT(licorne_cuda_attention_decode(x, x + 4, x + 8, x + 12, nullptr, nullptr, lengths, workspace, 2, 2, 1, 1, 1, 1, 1, 2, 1, 1.0f,
                                        LICORNE_F32, LICORNE_F32, fault, nullptr) == LICORNE_OK);
   EXPECT(last_fault(fault) == "attention_decode: key_lengths[1] = 3 is outside 0 to 2");
 }

@@ -4,7 +4,8 @@
 // A block takes one chunk of keys of one (sequence, key head) and all query heads that share it, up to eight at a time.
 // A key is read by the smallest of 8, 16 or 32 lanes that cover a row; four keys per lane are in flight, and the first values
 // with the first keys. Scores of the chunk lie in shared memory: first all scores, then the softmax over the chunk, then the
-// weighted sum of the values. A second launch merges the chunks in order. How the sequence is cut depends on S only, the lengths
+// weighted sum of the values. A token that is still to be appended to the cache is read where it was made, and written to the
+// cache by the lanes that read it; no other block reads it there. A second launch merges the chunks in order. How the sequence is cut depends on S only, the lengths
 // are read here, and chunks past a length return at once: the grid is the same for every step, the bits do not depend on the
 // other sequences.
 #include "licorne/attention_decode.h"
@@ -28,8 +29,10 @@ constexpr int64_t chunk_of(int64_t S) { return std::clamp<int64_t>(ceil_div(S, 2
 
 struct DecodeArguments {
   const void* q;
-  const void* k;
-  const void* v;
+  void* k;
+  void* v;
+  const void* new_k;  // the last of each sequence's tokens, with the strides of q; null: the cache has it
+  const void* new_v;
   const int32_t* key_lengths;
   float* partials;  // per (sequence, query head, chunk): greatest score in base 2, sum of weights, D weighted sums
   int32_t S, H, G, D, chunk, chunks, passes;
@@ -61,8 +64,9 @@ __global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const Dec
   const int thread = static_cast<int>(threadIdx.x), warp = thread / kWarp, lane = thread % kWarp;
   if (chunk == 0 && g == 0 && pass == 0 && thread == 0 && (p.key_lengths[b] < 0 || p.key_lengths[b] > p.S))
     report_fault(p.fault, kFaultAttentionDecodeLengths, b, p.key_lengths[b], static_cast<int64_t>(p.S) + 1);
-  const int begin = chunk * p.chunk, count = min(length_of(p.key_lengths, b, p.S) - begin, p.chunk);
+  const int begin = chunk * p.chunk, length = length_of(p.key_lengths, b, p.S), count = min(length - begin, p.chunk);
   if (count <= 0) return;
+  const int appended = p.new_k == nullptr ? -1 : length - 1 - begin;  // the key that is not in the cache yet; maybe past the chunk
   const int group = p.H / p.G, first_head = g * group + pass * kHeads, heads = min(kHeads, (g + 1) * group - first_head);
 
   float* queries = dynamic_shared_memory<float>();   // [kHeads][D], times scale and log2 e
@@ -70,23 +74,32 @@ __global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const Dec
   float* sums = scores + kHeads * p.chunk;           // [kWarps][kHeads][D]
   const int64_t first_query = b * p.query_batch_stride + static_cast<int64_t>(first_head) * p.D;
   const int64_t rows = b * p.key_batch_stride + begin * p.key_token_stride + static_cast<int64_t>(g) * p.D;
-  const T* k = static_cast<const T*>(p.k) + rows;
-  const T* v = static_cast<const T*>(p.v) + rows;
+  T* k = static_cast<T*>(p.k) + rows;
+  T* v = static_cast<T*>(p.v) + rows;
+  const int64_t fresh = b * p.query_batch_stride + static_cast<int64_t>(g) * p.D;
+  const T* new_k = static_cast<const T*>(p.new_k) + fresh;
+  const T* new_v = static_cast<const T*>(p.new_v) + fresh;
 
   const int share = thread % kLanes, row = thread / kLanes;
   const int pieces = (p.D + kVectorOf - 1) / kVectorOf;
   // A lane's pieces of the keys or values from base on. Keys that are not there are the last one once more, and pieces the last
   // one: loads without conditions go out together.
-  const auto load_step = [&](Pack<T, kVectorOf> (&x)[kInFlight], const T* from, int base, int piece) {
+  const auto load_step = [&](Pack<T, kVectorOf> (&x)[kInFlight], T* cache, const T* appended_row, int base, int piece) {
+    const int at = min(piece, pieces - 1) * kVectorOf;
+#pragma unroll
+    for (int u = 0; u < kInFlight; u++) {
+      const int key = min(base + u * kRowsAtOnce + row, count - 1);
+      x[u] = stream_load<T, kVectorOf>((key == appended ? appended_row : cache + key * p.key_token_stride) + at);
+    }
 #pragma unroll
     for (int u = 0; u < kInFlight; u++)
-      x[u] = stream_load<T, kVectorOf>(from + min(base + u * kRowsAtOnce + row, count - 1) * p.key_token_stride +
-                                       min(piece, pieces - 1) * kVectorOf);
+      if (base + u * kRowsAtOnce + row == appended && piece < pieces && pass == 0)
+        store(cache + appended * p.key_token_stride + at, x[u]);
   };
   // The first keys and values are on their way while the queries come and the scores are computed.
   Pack<T, kVectorOf> keys[kInFlight], values[kInFlight];
-  load_step(keys, k, 0, share);
-  load_step(values, v, 0, share);
+  load_step(keys, k, new_k, 0, share);
+  load_step(values, v, new_v, 0, share);
 
   for (int i = thread; i < kHeads * p.D; i += kThreads)
     queries[i] = i < heads * p.D ? query_at(p, first_query + i) * (p.scale * kLog2E) : 0.0f;
@@ -95,7 +108,7 @@ __global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const Dec
   for (int base = 0; base < count; base += kStepKeys) {
     float dot[kInFlight][kHeads] = {};
     for (int piece = share; piece - share < pieces; piece += kLanes) {
-      if (base > 0 || piece >= kLanes) load_step(keys, k, base, piece);
+      if (base > 0 || piece >= kLanes) load_step(keys, k, new_k, base, piece);
       if (piece >= pieces) break;
 #pragma unroll
       for (int h = 0; h < kHeads; h++) {
@@ -146,7 +159,7 @@ __global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const Dec
     const int piece = first_piece + share;
     float sum[kHeads][kVectorOf] = {};
     for (int base = 0; base < count; base += kStepKeys) {
-      if (base > 0 || first_piece > 0) load_step(values, v, base, piece);
+      if (base > 0 || first_piece > 0) load_step(values, v, new_v, base, piece);
 #pragma unroll
       for (int u = 0; u < kInFlight; u++) {
         const int key = base + u * kRowsAtOnce + row;
@@ -237,8 +250,8 @@ int64_t licorne_cuda_attention_decode_workspace_bytes(int64_t B, int64_t S, int6
   return B * H * ceil_div(S, chunk_of(S)) * (D + 2) * static_cast<int64_t>(sizeof(float));
 }
 
-int32_t licorne_cuda_attention_decode(void* out, const void* q, const void* k, const void* v, const int32_t* key_lengths,
-                                      void* workspace, int64_t B, int64_t S, int64_t H, int64_t G, int64_t D,
+int32_t licorne_cuda_attention_decode(void* out, const void* q, void* k, void* v, const void* new_k, const void* new_v,
+                                      const int32_t* key_lengths, void* workspace, int64_t B, int64_t S, int64_t H, int64_t G, int64_t D,
                                       int64_t query_batch_stride, int64_t key_token_stride, int64_t key_batch_stride,
                                       int64_t out_batch_stride, float scale, int32_t type, int32_t cache_type, int32_t* fault,
                                       void* stream) {
@@ -262,8 +275,12 @@ int32_t licorne_cuda_attention_decode(void* out, const void* q, const void* k, c
     check_tensor(op, "k", k, S, cache_type);
     check_tensor(op, "v", v, S, cache_type);
     check_pointer(op, "key_lengths", key_lengths, 1);
+    if ((new_k == nullptr) != (new_v == nullptr))
+      throw Error(LICORNE_INVALID_ARGUMENT, "%s: new_k and new_v come together", op);
+    if (new_k != nullptr && type != cache_type)
+      throw Error(LICORNE_UNSUPPORTED, "%s: what is appended is of type %d, but the cache of type %d", op, type, cache_type);
     DecodeArguments p{};
-    p.q = q, p.k = k, p.v = v, p.key_lengths = key_lengths, p.partials = static_cast<float*>(workspace);
+    p.q = q, p.k = k, p.v = v, p.new_k = new_k, p.new_v = new_v, p.key_lengths = key_lengths, p.partials = static_cast<float*>(workspace);
     check_pointer(op, "workspace", p.partials, S);
     p.S = static_cast<int32_t>(S), p.H = static_cast<int32_t>(H), p.G = static_cast<int32_t>(G);
     p.D = static_cast<int32_t>(D), p.chunk = static_cast<int32_t>(chunk_of(S));
@@ -274,7 +291,9 @@ int32_t licorne_cuda_attention_decode(void* out, const void* q, const void* k, c
     with_type(op, cache_type, [&](auto element) {
       using T = decltype(element);
       constexpr int kWhole = kVector<T>;
-      if (D % kWhole == 0 && key_token_stride % kWhole == 0 && key_batch_stride % kWhole == 0 && aligned16(k, v)) {
+      const bool rows_whole = key_token_stride % kWhole == 0 && key_batch_stride % kWhole == 0 && aligned16(k, v);
+      const bool new_whole = new_k == nullptr || (query_batch_stride % kWhole == 0 && aligned16(new_k, new_v));
+      if (D % kWhole == 0 && rows_whole && new_whole) {
         if (D <= 8 * kWhole) return launch_heads<T, kWhole, 8>(p, B, stream);
         if (D <= 16 * kWhole) return launch_heads<T, kWhole, 16>(p, B, stream);
         return launch_heads<T, kWhole, 32>(p, B, stream);

@@ -393,6 +393,22 @@ public interface Kernels {
             Tensor keyCache, Tensor valueCache, Tensor k, Tensor v, Tensor positions, long B, long T, long S, long W,
             long rowStride);
 
+    /**
+     * One step of decoding: the new keys and values enter the cache, and the queries attend to all of it. The same as
+     * {@link #keyValueAppend} and then {@link #attentionDecode}, bit for bit; a backend may do both in one pass.
+     *
+     * <br>Shapes: as of these; newK and newV (B,1,G,D) with the strides of q; positions (B,1).
+     * <br>Edge: positions[b] must be keyLengths[b] - 1: the new token is the last one. With a length of 0 nothing is
+     * appended.
+     */
+    default void attentionDecodeAppending(
+            Tensor out, Tensor q, Tensor k, Tensor v, Tensor newK, Tensor newV, Tensor positions, Tensor keyLengths,
+            Tensor workspace, AttentionShape shape, float scale) {
+        long W = shape.G() * shape.D();
+        keyValueAppend(k, v, newK, newV, positions, shape.B(), 1, shape.S(), W, shape.queryBatchStride());
+        attentionDecode(out, q, k, v, keyLengths, workspace, shape, scale);
+    }
+
     // ---- gelu -------------------------------------------------------------------------------------------------
 
     /**

@@ -217,9 +217,20 @@ public final class Attention {
             Tensor places,
             Tensor keyLengths,
             Tensor workspace) {
-        append(kernels, kept, cache, x, places);
-        kernels.attentionDecode(
-                kept.mixed, kept.packed.q, cache.keys, cache.values, keyLengths, workspace, kept.shape, scale);
+        PackedHeads packed = kept.packed;
+        input.forward(kernels, packed.all, x, kept.shape.B());
+        kernels.attentionDecodeAppending(
+                kept.mixed,
+                packed.q,
+                cache.keys,
+                cache.values,
+                packed.k,
+                packed.v,
+                places,
+                keyLengths,
+                workspace,
+                kept.shape,
+                scale);
         output.forward(kernels, out, kept.mixed, kept.shape.B());
     }
 

@@ -205,14 +205,34 @@ final class CudaKernels extends CudaLinearKernels {
     public void attentionDecode(
             Tensor out, Tensor q, Tensor k, Tensor v, Tensor keyLengths, Tensor workspace, AttentionShape s,
             float scale) {
+        decode(out, q, k, v, null, null, keyLengths, workspace, s, scale);
+    }
+
+    @Override
+    public void attentionDecodeAppending(
+            Tensor out, Tensor q, Tensor k, Tensor v, Tensor newK, Tensor newV, Tensor positions, Tensor keyLengths,
+            Tensor workspace, AttentionShape s, float scale) {
+        if (k.dtype() == activation) {
+            long W = s.G() * s.D();
+            checks.keyValueAppend(k, v, newK, newV, positions, s.B(), 1, s.S(), W, s.queryBatchStride());
+            decode(out, q, k, v, newK, newV, keyLengths, workspace, s, scale);
+        } else { // what is appended is rounded
+            super.attentionDecodeAppending(
+                    out, q, k, v, newK, newV, positions, keyLengths, workspace, s, scale);
+        }
+    }
+
+    private void decode(
+            Tensor out, Tensor q, Tensor k, Tensor v, Tensor newK, Tensor newV, Tensor keyLengths, Tensor workspace,
+            AttentionShape s, float scale) {
         checks.attentionDecode(out, q, k, v, keyLengths, workspace, s, scale);
         KernelChecks.workspace("attention_decode", workspace, attentionDecodeWorkspaceBytes(s));
         begin();
         try {
             issued("attention_decode", CudaLibrary.licorne_cuda_attention_decode(
-                    use(out), use(q), use(k), use(v), use(keyLengths), use(workspace), s.B(), s.S(), s.H(), s.G(),
-                    s.D(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(), s.outBatchStride(), scale,
-                    type, cacheType(k), fault, stream));
+                    use(out), use(q), use(k), use(v), use(newK), use(newV), use(keyLengths), use(workspace), s.B(),
+                    s.S(), s.H(), s.G(), s.D(), s.queryBatchStride(), s.keyTokenStride(), s.keyBatchStride(),
+                    s.outBatchStride(), scale, type, cacheType(k), fault, stream));
         } finally {
             release();
         }

@@ -168,11 +168,11 @@ final class CudaLibrary {
     static native long licorne_cuda_attention_backward_workspace_bytes(long B, long T, long S, long H, long G, long D);
 
     static native int licorne_cuda_attention_decode(
-            @Cast("void*") long out, @Cast("const void*") long q, @Cast("const void*") long k,
-            @Cast("const void*") long v, @Cast("const int32_t*") long keyLengths, @Cast("void*") long workspace, long B,
-            long S, long H, long G, long D, long queryBatchStride, long keyTokenStride, long keyBatchStride,
-            long outBatchStride, float scale, int type, int cacheType, @Cast("int32_t*") long fault,
-            @Cast("void*") long stream);
+            @Cast("void*") long out, @Cast("const void*") long q, @Cast("void*") long k, @Cast("void*") long v,
+            @Cast("const void*") long newK, @Cast("const void*") long newV, @Cast("const int32_t*") long keyLengths,
+            @Cast("void*") long workspace, long B, long S, long H, long G, long D, long queryBatchStride,
+            long keyTokenStride, long keyBatchStride, long outBatchStride, float scale, int type, int cacheType,
+            @Cast("int32_t*") long fault, @Cast("void*") long stream);
 
     static native long licorne_cuda_attention_decode_workspace_bytes(long B, long S, long H, long G, long D);
 

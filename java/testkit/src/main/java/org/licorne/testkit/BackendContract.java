@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -372,6 +373,56 @@ public abstract class BackendContract {
                     Arrays.copyOfRange(keys, b * S * 16, (b + 1) * S * 16),
                     new int[] {lengths[b]});
             assertThat(alone).isEqualTo(Arrays.copyOfRange(together, b * 16, (b + 1) * 16));
+        }
+    }
+
+    /** As an op of its own and the two that it is made of, on caches of either type. */
+    @Test
+    final void decodingAppendsTheNewTokens() {
+        int S = 70;
+        int[] lengthValues = {1, 70, 0, 65};
+        AttentionShape shape = AttentionShape.cached(4, 1, S, 2, 8);
+        for (DType cacheType : Set.of(type(), DType.BF16)) {
+            List<float[]> results = new ArrayList<>();
+            for (boolean together : new boolean[] {false, true}) {
+                try (MemoryScope scope = new MemoryScope(backend, "decode")) {
+                    Random random = new Random(5);
+                    Tensor packed = scope.tensor("packed", type(), 4, 48); // q, k, v
+                    Tensor q = packed.part("q", 0, 4 * 48 - 32);
+                    Tensor newK = packed.part("k", 16, 4 * 48 - 32);
+                    Tensor newV = packed.part("v", 32, 4 * 48 - 32);
+                    Tensor keys = scope.tensor("keys", cacheType, 4, S, 16);
+                    Tensor values = scope.tensor("values", cacheType, 4, S, 16);
+                    Tensor out = scope.tensor("out", type(), 4, 16);
+                    Tensor lengths = scope.tensor("lengths", DType.I32, 4);
+                    Tensor places = scope.tensor("places", DType.I32, 4, 1);
+                    long bytes = kernels().attentionDecodeWorkspaceBytes(shape);
+                    Tensor workspace = bytes == 0 ? null : scope.tensor("workspace", DType.U8, bytes);
+                    for (Tensor tensor : List.of(packed, keys, values)) {
+                        float[] numbers = new float[(int) tensor.elements()];
+                        for (int i = 0; i < numbers.length; i++) {
+                            numbers[i] = (float) random.nextGaussian();
+                        }
+                        tensor.write(numbers);
+                    }
+                    lengths.write(lengthValues);
+                    places.write(Arrays.stream(lengthValues).map(length -> length - 1).toArray());
+                    if (together) {
+                        kernels().attentionDecodeAppending(
+                                out, q, keys, values, newK, newV, places, lengths, workspace, shape, 0.3f);
+                    } else {
+                        kernels().keyValueAppend(keys, values, newK, newV, places, 4, 1, S, 16, 48);
+                        kernels().attentionDecode(out, q, keys, values, lengths, workspace, shape, 0.3f);
+                    }
+                    backend.synchronize();
+                    results.add(out.toFloats());
+                    results.add(keys.toFloats());
+                    results.add(values.toFloats());
+                }
+            }
+            for (int i = 0; i < 3; i++) {
+                assertThat(results.get(3 + i)).isEqualTo(results.get(i));
+            }
         }
     }
 
