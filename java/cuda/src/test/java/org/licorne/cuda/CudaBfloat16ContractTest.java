@@ -6,6 +6,7 @@ import org.licorne.backend.Kernels;
 import org.licorne.backend.Precision;
 import org.licorne.testkit.BackendContract;
 import org.licorne.testkit.OpCase;
+import org.licorne.testkit.OpCases;
 
 /** The same with activations in bfloat16. */
 class CudaBfloat16ContractTest extends BackendContract {
@@ -22,5 +23,10 @@ class CudaBfloat16ContractTest extends BackendContract {
     @Override
     protected List<OpCase> cases() {
         return TestDevice.cases(super.cases());
+    }
+
+    @Override
+    protected List<OpCase> largeCases() {
+        return TestDevice.isReal() ? OpCases.large(type()) : List.of();
     }
 }

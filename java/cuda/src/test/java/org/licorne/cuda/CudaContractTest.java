@@ -4,6 +4,7 @@ import java.util.List;
 import org.licorne.backend.Backend;
 import org.licorne.testkit.BackendContract;
 import org.licorne.testkit.OpCase;
+import org.licorne.testkit.OpCases;
 
 class CudaContractTest extends BackendContract {
     @Override
@@ -14,5 +15,10 @@ class CudaContractTest extends BackendContract {
     @Override
     protected List<OpCase> cases() {
         return TestDevice.cases(super.cases());
+    }
+
+    @Override
+    protected List<OpCase> largeCases() {
+        return TestDevice.isReal() ? OpCases.large(type()) : List.of();
     }
 }

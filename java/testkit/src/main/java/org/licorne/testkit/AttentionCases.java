@@ -26,6 +26,13 @@ public final class AttentionCases {
         GAPS
     }
 
+    /** What a case is for. */
+    private enum Use {
+        PARITY,
+        LARGE,
+        BENCHMARK
+    }
+
     /** Size of the inputs, and by how much that loosens the tolerance of each result. */
     private record Inputs(
             String name, Values query, Values key, Values value, double out, double dq, double dk, double dv) {
@@ -68,6 +75,48 @@ public final class AttentionCases {
         add(cases, Layout.SEPARATE, 2, 21, 21, 2, 2, 16, CAUSAL, outliers);
         benchmarks(cases);
         return cases;
+    }
+
+    /**
+     * Several tiles of every kernel in both directions, and work for every multiprocessor of a large GPU: too much for
+     * an emulated one, and longer than anyone wants to wait for plain Java. Tensors lie as a model's do, which the
+     * kernels for Hopper want.
+     */
+    static List<OpCase> large() {
+        List<OpCase> cases = new ArrayList<>();
+        for (long D : new long[] {64, 128}) {
+            for (MaskSpec mask : masksOver200()) {
+                addAligned(cases, Layout.SEPARATE, 1, 200, 200, 1, 1, D, mask);
+            }
+            addAligned(cases, Layout.SEPARATE, 1, 130, 200, 2, 1, D, CAUSAL);
+            addAligned(cases, Layout.SEPARATE, 1, 200, 130, 2, 1, D, CAUSAL);
+            addAligned(cases, Layout.SEPARATE, 1, 70, 300, 1, 1, D, MaskSpec.prefix(290));
+            addAligned(cases, Layout.SEPARATE, 1, 300, 70, 1, 1, D, NONE);
+            addAligned(cases, Layout.PACKED, 2, 270, 270, 2, 2, D, CAUSAL);
+            addAligned(cases, Layout.SEPARATE, 2, 400, 400, 4, 2, D, CAUSAL);
+            addAligned(cases, Layout.SEPARATE, 1, 400, 200, 4, 2, D, NONE);
+        }
+        addAligned(cases, Layout.PACKED, 1, 200, 200, 1, 1, 104, CAUSAL);
+        // from 144 tiles of 192 queries on, where an H200 has 132 multiprocessors
+        addAligned(cases, Layout.SEPARATE, 6, 200, 200, 12, 4, 128, CAUSAL);
+        addAligned(cases, Layout.PACKED, 2, 1024, 1024, 12, 12, 64, CAUSAL);
+        addAligned(cases, Layout.PACKED, 1, 1024, 1024, 12, 12, 64, NONE);
+        return cases;
+    }
+
+    /** One of every kind, without lengths. */
+    private static List<MaskSpec> masksOver200() {
+        int[] documents = new int[200];
+        for (int i = 0; i < documents.length; i++) {
+            documents[i] = i < 1 ? 0 : i < 101 ? 1 : i < 158 ? 2 : 7;
+        }
+        return List.of(
+                NONE,
+                CAUSAL,
+                MaskSpec.prefix(150),
+                MaskSpec.window(90, 7),
+                NONE.documents(documents),
+                CAUSAL.documents(documents));
     }
 
     private static void masks(List<OpCase> cases) {
@@ -118,9 +167,9 @@ public final class AttentionCases {
     }
 
     private static void benchmark(List<OpCase> cases, long T, MaskSpec mask) {
-        OpCase forward = forward(Layout.PACKED, 4, T, T, 12, 12, 64, mask, NORMAL, true);
+        OpCase forward = forward(Layout.PACKED, 4, T, T, 12, 12, 64, mask, NORMAL, Use.BENCHMARK);
         cases.add(forward);
-        cases.add(backward(forward, Layout.PACKED, 4, T, T, 12, 12, 64, mask, NORMAL, true));
+        cases.add(backward(forward, Layout.PACKED, 4, T, T, 12, 12, 64, mask, NORMAL, Use.BENCHMARK));
     }
 
     private static void add(
@@ -134,9 +183,16 @@ public final class AttentionCases {
             long D,
             MaskSpec mask,
             Inputs inputs) {
-        OpCase forward = forward(layout, B, T, S, H, G, D, mask, inputs, false);
+        OpCase forward = forward(layout, B, T, S, H, G, D, mask, inputs, Use.PARITY);
         cases.add(forward);
-        cases.add(backward(forward, layout, B, T, S, H, G, D, mask, inputs, false));
+        cases.add(backward(forward, layout, B, T, S, H, G, D, mask, inputs, Use.PARITY));
+    }
+
+    private static void addAligned(
+            List<OpCase> cases, Layout layout, long B, long T, long S, long H, long G, long D, MaskSpec mask) {
+        OpCase forward = forward(layout, B, T, S, H, G, D, mask, NORMAL, Use.LARGE);
+        cases.add(forward);
+        cases.add(backward(forward, layout, B, T, S, H, G, D, mask, NORMAL, Use.LARGE));
     }
 
     private static AttentionShape shape(Layout layout, long B, long T, long S, long H, long G, long D) {
@@ -184,16 +240,7 @@ public final class AttentionCases {
     }
 
     private static OpCase forward(
-            Layout layout,
-            long B,
-            long T,
-            long S,
-            long H,
-            long G,
-            long D,
-            MaskSpec mask,
-            Inputs inputs,
-            boolean benchmark) {
+            Layout layout, long B, long T, long S, long H, long G, long D, MaskSpec mask, Inputs inputs, Use use) {
         AttentionShape shape = shape(layout, B, T, S, H, G, D);
         long C = H * D;
         float scale = (float) (1 / Math.sqrt(D));
@@ -225,7 +272,8 @@ public final class AttentionCases {
         long pairs = mask.visiblePairs((int) B, (int) T, (int) S);
         return builder.workspace(kernels -> kernels.attentionForwardWorkspaceBytes(shape))
                 .cost(4 * (2 * B * T * C + 2 * B * S * G * D), 4 * D * H * pairs)
-                .benchmark(benchmark)
+                .benchmark(use == Use.BENCHMARK)
+                .aligned(use == Use.LARGE)
                 .call((kernels, t) -> {
                     Tensor out = t.get("out");
                     Tensor lse = t.get("lse");
@@ -258,7 +306,7 @@ public final class AttentionCases {
             long D,
             MaskSpec mask,
             Inputs inputs,
-            boolean benchmark) {
+            Use use) {
         AttentionShape shape = shape(layout, B, T, S, H, G, D);
         long C = H * D;
         float scale = (float) (1 / Math.sqrt(D));
@@ -307,7 +355,8 @@ public final class AttentionCases {
                 && inputs == NORMAL;
         return builder.workspace(kernels -> kernels.attentionBackwardWorkspaceBytes(shape))
                 .cost(4 * (5 * B * T * C + 4 * B * S * G * D), forward.flops() / 2 * 5)
-                .benchmark(benchmark)
+                .benchmark(use == Use.BENCHMARK)
+                .aligned(use == Use.LARGE)
                 .gradient(check ? new OpCase.Gradient(forward, gradients, Map.of("out", "dout"), 1) : null)
                 .call((kernels, t) -> {
                     boolean cached = layout == Layout.CACHED;

@@ -48,12 +48,17 @@ public abstract class BackendContract {
         return OpCases.parity(type());
     }
 
+    /** More cases, for parity alone. */
+    protected List<OpCase> largeCases() {
+        return List.of();
+    }
+
     private Kernels kernels() {
         return kernels(backend);
     }
 
     /** What activations are stored in. */
-    private DType type() {
+    protected final DType type() {
         return kernels().activationType();
     }
 
@@ -77,7 +82,9 @@ public abstract class BackendContract {
     @TestFactory
     final Stream<DynamicNode> computesWhatTheReferenceComputes() {
         Map<String, List<DynamicTest>> ops = new LinkedHashMap<>();
-        for (OpCase opCase : cases()) {
+        List<OpCase> all = new ArrayList<>(cases());
+        all.addAll(largeCases());
+        for (OpCase opCase : all) {
             ops.computeIfAbsent(opCase.op(), op -> new ArrayList<>())
                     .add(DynamicTest.dynamicTest(opCase.name(), () -> Parity.check(backend, kernels(), opCase)));
         }

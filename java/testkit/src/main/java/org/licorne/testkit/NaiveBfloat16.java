@@ -2,6 +2,7 @@ package org.licorne.testkit;
 
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
+import java.util.stream.IntStream;
 import org.licorne.backend.AttentionShape;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
@@ -167,13 +168,28 @@ public final class NaiveBfloat16 {
         return sum;
     }
 
+    private static int heads(AttentionShape s) {
+        return Math.toIntExact(s.H() / s.G());
+    }
+
+    /** Takes a sequence and a group of heads. */
+    private interface Group {
+        void accept(int b, int g);
+    }
+
+    /** Several at once: no two write to the same place. */
+    private static void eachGroup(AttentionShape s, Group work) {
+        int G = Math.toIntExact(s.G());
+        IntStream.range(0, Math.toIntExact(s.B() * G)).parallel().forEach(n -> work.accept(n / G, n % G));
+    }
+
     private static void attentionForward(
             Tensor out, Tensor lse, float[] q, float[] k, float[] v, AttentionShape s, Mask mask, float scale) {
         MaskIntervals intervals = MaskIntervals.of(mask, s);
         float[] results = out.toFloats();
         float[] logs = new float[(int) (s.B() * s.H() * s.T())];
-        for (int b = 0; b < s.B(); b++) {
-            for (int h = 0; h < s.H(); h++) {
+        eachGroup(s, (b, g) -> {
+            for (int h = g * heads(s); h < (g + 1) * heads(s); h++) {
                 for (int i = 0; i < s.T(); i++) {
                     int from = intervals.from(b, i);
                     double[] p = new double[intervals.to(b, i) - from];
@@ -197,7 +213,7 @@ public final class NaiveBfloat16 {
                     }
                 }
             }
-        }
+        });
         out.write(results);
         lse.write(logs);
     }
@@ -210,8 +226,8 @@ public final class NaiveBfloat16 {
         double[] dq = new double[(int) gradients[0].elements()];
         double[] dk = new double[(int) gradients[1].elements()];
         double[] dv = new double[(int) gradients[2].elements()];
-        for (int b = 0; b < s.B(); b++) {
-            for (int h = 0; h < s.H(); h++) {
+        eachGroup(s, (b, g) -> {
+            for (int h = g * heads(s); h < (g + 1) * heads(s); h++) {
                 for (int i = 0; i < s.T(); i++) {
                     int query = query(s, b, i, h);
                     int output = output(s, b, i, h);
@@ -233,7 +249,7 @@ public final class NaiveBfloat16 {
                     }
                 }
             }
-        }
+        });
         // one after the other: all three may be slices of one tensor
         for (int b = 0; b < s.B(); b++) {
             for (int h = 0; h < s.H(); h++) {

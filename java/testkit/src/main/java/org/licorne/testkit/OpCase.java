@@ -88,6 +88,11 @@ public final class OpCase {
         return parts.benchmark;
     }
 
+    /** Whether all tensors begin on 64-byte boundaries, as a model's do, and not on whatever may be. */
+    boolean isAligned() {
+        return parts.aligned;
+    }
+
     /** Whether a finite-difference check makes sense: small and smooth. */
     public Gradient gradient() {
         return parts.gradient;
@@ -212,6 +217,7 @@ public final class OpCase {
         private long bytes;
         private long flops;
         private boolean benchmark;
+        private boolean aligned;
         private Gradient gradient;
         private Call call;
 
@@ -232,6 +238,7 @@ public final class OpCase {
             this.bytes = original.parts.bytes;
             this.flops = original.parts.flops;
             this.benchmark = original.parts.benchmark;
+            this.aligned = original.parts.aligned;
         }
 
         private Builder add(Operand operand) {
@@ -329,6 +336,12 @@ public final class OpCase {
 
         public Builder benchmark(boolean isBenchmark) {
             benchmark = isBenchmark;
+            return this;
+        }
+
+        /** See {@link OpCase#isAligned}; some kernels take nothing else. */
+        Builder aligned(boolean isAligned) {
+            aligned = isAligned;
             return this;
         }
 

@@ -37,11 +37,18 @@ public final class OpCases {
         if (activations == DType.F32) {
             return parity();
         }
-        List<OpCase> cases = new ArrayList<>(parity().stream()
-                .map(opCase -> opCase.withActivations(activations))
-                .toList());
+        List<OpCase> cases = new ArrayList<>(withActivations(parity(), activations));
         cases.addAll(OptimiserCases.withWeights(activations));
         return cases;
+    }
+
+    private static List<OpCase> withActivations(List<OpCase> cases, DType activations) {
+        return cases.stream().map(opCase -> opCase.withActivations(activations)).toList();
+    }
+
+    /** More for parity, for backends that are fast enough: work that fills a large device, and many tiles of each kernel. */
+    public static List<OpCase> large(DType activations) {
+        return withActivations(AttentionCases.large(), activations);
     }
 
     /** Realistic sizes, for benchmarks. */

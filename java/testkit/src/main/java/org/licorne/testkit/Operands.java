@@ -14,7 +14,7 @@ import org.licorne.tensor.Tensor;
 
 /**
  * The tensors of one {@link OpCase} in a backend's memory. Each lies in a buffer of its own between two guard zones,
- * and starts at an address that is a multiple of 4 and, for half of the operands, of nothing more.
+ * and starts at an address that is a multiple of 4 and, for half of the operands of most cases, of nothing more.
  * Outputs and the workspace are filled with NaN. Closed by whoever made it; for one thread.
  */
 public final class Operands implements AutoCloseable {
@@ -39,7 +39,7 @@ public final class Operands implements AutoCloseable {
         try {
             int number = 0;
             for (Operand operand : opCase.operands()) {
-                int shift = number++ % 2 == 0 ? 0 : 4 * (1 + number % 7);
+                int shift = opCase.isAligned() || number++ % 2 == 0 ? 0 : 4 * (1 + number % 7);
                 tensors.put(operand.name(), guarded(operand.name(), shift, operand.dtype(), operand.shape()));
             }
             long bytes = opCase.workspaceBytes(kernels);
