@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.licorne.backend.Backend;
+import org.licorne.backend.Precision;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
 import org.licorne.nn.Parameter;
@@ -15,10 +16,7 @@ abstract class GptFixture {
     /** Sizes that divide nothing evenly but what must. */
     static final GptConfig TINY = new GptConfig(13, 11, 12, 2, 3);
 
-    /**
-     * Rounding between two ways to compute the same thing in single precision, relative to the largest value: measured
-     * 4e-7 with AVX-512, below 1e-7 on the reference.
-     */
+    /** {@link #rounding} in single precision: measured 4e-7 with AVX-512, below 1e-7 on the reference. */
     static final double ROUNDING = 2e-6;
 
     Backend backend;
@@ -36,6 +34,12 @@ abstract class GptFixture {
         backend.close();
     }
 
+    /** What products are computed in. */
+    abstract Precision precision();
+
+    /** How far two ways to compute the same thing may be apart, relative to the largest value. */
+    abstract double rounding();
+
     static int[] tokens(int count, int vocabulary, long seed) {
         int[] ids = new int[count];
         for (int i = 0; i < count; i++) {
@@ -46,7 +50,7 @@ abstract class GptFixture {
 
     /** A model with large weights, so that no gradient drowns in rounding. */
     Gpt lively(GptConfig config, long seed) {
-        return enlivened(Gpt.initialise(backend, config, seed), seed);
+        return enlivened(Gpt.initialise(backend, config, seed), seed).computeIn(precision());
     }
 
     /** Adds to all weights of a model, which may be on another backend. */
