@@ -43,7 +43,7 @@ final class CudaBackend implements Backend {
 
     private final CudaRuntime runtime;
     private final MatrixProducts products;
-    private final DeviceHealth health = new DeviceHealth();
+    private final DeviceHealth health = new DeviceHealth(this::outOfMemory);
     private final Transfers transfers;
     private final FaultWords faults;
     private final CudaKernels kernels;
@@ -259,6 +259,19 @@ final class CudaBackend implements Backend {
                     .map(buffer -> String.format("%s %,d MiB", buffer.name(), buffer.bytes() >> 20))
                     .collect(Collectors.joining(", "));
         }
+    }
+
+    /** CUDA found no memory for something of a size that it does not tell. @param what happened, as a sentence */
+    OutOfDeviceMemoryException outOfMemory(String what) {
+        long free = -1;
+        long total = -1;
+        try {
+            free = runtime.freeBytes();
+            total = runtime.totalBytes();
+        } catch (DeviceFailure e) {
+            // not even that can be told
+        }
+        return OutOfDeviceMemoryException.beside(what, -1, free, total, holders());
     }
 
     /** Called once per buffer, by its close. */

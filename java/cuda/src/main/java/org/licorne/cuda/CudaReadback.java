@@ -1,7 +1,6 @@
 package org.licorne.cuda;
 
 import java.nio.ByteBuffer;
-import org.licorne.backend.DeviceException;
 import org.licorne.backend.OutOfDeviceMemoryException;
 import org.licorne.backend.Readback;
 import org.licorne.tensor.Tensor;
@@ -95,7 +94,7 @@ final class CudaReadback extends Readback {
             done.close();
             runtime.freeHost(address);
         } catch (DeviceFailure e) {
-            DeviceException refused = backend.health().examine("closing a readback", e);
+            RuntimeException refused = backend.health().examine("closing a readback", e);
             if (!backend.health().isFailed()) {
                 throw refused;
             }

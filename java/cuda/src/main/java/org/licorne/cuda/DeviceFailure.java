@@ -2,13 +2,18 @@ package org.licorne.cuda;
 
 import org.licorne.backend.DeviceException;
 
-/** A call that CUDA refused, with the error's number. */
+/** A call that CUDA refused, with the error's number; one of cuBLASLt is negative. */
 final class DeviceFailure extends DeviceException {
     private final int code;
 
     DeviceFailure(int code, String message) {
         super(message);
         this.code = code;
+    }
+
+    /** Whether the device or the host had no memory left for the call: CUDA's error 2, cuBLASLt's status 3. */
+    boolean isOutOfMemory() {
+        return code == 2 || code == -3;
     }
 
     /**

@@ -1,13 +1,21 @@
 package org.licorne.cuda;
 
+import java.util.function.Function;
 import org.licorne.backend.DeviceException;
+import org.licorne.backend.OutOfDeviceMemoryException;
 
 /**
  * Remembers the first error that the device does not recover from: from then on every use of the backend fails with its
  * message, and nothing is asked of the device any more. Thread-safe.
  */
 final class DeviceHealth {
+    private final Function<String, OutOfDeviceMemoryException> outOfMemory;
     private volatile String failure;
+
+    /** @param outOfMemory says how much is free and who holds the rest, behind what is said already */
+    DeviceHealth(Function<String, OutOfDeviceMemoryException> outOfMemory) {
+        this.outOfMemory = outOfMemory;
+    }
 
     boolean isFailed() {
         return failure != null;
@@ -30,8 +38,11 @@ final class DeviceHealth {
     }
 
     /** What to throw for a refused call; a fatal one is remembered. @param where e.g. the op */
-    DeviceException examine(String where, DeviceFailure refused) {
+    RuntimeException examine(String where, DeviceFailure refused) {
         String message = where + ": " + refused.getMessage();
-        return refused.isFatal() ? fail(message) : new DeviceException(message);
+        if (refused.isFatal()) {
+            return fail(message);
+        }
+        return refused.isOutOfMemory() ? outOfMemory.apply(message) : new DeviceException(message);
     }
 }

@@ -25,7 +25,7 @@ abstract class OpIssue {
     static final int OK = 0;
     private static final int INVALID_ARGUMENT = 1;
     private static final int UNSUPPORTED = 2;
-    private static final int OUT_OF_MEMORY = 3;
+    static final int OUT_OF_MEMORY = 3;
     private static final int NOT_A_NUMBER = 5;
 
     final CudaBackend backend;
@@ -90,7 +90,7 @@ abstract class OpIssue {
             if (!CudaLibrary.licorne_cuda_sticky_error().getString().isEmpty()) {
                 throw backend.health().fail(op + ": " + message);
             }
-            throw failure(status, message);
+            throw status == OUT_OF_MEMORY ? backend.outOfMemory(op + ": " + message) : failure(status, message);
         }
         if (synchronous && !runtime.isCapturing()) {
             try {

@@ -13,7 +13,7 @@ import org.bytedeco.javacpp.Pointer;
  * done when it returns, though it may {@link #lag} in saying so. Counts what is allocated, so that tests see what was
  * not given back, and who waits.
  */
-final class HostRuntime implements CudaRuntime {
+class HostRuntime implements CudaRuntime {
     private static final int ALIGNMENT = 256;
 
     private final ReentrantLock turn = new ReentrantLock();
