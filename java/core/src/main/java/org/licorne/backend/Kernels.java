@@ -239,6 +239,14 @@ public interface Kernels {
         return DEFAULT_LOGITS_BYTES;
     }
 
+    /**
+     * Bytes that the backend takes by itself, the first time {@link #linearBackwardWeight} is called with so many rows
+     * and outputs and a bias, and keeps: to be counted before they are taken.
+     */
+    default long linearBackwardWeightOwnBytes(long N, long OC) {
+        return 0;
+    }
+
     // ---- small weights ----------------------------------------------------------------------------------------
 
     /**

@@ -64,6 +64,11 @@ public final class DecodingPass implements AutoCloseable {
         this.kernels = gpt.kernels();
         this.groupSize = groupSize(kernels, B);
         this.scope = new MemoryScope(gpt.backend(), "decoding");
+        MemoryNeeds.require(
+                gpt.backend(),
+                "writing " + B + (B == 1 ? " text" : " texts") + " of up to " + S + " tokens",
+                bytes(gpt.config(), kernels, B, S, cacheType),
+                "take fewer or shorter texts, cache keys and values in BF16, or free some memory");
         try {
             gpt.weightsChanged();
             DType activations = kernels.activationType();

@@ -3,6 +3,7 @@ package org.licorne.model;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Precision;
@@ -33,9 +34,15 @@ public final class Gpt implements AutoCloseable {
         this.kernels = backend.kernels();
         this.layers = new GptLayers(config, matrices);
         this.scope = new MemoryScope(backend, "gpt");
+        Parameters parameters = layers.parameters();
+        MemoryNeeds.require(
+                backend,
+                String.format(Locale.ROOT, "a model of %,d weights in %s", parameters.elements(), matrices),
+                parameters.bytes() + parameters.matrixBytes(kernels),
+                "take a smaller model, one with fewer bits per weight, or free some memory");
         try {
-            layers.parameters().allocate(scope);
-            layers.parameters().allocateMatrices(scope, backend.kernels());
+            parameters.allocate(scope);
+            parameters.allocateMatrices(scope, kernels);
         } catch (RuntimeException e) {
             scope.close();
             throw e;
@@ -108,6 +115,13 @@ public final class Gpt implements AutoCloseable {
      */
     public Gpt computeIn(Precision chosen) {
         Kernels chosenKernels = backend.kernels(chosen);
+        if (!layers.parameters().hasCopy()) {
+            MemoryNeeds.require(
+                    backend,
+                    "a copy of the weights in " + chosenKernels.activationType(),
+                    layers.parameters().copyBytes(chosenKernels),
+                    "compute in F32, take a smaller model, or free some memory");
+        }
         layers.parameters().allocateCopy(scope, chosenKernels);
         kernels = chosenKernels;
         precision = chosen;

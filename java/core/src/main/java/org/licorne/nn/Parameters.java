@@ -119,27 +119,52 @@ public final class Parameters {
         if (matrices == DType.F32) {
             return;
         }
-        Slab.allocate(scope, "matrices", DType.F32, slab -> {
-            long bytes = 0;
-            for (Parameter parameter : byName.values()) {
-                if (parameter.dtype() != DType.F32) {
-                    long[] padded = parameter.paddedShape();
-                    bytes = Math.max(
-                            bytes,
-                            kernels.quantizedLinearForwardWorkspaceBytes(matrices, MOST_ROWS, padded[1], padded[0]));
-                }
+        Slab.allocate(scope, "matrices", DType.F32, slab -> layMatrices(slab, kernels, Parameter::bindSmall));
+    }
+
+    private Tensor layMatrices(Slab slab, Kernels kernels, Laid laid) {
+        long bytes = 0;
+        for (Parameter parameter : byName.values()) {
+            if (parameter.dtype() != DType.F32 && kernels != null) {
+                long[] padded = parameter.paddedShape();
+                bytes = Math.max(
+                        bytes, kernels.quantizedLinearForwardWorkspaceBytes(matrices, MOST_ROWS, padded[1], padded[0]));
             }
-            Tensor workspace = slab.workspace("workspace", bytes);
-            for (Parameter parameter : byName.values()) {
-                if (parameter.dtype() != DType.F32) {
-                    long[] padded = parameter.paddedShape();
-                    parameter.bindSmall(
-                            slab.tensor(parameter.name(), matrices, matrices.matrixShape(padded[0], padded[1])),
-                            workspace);
-                }
+        }
+        Tensor workspace = slab.workspace("workspace", bytes);
+        for (Parameter parameter : byName.values()) {
+            if (parameter.dtype() != DType.F32) {
+                long[] padded = parameter.paddedShape();
+                laid.accept(
+                        parameter,
+                        slab.tensor(parameter.name(), matrices, matrices.matrixShape(padded[0], padded[1])),
+                        workspace);
             }
-            return workspace;
-        });
+        }
+        return workspace;
+    }
+
+    /** Takes the memory of a matrix and the workspace of products with it. */
+    private interface Laid {
+        void accept(Parameter parameter, Tensor memory, Tensor workspace);
+    }
+
+    /** Bytes that {@link #allocateMatrices} takes. @param kernels null: without workspace */
+    public long matrixBytes(Kernels kernels) {
+        return matrices == DType.F32
+                ? 0
+                : Slab.measure(DType.F32, slab -> layMatrices(slab, kernels, (parameter, memory, workspace) -> {}));
+    }
+
+    /** Bytes that {@link #allocateCopy} takes, the first time. @param kernels null: F32 */
+    public long copyBytes(Kernels kernels) {
+        DType type = Slab.activationsOf(kernels);
+        return type == DType.F32 ? 0 : Slab.aligned(bytes() / Float.BYTES * type.bytes());
+    }
+
+    /** Whether there is a copy that ops read. */
+    public boolean hasCopy() {
+        return copy != null;
     }
 
     /** Gives every parameter a zero gradient. @throws IllegalStateException if this is a quantised model */

@@ -356,7 +356,9 @@ class TrainerTest extends TrainerFixture {
         assertThatThrownBy(() -> TrainingMemory.require(backend, huge, config().build()))
                 .isInstanceOf(OutOfDeviceMemoryException.class)
                 .hasMessageContaining("smaller model");
-        try (Gpt gpt = Gpt.initialise(new Narrow(backend, 1000), TINY, 1)) {
+        Narrow narrow = new Narrow(backend, 400_000);
+        try (Gpt gpt = Gpt.initialise(narrow, TINY, 1)) {
+            narrow.available = 1000;
             assertThatThrownBy(() -> new Trainer(gpt, Batches.noise(11), null, config().build()))
                     .hasMessageContaining("smaller model");
         }
@@ -399,7 +401,7 @@ class TrainerTest extends TrainerFixture {
 
     /** A backend that says it has so much memory left. */
     private static final class Narrow extends ForwardingBackend {
-        private final long available;
+        private long available;
         private long allocated;
 
         Narrow(Backend backend, long available) {

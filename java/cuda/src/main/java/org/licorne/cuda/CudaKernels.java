@@ -372,6 +372,12 @@ final class CudaKernels extends CudaLinearKernels {
         }
     }
 
+    /** For the sums of a bias's gradient: see {@link CudaBackend#workspace}. */
+    @Override
+    public long linearBackwardWeightOwnBytes(long N, long OC) {
+        return CudaLibrary.licorne_cuda_linear_backward_bias_workspace_bytes(N, OC);
+    }
+
     @Override
     public long sampleWorkspaceBytes(long B, long V) {
         return 0;
