@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -16,7 +17,14 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.licorne.backend.Backend;
+import org.licorne.backend.Backends;
+import org.licorne.checkpoint.ModelDirectory;
 import org.licorne.cli.CommandRunner.Outcome;
+import org.licorne.model.Gpt;
+import org.licorne.model.GptConfig;
+import org.licorne.text.CharacterTokenizer;
+import org.licorne.tokenize.Tokenizer;
 
 /** What commands say to values they do not take: in the words that were typed, and without leaving anything behind. */
 class RefusalsTest {
@@ -241,5 +249,32 @@ class RefusalsTest {
                 .doesNotContain("Expected parameter");
         Outcome value = run("convert", "--model", temporary, "--output", output, "--quantize", "q3");
         assertThat(value.error()).contains("expected one of q8, q4, bf16, none, but was 'q3'");
+    }
+
+    /** On a machine with a GPU and on one without: there is no such device. */
+    @Test
+    void aBackendThatCannotBeHadSaysWhyInOneLine() throws IOException {
+        Path model = temporary.resolve("model");
+        Tokenizer tokenizer = CharacterTokenizer.of(List.of(Files.readString(text)));
+        GptConfig shape = new GptConfig(tokenizer.vocabularySize(), 8, 8, 1, 1);
+        try (Backend reference = Backends.open("reference");
+                Gpt gpt = Gpt.initialise(reference, shape, 1)) {
+            ModelDirectory.save(gpt, tokenizer, model);
+        }
+        System.setProperty("licorne.cuda.device", "99");
+        try {
+            for (Object[] command : List.of(
+                    words("pretrain --data", text, "--output", output),
+                    words("generate --prompt a --model", model),
+                    words("inspect --text a --model", model),
+                    words("convert --quantize q8 --model", model, "--output", output))) {
+                Outcome outcome = run(with(command, "--backend", "cuda"));
+                assertRefused(outcome, "error: backend 'cuda' is not available: ");
+                assertThat(outcome.out()).isEmpty();
+                assertThat(outcome.error().strip()).hasLineCount(1);
+            }
+        } finally {
+            System.clearProperty("licorne.cuda.device");
+        }
     }
 }
