@@ -100,6 +100,10 @@ final class CudaProbe {
         return cuda / 1000 + "." + cuda % 1000 / 10;
     }
 
+    private static String redistributed(String classifier) {
+        return "org.bytedeco:cuda's jar with the classifier " + classifier + " on the class path";
+    }
+
     /** What a library that does not load means for a user. */
     static String notLoaded(LinkageError error) {
         Throwable cause = error;
@@ -120,11 +124,11 @@ final class CudaProbe {
         }
         if (message.contains("libcudart.so")) {
             return "CUDA 13's runtime was not found (libcudart.so.13): install CUDA 13, or put the folder of the"
-                    + " library on LD_LIBRARY_PATH";
+                    + " library on LD_LIBRARY_PATH or " + redistributed("linux-x86_64-redist");
         }
         if (message.contains("libcublas")) {
             return "cuBLAS of CUDA 13 was not found (libcublas.so.13, libcublasLt.so.13): install CUDA 13, or put the"
-                    + " folder of the libraries on LD_LIBRARY_PATH";
+                    + " folder of the libraries on LD_LIBRARY_PATH or " + redistributed("linux-x86_64-redist-cublas");
         }
         if (message.matches("(no|Could not find) jni(cudart|cublas|javacpp) .*")) {
             return "JavaCPP's CUDA bindings for this platform are not on the class path (" + message + ")";

@@ -121,10 +121,16 @@ class CudaProbeTest {
         installation.missingLibrary = "libcuda.so.1";
         assertThat(reason()).contains("no NVIDIA driver").contains("libcuda.so.1");
         installation.missingLibrary = "libcudart.so.13";
-        assertThat(reason()).contains("CUDA 13's runtime").contains("libcudart.so.13");
+        assertThat(reason())
+                .contains("CUDA 13's runtime")
+                .contains("libcudart.so.13")
+                .endsWith("linux-x86_64-redist on the class path");
         installation.missingProducts = true;
         installation.missingLibrary = "libcublasLt.so.13";
-        assertThat(reason()).contains("cuBLAS").contains("libcublasLt.so.13");
+        assertThat(reason())
+                .contains("cuBLAS")
+                .contains("libcublasLt.so.13")
+                .endsWith("linux-x86_64-redist-cublas on the class path");
         installation.missingLibrary = "liblicorne_cuda.so";
         assertThat(reason()).contains("the CUDA kernels do not load").contains("linux-x86_64");
     }
