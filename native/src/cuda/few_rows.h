@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "cuda/element.h"
+#include "cuda/gelu.h"
 #include "cuda/tensor_core.h"
 
 namespace licorne {
@@ -72,10 +73,17 @@ __device__ __forceinline__ void add_warps(const float (*sums)[16][kOutputs], int
   __syncthreads();  // they have been read
 }
 
+// An element of the result, rounded; with GELU of what was rounded, as if it had been stored in between.
+template <typename T>
+__device__ __forceinline__ T finished(float sum, bool with_gelu) {
+  const T rounded = from_float<T>(sum);
+  return with_gelu ? from_float<T>(gelu<T>(to_float(rounded))) : rounded;
+}
+
 template <class Tile, bool whole>
 __global__ void __launch_bounds__(kFewRowsThreads, Tile::kBlocks)
     few_rows_kernel(BFloat16* out, const BFloat16* x, const BFloat16* weight, const BFloat16* bias, int64_t N, int C,
-                    int64_t OC) {
+                    int64_t OC, bool with_gelu) {
   constexpr int kRowTiles = Tile::kRowTiles, kOutputTiles = Tile::kOutputTiles, kTogether = Tile::kTogether;
   constexpr int kStride = kFewRowsWarps * kFewRowsStep;
   constexpr bool kLower = Tile::kLower;
@@ -134,7 +142,7 @@ __global__ void __launch_bounds__(kFewRowsThreads, Tile::kBlocks)
 #pragma unroll
       for (int i = 0; i < (kLower ? 4 : 2); i++) sums[warp][g + i / 2 * 8][8 * j + 2 * t + i % 2] = c[m][j][i];
     add_warps<Tile::kOutputs>(sums, min(rows - 16 * m, 16), [&](int row, float sum) {
-      if (my_output < OC) out[(first_row + 16 * m + row) * OC + my_output] = from_float<BFloat16>(sum + addend);
+      if (my_output < OC) out[(first_row + 16 * m + row) * OC + my_output] = finished<BFloat16>(sum + addend, with_gelu);
     });
   }
 }
@@ -156,15 +164,15 @@ void with_few_rows_tile(int64_t N, int64_t OC, Body&& body) {
   return body(FewRowsTile<64, 32, 1, 1>());
 }
 
-// out (N,OC) = x (N,C) weight^T + bias; N and OC at least 1.
+// out (N,OC) = x (N,C) weight^T + bias, or GELU of that; N and OC at least 1.
 inline void few_rows(BFloat16* out, const BFloat16* x, const BFloat16* weight, const BFloat16* bias, int64_t N, int64_t C,
-                     int64_t OC, void* stream) {
+                     int64_t OC, bool with_gelu, void* stream) {
   if (C > kMostFewRowsColumns)
     throw Error(LICORNE_UNSUPPORTED, "linear_forward: C = %lld is above %d", (long long)C, kMostFewRowsColumns);
   const auto run = [&](auto tile, auto whole) {
     using Tile = decltype(tile);
     launch(few_rows_kernel<Tile, decltype(whole)::value>, few_rows_grid<Tile>(N, OC), kFewRowsThreads, 0, stream, out, x, weight,
-           bias, N, static_cast<int>(C), OC);
+           bias, N, static_cast<int>(C), OC, with_gelu);
   };
   if (C % 8 != 0 || !aligned16(x, weight)) return run(FewRowsTile<16, 8, 1, 2>(), std::false_type());
   with_few_rows_tile(N, OC, [&](auto tile) { run(tile, std::true_type()); });

@@ -4,6 +4,7 @@
 #include "licorne/adamw.h"
 #include "licorne/cuda.h"
 #include "licorne/embedding.h"
+#include "licorne/gelu.h"
 #include "licorne/global_norm.h"
 #include "licorne/linear.h"
 #include "licorne/memory.h"
@@ -247,6 +248,19 @@ void quantize() {
     }
 }
 
+// What an op leaves with GELU is what it leaves without and GELU makes of it.
+template <typename Op>
+void with_gelu(const std::string& name, int64_t count, int32_t type, Op&& op) {
+  Problem problem(name + " with gelu");
+  Tensor &out = problem.output(count, type), &plain = problem.output(count, type), &later = problem.output(count, type);
+  problem.run([&] {
+    for (const int32_t status : {op(out.data(), 1), op(plain.data(), 0)})
+      if (status != LICORNE_OK) return status;
+    return licorne_cuda_gelu_forward(later.data(), plain.data(), count, type, nullptr);
+  });
+  EXPECT(out.values() == later.values());
+}
+
 void quantized_linear(int64_t N, int64_t C, int64_t OC, int32_t weight_type, int32_t type, bool with_bias, bool misaligned) {
   Random random(static_cast<uint64_t>(N * 7 + C));
   Floats x = random.floats(N * C, 2.0f);
@@ -282,17 +296,21 @@ void quantized_linear(int64_t N, int64_t C, int64_t OC, int32_t weight_type, int
   void* workspace = problem.workspace(licorne_cuda_quantized_linear_forward_workspace_bytes(N, C, OC, weight_type));
   problem.run([&] {
     return licorne_cuda_quantized_linear_forward(out.data(), tx.data(), weight.data(), with_bias ? tbias.data() : nullptr,
-                                                 workspace, N, C, OC, weight_type, type, nullptr);
+                                                 workspace, N, C, OC, 0, weight_type, type, nullptr);
   });
   problem.near("out", out, expected, 1e-4, 2e-6);
   // A row has the same bits alone.
   if (N == 0 || OC == 0) return;
+  with_gelu(label("quantized_linear", type, {N, C, OC}), N * OC, type, [&](void* result, int32_t gelu) {
+    return licorne_cuda_quantized_linear_forward(result, tx.data(), weight.data(), with_bias ? tbias.data() : nullptr, workspace,
+                                                 N, C, OC, gelu, weight_type, type, nullptr);
+  });
   Problem alone(label("quantized_linear alone", type, {N, C, OC}));
   Tensor &one = alone.output(OC, type), &last = alone.input(Floats(x.end() - C, x.end()), type);
   Tensor &again = alone.bytes(packed, false), &same = alone.input(bias, type);
   alone.run([&] {
     return licorne_cuda_quantized_linear_forward(one.data(), last.data(), again.data(), with_bias ? same.data() : nullptr,
-                                                 workspace, 1, C, OC, weight_type, type, nullptr);
+                                                 workspace, 1, C, OC, 0, weight_type, type, nullptr);
   });
   const Doubles all = out.values(), single = one.values();
   if (!misaligned) EXPECT(std::equal(single.begin(), single.end(), all.end() - OC));
@@ -324,7 +342,7 @@ void quantized_linears() {
     Tensor &out = problem.output(6), &tx = problem.input(x), &weight = problem.bytes(packed, false);
     void* workspace = problem.workspace(licorne_cuda_quantized_linear_forward_workspace_bytes(2, 40, 3, weight_type));
     problem.run([&] {
-      return licorne_cuda_quantized_linear_forward(out.data(), tx.data(), weight.data(), nullptr, workspace, 2, 40, 3,
+      return licorne_cuda_quantized_linear_forward(out.data(), tx.data(), weight.data(), nullptr, workspace, 2, 40, 3, 0,
                                                    weight_type, LICORNE_F32, nullptr);
     });
     const Doubles values = out.values();
@@ -352,11 +370,15 @@ void few_rows(int64_t N, int64_t C, int64_t OC, bool with_bias, bool misaligned)
     Tensor &weight = problem.input(w, type), &tbias = problem.input(bias, type);
     problem.run([&] {
       return licorne_cuda_linear_forward(out.data(), tx.data(), weight.data(), with_bias ? tbias.data() : nullptr, rows, C, OC,
-                                         type, nullptr);
+                                         0, type, nullptr);
     });
     if (rows == N) {
       problem.near("out", out, expected, 1e-5, 2e-6);
       all = out.values();
+      with_gelu(label("linear_forward", type, {rows, C, OC}), rows * OC, type, [&](void* result, int32_t gelu) {
+        return licorne_cuda_linear_forward(result, tx.data(), weight.data(), with_bias ? tbias.data() : nullptr, rows, C, OC, gelu,
+                                           type, nullptr);
+      });
     } else {
       const Doubles some = out.values();
       EXPECT(std::equal(some.begin(), some.end(), all.begin()));
@@ -375,11 +397,11 @@ void linears() {
   few_rows(40, 64, 20, true, true);
   EXPECT(licorne_cuda_linear_few_rows() == 64);
   uint16_t number = 0;
-  EXPECT(licorne_cuda_linear_forward(&number, &number, &number, nullptr, 65, 1, 1, LICORNE_BF16, nullptr) == LICORNE_UNSUPPORTED);
-  EXPECT(licorne_cuda_linear_forward(&number, &number, &number, nullptr, 1, 1, 1, LICORNE_F32, nullptr) == LICORNE_UNSUPPORTED);
-  EXPECT(licorne_cuda_linear_forward(&number, nullptr, &number, nullptr, 1, 1, 1, LICORNE_BF16, nullptr) ==
+  EXPECT(licorne_cuda_linear_forward(&number, &number, &number, nullptr, 65, 1, 1, 0, LICORNE_BF16, nullptr) == LICORNE_UNSUPPORTED);
+  EXPECT(licorne_cuda_linear_forward(&number, &number, &number, nullptr, 1, 1, 1, 0, LICORNE_F32, nullptr) == LICORNE_UNSUPPORTED);
+  EXPECT(licorne_cuda_linear_forward(&number, nullptr, &number, nullptr, 1, 1, 1, 0, LICORNE_BF16, nullptr) ==
          LICORNE_INVALID_ARGUMENT);
-  EXPECT(licorne_cuda_linear_forward(nullptr, nullptr, nullptr, nullptr, 0, 1, 0, LICORNE_BF16, nullptr) == LICORNE_OK);
+  EXPECT(licorne_cuda_linear_forward(nullptr, nullptr, nullptr, nullptr, 0, 1, 0, 0, LICORNE_BF16, nullptr) == LICORNE_OK);
 }
 
 void quantized_embedding() {

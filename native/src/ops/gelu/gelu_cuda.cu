@@ -1,25 +1,15 @@
 // GELU on the GPU: bound by memory, 2 (forward) or 3 (backward) numbers moved per element and some 30 instructions.
 //
-// With u = sqrt(2/pi) (x + 0.044715 x^3): gelu(x) = x / (1 + e^(-2u)), which needs one exponential and one division and is
-// exact at both ends. A thread takes 16 bytes per step, steps with the stride of the grid; elements beyond the last whole
+// A thread takes 16 bytes per step, steps with the stride of the grid; elements beyond the last whole
 // vector, or all of them where a pointer is not aligned to 16 bytes, go one per thread.
 #include "cuda/element.h"
-#include "cuda/math.h"
+#include "cuda/gelu.h"
 #include "licorne/gelu.h"
 
 namespace licorne {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr float kTwoRootTwoOverPi = 1.5957691216f;  // 2 sqrt(2/pi)
-constexpr float kCubic = 0.044715f;
-
-template <typename T>
-__device__ __forceinline__ float gelu(float x) {
-  const float minus_2u = x * -kTwoRootTwoOverPi * fmaf(x * x, kCubic, 1.0f);
-  return over_one_plus<T>(x, exponential<T>(minus_2u));
-}
-
 // d/dx x s(2u) = s + x s (1 - s) 2u'.
 template <typename T>
 __device__ __forceinline__ float gelu_gradient(float x) {

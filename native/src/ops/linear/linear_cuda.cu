@@ -93,7 +93,7 @@ int32_t licorne_cuda_linear_backward_bias(float* dbias, const void* dout, void* 
 int64_t licorne_cuda_linear_few_rows(void) { return licorne::kMostFewRows; }
 
 int32_t licorne_cuda_linear_forward(void* out, const void* x, const void* weight, const void* bias, int64_t N, int64_t C,
-                                    int64_t OC, int32_t type, void* stream) {
+                                    int64_t OC, int32_t gelu, int32_t type, void* stream) {
   using namespace licorne;
   return guarded([&] {
     const char* op = "linear_forward";
@@ -106,6 +106,6 @@ int32_t licorne_cuda_linear_forward(void* out, const void* x, const void* weight
     if (bias != nullptr) check_tensor(op, "bias", bias, OC, type);
     if (count == 0) return;
     few_rows(static_cast<BFloat16*>(out), static_cast<const BFloat16*>(x), static_cast<const BFloat16*>(weight),
-             static_cast<const BFloat16*>(bias), N, C, OC, stream);
+             static_cast<const BFloat16*>(bias), N, C, OC, gelu != 0, stream);
   });
 }

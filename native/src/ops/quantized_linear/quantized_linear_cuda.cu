@@ -69,7 +69,7 @@ struct TilePart {
 template <typename T, int32_t type, class Tile>
 __global__ void __launch_bounds__(kFewRowsThreads, Tile::kBlocks)
     quantized_few_rows_kernel(T* out, const float* scales, const int8_t* q, const uint8_t* weight, const T* bias, int64_t N,
-                              int blocks, int64_t OC) {
+                              int blocks, int64_t OC, bool with_gelu) {
   constexpr int kRowTiles = Tile::kRowTiles, kOutputTiles = Tile::kOutputTiles, kTogether = Tile::kTogether;
   constexpr bool kLower = Tile::kLower;
   LICORNE_SHARED(float, sums, [kFewRowsWarps][16][Tile::kOutputs]);
@@ -147,7 +147,7 @@ __global__ void __launch_bounds__(kFewRowsThreads, Tile::kBlocks)
 #pragma unroll
       for (int i = 0; i < (kLower ? 4 : 2); i++) sums[warp][g + i / 2 * 8][8 * j + 2 * t + i % 2] = c[m][j][i];
     add_warps<Tile::kOutputs>(sums, min(rows - 16 * m, 16), [&](int row, float sum) {
-      if (my_output < OC) out[(first_row + 16 * m + row) * OC + my_output] = from_float<T>(sum + addend);
+      if (my_output < OC) out[(first_row + 16 * m + row) * OC + my_output] = finished<T>(sum + addend, with_gelu);
     });
   }
 }
@@ -170,7 +170,7 @@ constexpr int kTogether = R <= 2 ? 4 : 2;
 template <int R, int O>
 __global__ void __launch_bounds__(kThreads)
     quantized_linear_bf16_kernel(float* out, const float* x, const BFloat16* weight, const float* bias, int64_t C, int64_t OC,
-                                 int64_t groups, bool whole) {
+                                 int64_t groups, bool whole, bool with_gelu) {
   begin_kernel();
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   const int64_t output = (blockIdx.x / groups * kWarps + warp) * O, first = blockIdx.x % groups * R;
@@ -217,7 +217,7 @@ __global__ void __launch_bounds__(kThreads)
       float total = warp_sum(totals[n][o]);
       if (lane == 0 && output + o < OC) {
         if (bias != nullptr) total += bias[output + o];
-        out[(first + n) * OC + output + o] = total;
+        out[(first + n) * OC + output + o] = finished<float>(total, with_gelu);
       }
     }
 }
@@ -240,7 +240,7 @@ void by_groups(int64_t rows, Body&& body) {
 
 template <int32_t type, typename T>
 void quantized_linear(T* out, const T* x, const void* weight, const T* bias, void* workspace, int64_t rows, int64_t C,
-                      int64_t OC, void* stream) {
+                      int64_t OC, bool with_gelu, void* stream) {
   if constexpr (type != LICORNE_WEIGHT_BF16) {
     const int64_t blocks = blocks_of(C);
     float* scales = static_cast<float*>(workspace);
@@ -249,17 +249,17 @@ void quantized_linear(T* out, const T* x, const void* weight, const T* bias, voi
     with_few_rows_tile(rows, OC, [&](auto tile) {
       using Tile = decltype(tile);
       launch(quantized_few_rows_kernel<T, type, Tile>, few_rows_grid<Tile>(rows, OC), kFewRowsThreads, 0, stream, out, scales,
-             q, static_cast<const uint8_t*>(weight), bias, rows, static_cast<int>(blocks), OC);
+             q, static_cast<const uint8_t*>(weight), bias, rows, static_cast<int>(blocks), OC, with_gelu);
     });
   } else if constexpr (sizeof(T) == 2) {
-    few_rows(out, x, static_cast<const BFloat16*>(weight), bias, rows, C, OC, stream);
+    few_rows(out, x, static_cast<const BFloat16*>(weight), bias, rows, C, OC, with_gelu, stream);
   } else {
     const BFloat16* weights = static_cast<const BFloat16*>(weight);
     const bool whole = C % 8 == 0 && aligned16(x, weight);
     by_groups(rows, [&](auto size, int64_t first, int64_t groups) {
       constexpr int R = decltype(size)::value, O = R >= 4 ? 2 : 1;
       launch(quantized_linear_bf16_kernel<R, O>, dim3(static_cast<unsigned>(ceil_div(OC, kWarps * O) * groups)), kThreads, 0,
-             stream, out + first * OC, x + first * C, weights, bias, C, OC, groups, whole);
+             stream, out + first * OC, x + first * C, weights, bias, C, OC, groups, whole, with_gelu);
     });
   }
 }
@@ -274,8 +274,8 @@ int64_t licorne_cuda_quantized_linear_forward_workspace_bytes(int64_t N, int64_t
 }
 
 int32_t licorne_cuda_quantized_linear_forward(void* out, const void* x, const void* weight, const void* bias,
-                                              void* workspace, int64_t N, int64_t C, int64_t OC, int32_t weight_type,
-                                              int32_t type, void* stream) {
+                                              void* workspace, int64_t N, int64_t C, int64_t OC, int32_t gelu,
+                                              int32_t weight_type, int32_t type, void* stream) {
   using namespace licorne;
   return guarded([&] {
     const char* op = "quantized_linear_forward";
@@ -298,7 +298,7 @@ int32_t licorne_cuda_quantized_linear_forward(void* out, const void* x, const vo
         for (int64_t n = 0; n < N; n += kChunkRows)
           quantized_linear<decltype(weights)::value>(static_cast<T*>(out) + n * OC, static_cast<const T*>(x) + n * C, weight,
                                                      static_cast<const T*>(bias), workspace,
-                                                     N - n < kChunkRows ? N - n : kChunkRows, C, OC, stream);
+                                                     N - n < kChunkRows ? N - n : kChunkRows, C, OC, gelu != 0, stream);
       });
     });
   });

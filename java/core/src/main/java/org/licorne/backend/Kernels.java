@@ -191,6 +191,12 @@ public interface Kernels {
      */
     void linearForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC);
 
+    /** {@link #linearForward} and {@link #geluForward} of it in place, bit for bit; a backend may do both in one pass. */
+    default void linearGeluForward(Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
+        linearForward(out, x, weight, bias, N, C, OC);
+        geluForward(out, out);
+    }
+
     /**
      * The most rows that {@link #linearForward} computes each as if it were alone, bit for bit; at least 1. Decoding
      * takes no more sequences together than this, so that a text does not depend on its batch.
@@ -285,6 +291,13 @@ public interface Kernels {
      */
     void quantizedLinearForward(
             Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC);
+
+    /** The same with {@link #geluForward} of it in place, bit for bit; a backend may do both in one pass. */
+    default void quantizedLinearGeluForward(
+            Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC) {
+        quantizedLinearForward(out, x, weight, bias, workspace, N, C, OC);
+        geluForward(out, out);
+    }
 
     /**
      * Bytes of workspace that {@link #quantizedLinearForward} wants; the same for all N from 256 on, and no more for

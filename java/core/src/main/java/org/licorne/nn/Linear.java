@@ -30,6 +30,11 @@ public final class Linear {
         weight.multiply(kernels, out, x, bias.weight(kernels), N);
     }
 
+    /** GELU of {@link #forward}. */
+    public void forwardGelu(Kernels kernels, Tensor out, Tensor x, long N) {
+        weight.multiplyGelu(kernels, out, x, bias.weight(kernels), N);
+    }
+
     /**
      * Adds to the parameters' gradients, then writes the input's.
      *

@@ -52,8 +52,12 @@ public final class Mlp {
 
     /** @param out (N, C) @param x (N, C) */
     public void forward(Kernels kernels, Activations kept, Tensor out, Tensor x, long N) {
-        up.forward(kernels, kept.hidden, x, N);
-        kernels.geluForward(kept.active, kept.hidden);
+        if (kept.active == kept.hidden) {
+            up.forwardGelu(kernels, kept.active, x, N);
+        } else {
+            up.forward(kernels, kept.hidden, x, N);
+            kernels.geluForward(kept.active, kept.hidden);
+        }
         down.forward(kernels, out, kept.active, N);
     }
 

@@ -147,6 +147,15 @@ public final class Parameter {
         }
     }
 
+    /** GELU of {@link #multiply}. */
+    void multiplyGelu(Kernels kernels, Tensor out, Tensor x, Tensor bias, long N) {
+        if (dtype == DType.F32) {
+            kernels.linearGeluForward(out, x, weight(kernels), bias, N, shape[1], paddedRows);
+        } else {
+            kernels.quantizedLinearGeluForward(out, x, small(), bias, workspace, N, shape[1], paddedRows);
+        }
+    }
+
     private Tensor required(Tensor wanted, String what) {
         if (dtype != DType.F32 && wanted != small) {
             throw new IllegalStateException("parameter " + name + " is stored as " + dtype

@@ -115,6 +115,7 @@ final class CudaLibrary {
             long N,
             long C,
             long OC,
+            int gelu,
             int type,
             @Cast("void*") long stream);
 
@@ -132,8 +133,8 @@ final class CudaLibrary {
 
     static native int licorne_cuda_quantized_linear_forward(
             @Cast("void*") long out, @Cast("const void*") long x, @Cast("const void*") long weight,
-            @Cast("const void*") long bias, @Cast("void*") long workspace, long N, long C, long OC, int weightType,
-            int type, @Cast("void*") long stream);
+            @Cast("const void*") long bias, @Cast("void*") long workspace, long N, long C, long OC, int gelu,
+            int weightType, int type, @Cast("void*") long stream);
 
     static native long licorne_cuda_quantized_linear_forward_workspace_bytes(long N, long C, long OC, int weightType);
 

@@ -28,6 +28,22 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
     @Override
     public void linearForward(
             Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
+        linear(out, x, weight, bias, N, C, OC, false);
+    }
+
+    @Override
+    public void linearGeluForward(
+            Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC) {
+        if (N <= fewRows && C > 0) {
+            linear(out, x, weight, bias, N, C, OC, true);
+        } else {
+            Kernels.super.linearGeluForward(out, x, weight, bias, N, C, OC);
+        }
+    }
+
+    /** @param gelu only with few rows, and something to sum up */
+    private void linear(
+            Tensor out, Tensor x, Tensor weight, Tensor bias, long N, long C, long OC, boolean gelu) {
         checks.linearForward(out, x, weight, bias, N, C, OC);
         begin();
         try {
@@ -40,7 +56,7 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
                 repeat(result, summand, N, OC * activation.bytes());
             } else if (N <= fewRows) {
                 status = CudaLibrary.licorne_cuda_linear_forward(
-                        result, input, factor, summand, N, C, OC, type, stream);
+                        result, input, factor, summand, N, C, OC, gelu ? 1 : 0, type, stream);
             } else {
                 products.forward(result, input, factor, summand, N, C, OC, activation);
             }
@@ -151,14 +167,25 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
     @Override
     public void quantizedLinearForward(
             Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC) {
+        quantizedLinear(out, x, weight, bias, workspace, N, C, OC, 0);
+    }
+
+    @Override
+    public void quantizedLinearGeluForward(
+            Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC) {
+        quantizedLinear(out, x, weight, bias, workspace, N, C, OC, 1);
+    }
+
+    private void quantizedLinear(
+            Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor workspace, long N, long C, long OC, int gelu) {
         checks.quantizedLinearForward(out, x, weight, bias, workspace, N, C, OC);
         KernelChecks.workspace(
                 "quantized_linear_forward", workspace, quantizedLinearForwardWorkspaceBytes(weight.dtype(), N, C, OC));
         begin();
         try {
             issued("quantized_linear_forward", CudaLibrary.licorne_cuda_quantized_linear_forward(
-                    use(out), use(x), use(weight), use(bias), use(workspace), N, C, OC, weightType(weight.dtype()),
-                    type, stream));
+                    use(out), use(x), use(weight), use(bias), use(workspace), N, C, OC, gelu,
+                    weightType(weight.dtype()), type, stream));
         } finally {
             release();
         }
