@@ -13,6 +13,7 @@
 
 #include <cstdint>
 
+#include "cuda/reduce.h"
 #include "cuda/tensor_core.h"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL) || defined(LICORNE_CUDA_EMULATION)
@@ -26,6 +27,9 @@ namespace licorne {
 // Where the 128-byte swizzle puts 16 bytes of a tile that begins at a multiple of 1,024: their number within the row is
 // changed by the row's number modulo 8.
 __device__ __forceinline__ SharedAddress swizzled(SharedAddress address) { return address ^ (address >> 7 & 7) << 4; }
+
+// The same in all lanes, and the compiler knows it: what follows from it is computed once per warp, in registers of the warp.
+__device__ __forceinline__ int uniform(int value) { return __shfl_sync(kAllLanes, value, 0); }
 
 #endif
 
@@ -98,6 +102,7 @@ __device__ __forceinline__ void give_registers() {
 // offset, all in 16 bytes; bits 62 and 63 the swizzle, 1 for 128 bytes. Tiles are as the copy engine writes them with that
 // swizzle: rows of 64 bfloat16 (128 bytes), eight rows (1,024 bytes, aligned to that) to a pattern. A step along the
 // contiguous direction within a row moves the address and leaves the pattern, which the hardware takes from address bits.
+// Described once per tile; each product then only adds to the address.
 
 // Rows are M or N, the products' depth runs along the row: eight rows further is 1,024 bytes. The leading offset is unused.
 __device__ __forceinline__ uint64_t describe_depth_contiguous(SharedAddress address) {
@@ -106,6 +111,11 @@ __device__ __forceinline__ uint64_t describe_depth_contiguous(SharedAddress addr
 // Rows are the depth, N runs along the row: eight further in depth is 1,024 bytes; 64 further in N is `next` bytes.
 __device__ __forceinline__ uint64_t describe_n_contiguous(SharedAddress address, uint32_t next) {
   return static_cast<uint64_t>((address & 0x3ffffu) >> 4) | static_cast<uint64_t>(next >> 4) << 16 | 64ull << 32 | 1ull << 62;
+}
+// The same operand so many bytes, a multiple of 16, further on. Addresses end before 2^18 bytes: nothing is carried out of
+// their bits.
+__device__ __forceinline__ uint64_t further(uint64_t description, uint32_t bytes) {
+  return description + (bytes >> 4);
 }
 
 // The compiler does not know that products go on after their instruction: values pinned here have been computed before what
@@ -258,6 +268,10 @@ inline uint64_t describe(SharedAddress address, uint32_t leading) {
 }
 inline uint64_t describe_depth_contiguous(SharedAddress address) { return describe(address, 16); }
 inline uint64_t describe_n_contiguous(SharedAddress address, uint32_t next) { return describe(address, next); }
+inline uint64_t further(uint64_t description, uint32_t bytes) {
+  if (bytes % 16 != 0) emulation::fault("an operand of a product that is not aligned to 16 bytes");
+  return description + (bytes >> 4);
+}
 
 inline SharedAddress operand_address(uint64_t offset) {
   return swizzled(reinterpret_cast<SharedAddress>(emulation::dynamic_shared) + offset);

@@ -78,14 +78,15 @@ __device__ __forceinline__ void round_sums(uint32_t (&a)[kColumns / 16][4], cons
 template <class Tile>
 __device__ __forceinline__ void start_scores(float (&scores)[kColumns / 2], uint32_t (&held)[kHeld<Tile>][4], SharedAddress own,
                                              SharedAddress other) {
+  const uint64_t rows = describe_depth_contiguous(own), columns = describe_depth_contiguous(other);
 #pragma unroll
   for (int depth = 0; depth < Tile::kHead / 16; depth++) {
     const int at = depth % 4 * 32, box = depth / 4;  // 16 elements are 32 bytes of a row
-    const uint64_t columns = describe_depth_contiguous(other + box * Tile::kOtherBox + at);
+    const uint64_t these = further(columns, box * Tile::kOtherBox + at);
     if constexpr (Tile::kOwnKeys)
-      product_64x64(scores, describe_depth_contiguous(own + box * Tile::kOwnBox + at), columns, depth > 0);
+      product_64x64(scores, further(rows, box * Tile::kOwnBox + at), these, depth > 0);
     else
-      product_64x64(scores, held[depth], columns, depth > 0);
+      product_64x64(scores, held[depth], these, depth > 0);
   }
   product_commit();
 }
@@ -96,9 +97,10 @@ __device__ __forceinline__ void start_sum(float (&sum)[kHead / 2], uint32_t (&a)
   pin(a);
   pin(sum);
   product_begin();
+  const uint64_t columns = describe_n_contiguous(tile, kColumns * kRowBytes);
 #pragma unroll
   for (int depth = 0; depth < kColumns / 16; depth++)
-    product_add(sum, a[depth], describe_n_contiguous(tile + depth * 16 * kRowBytes, kColumns * kRowBytes));
+    product_add(sum, a[depth], further(columns, depth * 16 * kRowBytes));
   product_commit();
 }
 
@@ -135,7 +137,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   const SharedAddress own1 = shared_address(memory), own2 = own1 + Tile::kOwnBytes, others = own2 + Tile::kOwnBytes;
   const SharedAddress pairs = own1 + Tile::kPairsAt;
   const SharedAddress own_full = own1 + Tile::kBarriersAt, full = own_full + 8, empty = full + 8 * kStages;
-  const int thread = static_cast<int>(threadIdx.x), warpgroup = thread / kGroup;
+  const int thread = static_cast<int>(threadIdx.x), warpgroup = uniform(thread / kGroup);
 
   const int own_tokens = kOwnKeys ? p.S : p.T, own_heads = kOwnKeys ? p.G : p.H, group = p.H / p.G;
   const auto [head_index, first] = order.at(static_cast<int>(blockIdx.x));
