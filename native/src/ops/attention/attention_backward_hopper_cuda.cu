@@ -297,6 +297,13 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
             for (int i = 0; i < 4; i++) s[4 * n + i] = exp2_approximate(fmaf(s[4 * n + i], factor, -shift[i]));
           }
           if (partial) {
+            // Each lane asks for the keys of two columns, and all tell each other.
+            KeyInterval mine[2] = {{0, 0}, {0, 0}};
+            if constexpr (kOwnKeys) {
+#pragma unroll
+              for (int i = 0; i < 2; i++)
+                if (token + kWarp * i + lane < p.T) mine[i] = mask.keys_of(token + kWarp * i + lane);
+            }
 #pragma unroll
             for (int n = 0; n < kColumns / 8; n++) {
 #pragma unroll
@@ -304,7 +311,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
                 const int column = token + 8 * n + lane % 4 * 2 + odd;
                 KeyInterval keys{0, 0};
                 if constexpr (kOwnKeys) {
-                  if (column < p.T) keys = mask.keys_of(column);
+                  const int holder = 8 * (n % 4) + lane % 4 * 2 + odd;
+                  keys = {__shfl_sync(kAllLanes, mine[n / 4].low, holder), __shfl_sync(kAllLanes, mine[n / 4].high, holder)};
                 }
 #pragma unroll
                 for (int half = 0; half < 2; half++) {
