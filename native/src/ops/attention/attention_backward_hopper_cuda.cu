@@ -8,8 +8,9 @@
 // 160 for heads of 64. The left operands of scores and dp, the own rows, are held in registers for dq, which has only one sum:
 // a product 64 columns wide with both operands from shared memory asks for all that it can deliver, 128 bytes a cycle.
 //
-// The launch of dq leaves for every query a pair, its log-sum-exp in base 2 and delta, which the copy engine brings with the
-// tiles of the launch of dk and dv. Heads begin at an even number of pairs, so that a tile begins at a multiple of 16 bytes.
+// The launch of dq leaves for every query its statistics, the log-sum-exp in base 2 and delta, which the copy engine brings with
+// the tiles of the launch of dk and dv: all log-sum-exps, then all deltas, so that a thread reads those of its two neighbouring
+// columns at once. Heads begin at a multiple of four, so that a tile begins at a multiple of 16 bytes.
 //
 // Not yet run on a GPU: chosen only on request (licorne_cuda_attention_use_hopper).
 #include "cuda/element.h"
@@ -33,9 +34,10 @@ struct HopperTile {
   static constexpr int kThreads = (kConsumers + 1) * kGroup, kRows = kConsumers * kGroupRows, kBoxes = kHead / 64;
   static constexpr int kOwnBox = kRows * kRowBytes, kOtherBox = kColumns * kRowBytes;  // bytes
   static constexpr int kOwnBytes = kBoxes * kOwnBox, kOtherBytes = kBoxes * kOtherBox;
-  static constexpr int kPairBytes = kColumns * 8;
+  static constexpr int kStatisticBytes = kColumns * 4, kStatisticsBytes = 2 * kStatisticBytes;
   static constexpr int kStageBytes = 2 * kOtherBytes;
-  static constexpr int kPairsAt = 2 * kOwnBytes + kStages * kStageBytes, kBarriersAt = kPairsAt + kStages * kPairBytes;
+  static constexpr int kStatisticsAt = 2 * kOwnBytes + kStages * kStageBytes;
+  static constexpr int kBarriersAt = kStatisticsAt + kStages * kStatisticsBytes;
   static constexpr int kSharedBytes = kBarriersAt + 8 * (1 + 2 * kStages);
   // What the consumers take beyond their share at the start, the producer's warpgroup gives.
   static constexpr int kProducerRegisters = kConsumers == 2 ? 24 : 32;
@@ -135,15 +137,15 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   constexpr int kHead = Tile::kHead, kStages = Tile::kStages, kBoxes = Tile::kBoxes, kRows = Tile::kRows;
   unsigned char* memory = dynamic_shared_memory<unsigned char>();  // aligned to 1,024
   const SharedAddress own1 = shared_address(memory), own2 = own1 + Tile::kOwnBytes, others = own2 + Tile::kOwnBytes;
-  const SharedAddress pairs = own1 + Tile::kPairsAt;
   const SharedAddress own_full = own1 + Tile::kBarriersAt, full = own_full + 8, empty = full + 8 * kStages;
   const int thread = static_cast<int>(threadIdx.x), warpgroup = uniform(thread / kGroup);
 
   const int own_tokens = kOwnKeys ? p.S : p.T, own_heads = kOwnKeys ? p.G : p.H, group = p.H / p.G;
   const auto [head_index, first] = order.at(static_cast<int>(blockIdx.x));
   const int b = head_index / own_heads, own_head = head_index % own_heads;
-  const int padded_T = p.T + p.T % 2;
-  float2* all_pairs = reinterpret_cast<float2*>(p.delta);  // (B,H,padded_T), and 64 more
+  const int64_t padded_T = hopper_statistics_tokens(p.T);
+  float* log_sums = p.delta;                                                 // (B,H,padded_T), and so on
+  float* deltas = log_sums + hopper_statistic_floats(p.B, p.T, p.H);
 
   if (thread == 0) {
     constexpr int warps = Tile::kConsumers * kGroup / kWarp;  // of the consumers, each arrives once
@@ -169,7 +171,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   const int own_end = min(first + kRows, own_tokens);
   if constexpr (kOwnKeys) {
     const KeyInterval queries = mask.queries_of(first, own_end);
-    begin = queries.low & ~1;  // pairs begin at a multiple of 16 bytes
+    begin = queries.low & ~3;  // statistics begin at a multiple of 16 bytes
     end = queries.high;
   } else {
     begin = mask.keys_of(first).low;
@@ -187,15 +189,17 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
           const int stage = step % kStages;
           const SharedAddress to = others + stage * Tile::kStageBytes;
           barrier_wait(empty + 8 * stage, (step / kStages & 1) ^ 1);
-          barrier_expect(full + 8 * stage, Tile::kStageBytes + (kOwnKeys ? Tile::kPairBytes : 0));
+          barrier_expect(full + 8 * stage, Tile::kStageBytes + (kOwnKeys ? Tile::kStatisticsBytes : 0));
           for (int box = 0; box < kBoxes; box++) {
             copy_box(to + box * Tile::kOtherBox, &other1_map, 64 * box, head, token, b, full + 8 * stage);
             copy_box(to + Tile::kOtherBytes + box * Tile::kOtherBox, &other2_map, 64 * box, head, token, b, full + 8 * stage);
           }
-          if constexpr (kOwnKeys)
-            copy_bytes(pairs + stage * Tile::kPairBytes,
-                       all_pairs + (static_cast<int64_t>(b) * p.H + head) * padded_T + token, Tile::kPairBytes,
-                       full + 8 * stage);
+          if constexpr (kOwnKeys) {
+            const int64_t from = (static_cast<int64_t>(b) * p.H + head) * padded_T + token;
+            const SharedAddress statistics = own1 + Tile::kStatisticsAt + stage * Tile::kStatisticsBytes;
+            copy_bytes(statistics, log_sums + from, Tile::kStatisticBytes, full + 8 * stage);
+            copy_bytes(statistics + Tile::kStatisticBytes, deltas + from, Tile::kStatisticBytes, full + 8 * stage);
+          }
         }
       }
     }
@@ -230,8 +234,10 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
           seen[half] = {s.low, s.high};
           log_sum[half] = s.log_sum;
           delta[half] = sum;
-          if (lane % 4 == 0)
-            all_pairs[static_cast<int64_t>(head_index) * padded_T + query] = make_float2(s.log_sum, sum);
+          if (lane % 4 == 0) {
+            log_sums[head_index * padded_T + query] = s.log_sum;
+            deltas[head_index * padded_T + query] = sum;
+          }
         }
       }
     }
@@ -282,16 +288,17 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
           }
           product_wait<1>();
           pin(s);
-          // Of two neighbouring columns, their log-sum-exps (x, z) and deltas (y, w).
-          const float4* of_columns =
-              reinterpret_cast<const float4*>(memory + Tile::kPairsAt + stage * Tile::kPairBytes) + lane % 4;
+          // Of two neighbouring columns each.
+          const float2* column_log_sums =
+              reinterpret_cast<const float2*>(memory + Tile::kStatisticsAt + stage * Tile::kStatisticsBytes) + lane % 4;
+          const float2* column_deltas = column_log_sums + kColumns / 2;
 #pragma unroll
           for (int n = 0; n < kColumns / 8; n++) {
             float shift[4] = {log_sum[0], log_sum[0], log_sum[1], log_sum[1]};
             if constexpr (kOwnKeys) {
-              const float4 both = of_columns[4 * n];
+              const float2 both = column_log_sums[4 * n];
               shift[0] = shift[2] = both.x;
-              shift[1] = shift[3] = both.z;
+              shift[1] = shift[3] = both.y;
             }
 #pragma unroll
             for (int i = 0; i < 4; i++) s[4 * n + i] = exp2_approximate(fmaf(s[4 * n + i], factor, -shift[i]));
@@ -334,9 +341,9 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
           for (int n = 0; n < kColumns / 8; n++) {
             float less[4] = {delta[0], delta[0], delta[1], delta[1]};
             if constexpr (kOwnKeys) {
-              const float4 both = of_columns[4 * n];
-              less[0] = less[2] = both.y;
-              less[1] = less[3] = both.w;
+              const float2 both = column_deltas[4 * n];
+              less[0] = less[2] = both.x;
+              less[1] = less[3] = both.y;
             }
 #pragma unroll
             for (int i = 0; i < 4; i++) ds[4 * n + i] = s[4 * n + i] * (ds[4 * n + i] - less[i]);

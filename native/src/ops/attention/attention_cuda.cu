@@ -59,9 +59,8 @@ __global__ void __launch_bounds__(kIntervalThreads)
 
 int32_t narrow(int64_t value) { return static_cast<int32_t>(std::min<int64_t>(value, INT32_MAX)); }
 
-// Per query the log-sum-exp and delta, for Hopper's kernels with an even number of queries per head and a tile more at the
-// end, so that any tile of 64 from an even query on can be copied whole.
-int64_t statistics_floats(int64_t B, int64_t T, int64_t H) { return 2 * B * H * (T + T % 2) + 2 * 64; }
+// Per query the log-sum-exp and delta.
+int64_t statistics_floats(int64_t B, int64_t T, int64_t H) { return 2 * hopper_statistic_floats(B, T, H); }
 
 // The checks of both directions; pointers, type and mask are filled in by the caller.
 AttentionArguments checked(const char* op, LICORNE_ATTENTION_SIZES, LICORNE_ATTENTION_MASK, float scale, int32_t type,

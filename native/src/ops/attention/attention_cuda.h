@@ -30,7 +30,7 @@ struct AttentionArguments {
   void* dv;
   const void* dout;
   float* delta;           // (B,H,T), sum of dout * out: written by the kernel of dq, read by that of dk and dv; Hopper's
-                          // kernels keep pairs there, see theirs
+                          // kernels keep more there, see theirs
   int32_t B, T, S, H, G, D;
   int64_t query_token_stride, query_batch_stride;
   int64_t key_token_stride, key_batch_stride;

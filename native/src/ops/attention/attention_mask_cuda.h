@@ -33,6 +33,13 @@ __device__ __forceinline__ QueryStatistics query_statistics(KeyInterval keys, fl
   return {keys.low, keys.high, lse == -INFINITY ? INFINITY : lse * kLog2E, delta};
 }
 
+// Hopper's kernels keep the log-sum-exps of all queries and then all deltas. Heads begin at a multiple of four, and there is a
+// tile more at the end, so that any tile of 64 from every fourth query on can be copied whole.
+__host__ __device__ constexpr int64_t hopper_statistics_tokens(int64_t T) { return (T + 3) / 4 * 4; }
+__host__ __device__ constexpr int64_t hopper_statistic_floats(int64_t B, int64_t T, int64_t H) {
+  return B * H * hopper_statistics_tokens(T) + 64;
+}
+
 // One sequence's mask.
 class SequenceMask {
  public:
