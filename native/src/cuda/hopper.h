@@ -68,6 +68,11 @@ __device__ __forceinline__ void barrier_wait(SharedAddress barrier, uint32_t par
 
 // ---- the copy engine ------------------------------------------------------------------------------------------------------
 
+// Fetches the map, so that the first copy need not wait for it.
+__device__ __forceinline__ void prefetch_map(const CUtensorMap* map) {
+  asm volatile("prefetch.tensormap [%0];\n" ::"l"(map) : "memory");
+}
+
 // Starts copying the box of the map that begins at these coordinates; what lies outside the tensor becomes 0. The barrier
 // counts the whole box's bytes.
 __device__ __forceinline__ void copy_box(SharedAddress to, const CUtensorMap* map, int c0, int c1, int c2, int c3,
@@ -221,6 +226,7 @@ inline void barrier_arrive(SharedAddress barrier) { emulation::phase_barrier_arr
 inline void barrier_expect(SharedAddress barrier, int bytes) { emulation::phase_barrier_arrive(barrier, bytes); }
 inline void barrier_wait(SharedAddress barrier, uint32_t parity) { emulation::phase_barrier_wait(barrier, parity); }
 
+inline void prefetch_map(const CUtensorMap*) {}
 inline void copy_box(SharedAddress to, const CUtensorMap* map, int c0, int c1, int c2, int c3, SharedAddress barrier) {
   if (to % 1024 != 0) emulation::fault("a swizzled box that is not aligned to 1024 bytes");
   const emulation::Unseen unseen;

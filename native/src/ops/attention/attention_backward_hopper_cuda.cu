@@ -147,6 +147,12 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   float* log_sums = p.delta;                                                 // (B,H,padded_T), and so on
   float* deltas = log_sums + hopper_statistic_floats(p.B, p.T, p.H);
 
+  if (thread == Tile::kConsumers * kGroup) {
+    prefetch_map(&own1_map);
+    prefetch_map(&own2_map);
+    prefetch_map(&other1_map);
+    prefetch_map(&other2_map);
+  }
   if (thread == 0) {
     constexpr int warps = Tile::kConsumers * kGroup / kWarp;  // of the consumers, each arrives once
     barrier_init(own_full, 1);

@@ -92,6 +92,11 @@ __global__ void __launch_bounds__(kThreads, 1)
   HopperSeen* seen_by = reinterpret_cast<HopperSeen*>(told + 2);
   const int thread = static_cast<int>(threadIdx.x), group = uniform(thread / kGroup);
 
+  if (thread == kConsumers * kGroup) {
+    prefetch_map(&q_map);
+    prefetch_map(&k_map);
+    prefetch_map(&v_map);
+  }
   if (thread == 0) {
     constexpr int warps = kConsumers * kGroup / kWarp;  // of the consumers, each arrives once
     barrier_init(q_full, 1);
