@@ -220,6 +220,16 @@ struct CUtensorMap {
   int box[4];
 };
 
+// What cuTensorMapEncodeTiled refuses, for elements of two bytes and the swizzle of 128.
+inline void check_map(const CUtensorMap& map) {
+  bool fits = reinterpret_cast<uintptr_t>(map.base) % 16 == 0 && 2 * map.box[0] <= 128;
+  for (int i = 0; i < 4; i++) {
+    fits &= map.sizes[i] >= 1 && map.sizes[i] <= int64_t{1} << 32 && map.box[i] >= 1 && map.box[i] <= 256;
+    if (i > 0) fits &= map.strides[i] > 0 && map.strides[i] % 16 == 0 && map.strides[i] < int64_t{1} << 40;
+  }
+  if (!fits) throw Error(LICORNE_DEVICE_ERROR, "cuTensorMapEncodeTiled: an argument is outside its limits");
+}
+
 inline void barrier_init(SharedAddress barrier, int arrivals) { emulation::phase_barrier_init(barrier, arrivals); }
 inline void barrier_init_fence() {}
 inline void barrier_arrive(SharedAddress barrier) { emulation::phase_barrier_arrive(barrier, 0); }
@@ -255,9 +265,13 @@ inline void copy_bytes(SharedAddress to, const void* from, int bytes, SharedAddr
 }
 
 template <int kRegisters>
-inline void take_registers() {}
+inline void take_registers() {
+  emulation::set_registers(kRegisters, true);
+}
 template <int kRegisters>
-inline void give_registers() {}
+inline void give_registers() {
+  emulation::set_registers(kRegisters, false);
+}
 template <typename Values>
 inline void pin(Values&) {}
 inline void product_begin() { emulation::product_begin(); }
@@ -320,7 +334,7 @@ inline void columns_read(uint64_t description, int columns) {  // 16 deep
 template <int kCount>
 inline void product_of_shared(float (&c)[kCount], uint64_t a, uint64_t b, bool add) {
   const emulation::Unseen unseen;
-  emulation::product(c, kCount, [=](float* sums) {
+  emulation::product(c, kCount, {a, b, nullptr, add}, [=](float* sums) {
     const int lane = static_cast<int>(emulation::current->lane), warp = static_cast<int>(emulation::current->warp % 4);
     for (int i = 0; i < kCount; i++) {
       const int row = 16 * warp + lane / 4 + i % 4 / 2 * 8, column = i / 4 * 8 + lane % 4 * 2 + i % 2;
@@ -337,8 +351,8 @@ inline void product_64x64(float (&c)[32], uint64_t a, uint64_t b, bool add) { pr
 
 // b_at(k, column)
 template <int kCount, typename Element>
-inline void product_of_registers(float (&c)[kCount], const uint32_t (&a)[4], bool add, Element b_at) {
-  emulation::product(c, kCount, [&a, add, b_at](float* sums) {
+inline void product_of_registers(float (&c)[kCount], const uint32_t (&a)[4], uint64_t b, bool add, Element b_at) {
+  emulation::product(c, kCount, {0, b, &a, add}, [&a, add, b_at](float* sums) {
     const EmulatedOperands mine{{a[0], a[1], a[2], a[3]}, {0, 0}};
     const EmulatedOperands* all = emulation::exchange(0xffffffffu, "product_of_registers", mine);
     const int lane = static_cast<int>(emulation::current->lane);
@@ -352,13 +366,13 @@ inline void product_of_registers(float (&c)[kCount], const uint32_t (&a)[4], boo
 }
 inline void product_64x64(float (&c)[32], const uint32_t (&a)[4], uint64_t b, bool add) {
   const emulation::Unseen unseen;
-  product_of_registers(c, a, add, [b](int k, int column) { return depth_contiguous_at(b, column, k); });
+  product_of_registers(c, a, b, add, [b](int k, int column) { return depth_contiguous_at(b, column, k); });
   rows_read(b, 0, 64);
 }
 template <int kCount>
 inline void product_add(float (&c)[kCount], const uint32_t (&a)[4], uint64_t b) {
   const emulation::Unseen unseen;
-  product_of_registers(c, a, true, [b](int k, int column) { return n_contiguous_at(b, k, column); });
+  product_of_registers(c, a, b, true, [b](int k, int column) { return n_contiguous_at(b, k, column); });
   columns_read(b, 2 * kCount);
 }
 

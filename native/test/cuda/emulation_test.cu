@@ -5,8 +5,10 @@
 
 #include "check.h"
 #include "cuda/element.h"
+#include "cuda/hopper.h"
 #include "cuda/reduce.h"
 #include "cuda/suites.h"
+#include "ops/attention/attention_tensor_map.h"
 
 namespace {
 
@@ -22,9 +24,9 @@ void in_every_order(Body body) {
   emulation::set_order(0);
 }
 
-std::string launch_error(void (*kernel)(float*), unsigned threads, float* out) {
+std::string launch_error(void (*kernel)(float*), unsigned threads, float* out, int64_t shared_bytes = 0) {
   try {
-    launch(kernel, 1, threads, 0, nullptr, out);
+    launch(kernel, 1, threads, shared_bytes, nullptr, out);
     return "";
   } catch (const Error& error) {
     return error.message();
@@ -227,6 +229,81 @@ void copies_arrive_when_they_are_waited_for() {
   });
 }
 
+enum Mistake { kNone, kOtherOperand, kOneMore, kChangedSums, kChangedOperand, kOneWarpOnly, kTooMany };
+
+// Products of a warpgroup, with one mistake.
+template <Mistake kMistake>
+__global__ void products_kernel(float* out) {
+  unsigned char* tile = dynamic_shared_memory<unsigned char>();
+  for (unsigned i = threadIdx.x; i < 64 * 128; i += blockDim.x) tile[i] = 0;
+  __syncthreads();
+  const uint64_t rows = describe_depth_contiguous(shared_address(tile));
+  const unsigned warp = threadIdx.x / 32;
+  float c[32];
+  uint32_t a[4] = {};
+  product_begin();
+  product_64x64(c, kMistake == kOtherOperand && warp == 1 ? further(rows, 32) : rows, rows, false);
+  product_commit();
+  product_wait();
+  for (int round = 0; round < (kMistake == kOneMore && warp == 3 ? 3 : 2); round++) {
+    product_begin();
+    if (kMistake == kChangedSums) c[3] += 1.0f;
+    if (kMistake == kChangedOperand) a[2]++;
+    product_64x64(c, a, rows, true);
+    product_commit();
+    product_wait();
+  }
+  out[threadIdx.x] = c[0];
+}
+
+// Four warpgroups, of which the last gives registers to the others.
+template <Mistake kMistake>
+__global__ void registers_kernel(float*) {
+  if (threadIdx.x >= 384) {
+    if (kMistake != kOneWarpOnly || threadIdx.x < 416) give_registers<32>();
+  } else {
+    take_registers<kMistake == kTooMany ? 168 : 160>();
+  }
+}
+
+void mistakes_of_warpgroups_are_errors() {
+  std::vector<float> out(128);
+  const auto error = [&](void (*kernel)(float*), unsigned threads) {
+    return launch_error(kernel, threads, out.data(), 64 * 128);
+  };
+  in_every_order([&] {
+    EXPECT(error(products_kernel<kNone>, 128).empty());
+    EXPECT(error(products_kernel<kNone>, 96).find("fewer than four warps") != std::string::npos);
+    EXPECT(error(products_kernel<kOtherOperand>, 128).find("different products") != std::string::npos);
+    EXPECT(error(products_kernel<kOneMore>, 128).find("different numbers of products") != std::string::npos);
+    EXPECT(error(products_kernel<kChangedSums>, 128).find("changed after product_begin") != std::string::npos);
+    EXPECT(error(products_kernel<kChangedOperand>, 128).find("changed after product_begin") != std::string::npos);
+    EXPECT(error(registers_kernel<kNone>, 512).empty());
+    EXPECT(error(registers_kernel<kOneWarpOnly>, 512).find("different registers") != std::string::npos);
+    EXPECT(error(registers_kernel<kTooMany>, 512).find("more registers than the others gave") != std::string::npos);
+  });
+}
+
+void maps_outside_the_copy_engine_s_limits_are_errors() {
+  alignas(16) uint16_t tensor[8] = {};
+  AttentionArguments p{};
+  p.B = 2, p.D = 64;
+  const auto fits = [&](const void* base, int64_t token_stride, int64_t batch_stride, int rows) {
+    try {
+      map_of(base, p, 100, 3, token_stride, batch_stride, rows);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  EXPECT(fits(tensor, 192, 19200, 256));
+  EXPECT(!fits(tensor + 4, 192, 19200, 256));
+  EXPECT(!fits(tensor, 196, 19600, 256));
+  EXPECT(!fits(tensor, 192, 0, 256));
+  EXPECT(!fits(tensor, 192, int64_t{1} << 39, 256));
+  EXPECT(!fits(tensor, 192, 19200, 257));
+}
+
 void bfloat16_rounds_to_nearest_even() {
   const auto rounded = [](float x) { return __bfloat162float(__float2bfloat16(x)); };
   EXPECT(rounded(1.0f) == 1.0f);
@@ -301,6 +378,8 @@ int main() {
   collectives_agree_with_their_definition();
   mistakes_are_errors();
   copies_arrive_when_they_are_waited_for();
+  mistakes_of_warpgroups_are_errors();
+  maps_outside_the_copy_engine_s_limits_are_errors();
   bfloat16_rounds_to_nearest_even();
   failures_of_the_device_have_statuses();
   a_fault_is_told_when_it_is_complete();

@@ -42,7 +42,11 @@ constexpr size_t kGuardBytes = 64;
 struct Fiber : Thread {
   Context context;
   Pending pending;
+  unsigned registers, register_changes;
 };
+
+constexpr unsigned kGroup = 128;  // threads of a warpgroup
+constexpr unsigned kRegisters = 64 << 10;
 
 // A meeting of the lanes of one mask. Two sets of slots: a lane that is already at the next meeting does not overwrite what
 // a slow lane still reads, and none can be two meetings ahead.
@@ -77,6 +81,7 @@ struct PhaseBarrier {
 };
 
 std::map<uint64_t, PhaseBarrier> phase_barriers;
+std::vector<ProductStep> group_steps[kMaxThreads / kGroup];
 
 unsigned char* stacks = nullptr;
 std::vector<Fiber> fibers(kMaxThreads);
@@ -139,6 +144,9 @@ void thread_main() {
   abort();  // nobody runs a thread that has ended
 }
 
+// Per thread, at most, as the compiler gives them to a kernel whose launch bounds are its block.
+unsigned first_registers() { return std::min(kRegisters / threads_in_block / 8 * 8, 255u); }
+
 void prepare(Fiber& fiber, unsigned number) {
   fiber.index = {number % block_size.x, number / block_size.x % block_size.y, number / (block_size.x * block_size.y)};
   fiber.warp = number / 32;
@@ -146,8 +154,28 @@ void prepare(Fiber& fiber, unsigned number) {
   fiber.unseen = 0;
   fiber.waited = false;
   fiber.pending = Pending();
+  fiber.registers = first_registers();
+  fiber.register_changes = 0;
   // Tops differ, so that the threads do not all meet in the same cache lines.
   prepare_context(fiber.context, stacks + number * kStackBytes, kStackBytes - 64 - number % 32 * 512, thread_main);
+}
+
+// What a block must have done as a whole: null, or what is wrong.
+const char* check_groups() {
+  unsigned registers = 0;
+  for (unsigned t = 0; t < threads_in_block; t++) {
+    const Fiber &fiber = fibers[t], &first = fibers[t / kGroup * kGroup];
+    if (fiber.pending.product_steps != group_steps[t / kGroup].size())
+      return "threads of a warpgroup ask for different numbers of products";
+    if (fiber.register_changes != first.register_changes || fiber.registers != first.registers)
+      return "threads of a warpgroup ask for different registers";
+    registers += fiber.registers;
+  }
+  if (registers > first_registers() * threads_in_block) return "warpgroups take more registers than the others gave";
+  for (unsigned group = 0; group * kGroup < threads_in_block; group++)
+    if (threads_in_block < (group + 1) * kGroup && (!group_steps[group].empty() || fibers[group * kGroup].register_changes > 0))
+      return "a warpgroup has fewer than four warps";
+  return nullptr;
 }
 
 void describe_deadlock() {
@@ -203,6 +231,7 @@ void run_block(uint64_t seed, size_t shared_bytes) {
   if (dynamic_shared != nullptr) memset(dynamic_shared, kPoison, shared_bytes + kGuardBytes);
   for (Barrier& barrier : barriers) barrier = Barrier();
   phase_barriers.clear();
+  for (std::vector<ProductStep>& steps : group_steps) steps.clear();
   votes = 0;
   alive = threads_in_block;
   races::begin_block(threads_in_block);
@@ -233,6 +262,11 @@ void run_block(uint64_t seed, size_t shared_bytes) {
     describe_deadlock();
     return;
   }
+  if (const char* wrong = check_groups()) {
+    faulted = true;
+    snprintf(fault_text, sizeof fault_text, "%s", wrong);
+    return;
+  }
   for (size_t i = 0; dynamic_shared != nullptr && i < kGuardBytes; i++)
     if (dynamic_shared[shared_bytes + i] != kPoison) {
       faulted = true;
@@ -244,6 +278,15 @@ void run_block(uint64_t seed, size_t shared_bytes) {
 }  // namespace
 
 Pending& pending() { return running().pending; }
+std::vector<ProductStep>& product_steps() { return group_steps[number_of(running()) / kGroup]; }
+
+void set_registers(unsigned registers, bool more) {
+  Fiber& fiber = running();
+  if (more ? registers < fiber.registers : registers > fiber.registers)
+    fault("a thread that has %u registers %s %u", fiber.registers, more ? "takes" : "gives all but", registers);
+  fiber.registers = registers;
+  fiber.register_changes++;
+}
 
 void set_order(uint64_t seed) { order_seed = seed; }
 uint64_t order() { return order_seed; }

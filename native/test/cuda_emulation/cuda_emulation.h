@@ -197,12 +197,23 @@ void phase_barrier_wait(uint64_t address, unsigned parity);
 void phase_barrier_copy(uint64_t address, void* target, int64_t bytes, std::function<void()> copy);
 
 // Products of a warpgroup happen when product_wait has let at most `pending` of the batches that were committed be
-// unfinished; until then their sums are NaN. Threads that change operands before that change what is multiplied.
+// unfinished; until then their sums are NaN. Threads that change operands before that change what is multiplied. All threads
+// of a warpgroup must ask for the same products in the same batches. Sums that are added to, and left operands in registers
+// (null: there are none), must be as they were at product_begin, unless products changed them.
+struct ProductOperands {
+  uint64_t a, b;  // descriptions
+  const uint32_t (*registers)[4];
+  bool add;
+};
 void product_begin();
-void product(float* sums, size_t count, std::function<void(float* sums)> compute);
+void product(float* sums, size_t count, const ProductOperands& operands, std::function<void(float* sums)> compute);
 void product_commit();
 void product_wait(unsigned pending);
 void product_reads(const void* address, size_t bytes);  // what the product just begun may read until it is waited for
+
+// From now on so many registers per thread: asked for by all threads of a warpgroup, and at the end no more in sum than the
+// block began with.
+void set_registers(unsigned registers, bool more);
 
 void register_shared(void* storage, size_t bytes);
 

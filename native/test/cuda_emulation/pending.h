@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -37,6 +38,16 @@ struct PendingCopy {
   size_t bytes, source_bytes;
 };
 
+// What threads of a warpgroup must ask for alike: a product, or the end of a batch.
+struct ProductStep {
+  size_t sums;  // 0: the end of a batch
+  uint64_t a, b;
+  bool registers, add;
+  bool operator==(const ProductStep& other) const {
+    return sums == other.sums && a == other.a && b == other.b && registers == other.registers && add == other.add;
+  }
+};
+
 struct PendingProduct {
   float* sums;
   std::function<void(float*)> compute;
@@ -49,13 +60,22 @@ struct PendingSums {
   unsigned products;
 };
 
+// Registers of earlier products, as product_begin or a product left them.
+struct KnownRegisters {
+  const void* place;
+  std::vector<unsigned char> bytes;
+};
+
 struct Pending {
   Batches<PendingCopy> copies;
   Batches<PendingProduct> products;
   std::vector<PendingSums> sums;
+  std::vector<KnownRegisters> known;
   bool products_begun = false;
+  size_t product_steps = 0;
 };
 
-Pending& pending();  // of the running thread
+Pending& pending();                           // of the running thread
+std::vector<ProductStep>& product_steps();  // of its warpgroup, as far as any of its threads is
 
 }  // namespace emulation

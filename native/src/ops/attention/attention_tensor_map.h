@@ -11,8 +11,10 @@ namespace licorne {
 
 inline CUtensorMap map_of(const void* tensor, const AttentionArguments& p, int tokens, int heads, int64_t token_stride,
                           int64_t batch_stride, int rows) {
-  return {static_cast<const char*>(tensor), {p.D, heads, tokens, p.B}, {2, 2 * p.D, 2 * token_stride, 2 * batch_stride},
-          {64, 1, rows, 1}};
+  const CUtensorMap map{static_cast<const char*>(tensor), {p.D, heads, tokens, p.B},
+                        {2, 2 * p.D, 2 * token_stride, 2 * batch_stride}, {64, 1, rows, 1}};
+  check_map(map);
+  return map;
 }
 
 #else
