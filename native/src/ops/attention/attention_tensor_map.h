@@ -11,6 +11,7 @@ namespace licorne {
 
 inline CUtensorMap map_of(const void* tensor, const AttentionArguments& p, int tokens, int heads, int64_t token_stride,
                           int64_t batch_stride, int rows) {
+  if (p.B == 1) batch_stride = token_stride;  // it may be 0, which the engine does not take, and is not needed
   const CUtensorMap map{static_cast<const char*>(tensor), {p.D, heads, tokens, p.B},
                         {2, 2 * p.D, 2 * token_stride, 2 * batch_stride}, {64, 1, rows, 1}};
   check_map(map);
@@ -38,6 +39,7 @@ inline EncodeTiled encode_tiled() {
 // Boxes of `rows` tokens by 64 elements of one head, out of (batch, tokens, heads, D).
 inline CUtensorMap map_of(const void* tensor, const AttentionArguments& p, int tokens, int heads, int64_t token_stride,
                           int64_t batch_stride, int rows) {
+  if (p.B == 1) batch_stride = token_stride;  // it may be 0, which the engine does not take, and is not needed
   CUtensorMap map;
   const cuuint64_t sizes[4] = {static_cast<cuuint64_t>(p.D), static_cast<cuuint64_t>(heads),
                                static_cast<cuuint64_t>(tokens), static_cast<cuuint64_t>(p.B)};
