@@ -96,7 +96,7 @@ final class CudaProbe {
                 : "the kernels are version " + kernels + ", the jar " + CudaLibrary.VERSION;
     }
 
-    private static String version(int cuda) {
+    static String version(int cuda) {
         return cuda / 1000 + "." + cuda % 1000 / 10;
     }
 

@@ -302,6 +302,14 @@ class CudaPresetTest {
     }
 
     @Test
+    void saysWhichVersionsAreLoaded() {
+        CudaVersions versions = CudaVersions.loaded();
+        assertThat(versions.driver()).matches("1[3-9]\\.\\d+");
+        assertThat(versions.runtime()).matches("13\\.\\d+");
+        assertThat(versions.cublasLt()).matches("13\\.\\d+\\.\\d+");
+    }
+
+    @Test
     void aDeviceThatIsNotThereIsRefused() {
         System.setProperty(CudaProbe.DEVICE, "99");
         assertThatThrownBy(() -> Backends.open("cuda"))
