@@ -6,8 +6,8 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
-import org.licorne.backend.Kernels;
 import org.licorne.bench.workload.LossHead;
+import org.licorne.bench.workload.Workloads;
 import org.licorne.model.GptConfig;
 import org.licorne.model.GptSize;
 import picocli.CommandLine.Command;
@@ -37,7 +37,7 @@ final class HeadCommand implements Callable<Integer> {
     @Option(
             names = "--logits-mib",
             description = "Limit for the logits held at a time, in MiB (default: what training takes).")
-    private long logitsMebibytes = Kernels.DEFAULT_LOGITS_BYTES >> 20;
+    private Long logitsMebibytes;
 
     @Option(names = "--seconds", defaultValue = "40", description = "Time for both (default: ${DEFAULT-VALUE}).")
     private double seconds;
@@ -60,7 +60,7 @@ final class HeadCommand implements Callable<Integer> {
                         tokens,
                         config.vocabularySize(),
                         config.channels(),
-                        logitsMebibytes << 20)) {
+                        logitsMebibytes == null ? Workloads.logitsBytes(backend) : logitsMebibytes << 20)) {
             head.check();
             List<Samples> samples = InterleavedTimer.time(List.of(head.fused(), head.products()), seconds);
             double fused = samples.get(0).median();
@@ -76,12 +76,15 @@ final class HeadCommand implements Callable<Integer> {
             figures.put("medianSecondsOfProducts", products);
             figures.put("timeOverProducts", fused / products);
             figures.put("extraBytes", head.extraBytes());
-            peaks = peaks.orBetter(Peaks.measure());
-            figures.put("percentOfPeak", peaks.percent(flops, 0, fused, precision));
+            figures.put("teraflops", flops / fused * 1e-12);
+            if (!backendName.equals("cuda")) { // the peaks are the processor's
+                peaks = peaks.orBetter(Peaks.measure());
+                figures.put("percentOfPeak", peaks.percent(flops, 0, fused, precision));
+                figures.put("peakFlopsPerSecond", peaks.flops(precision));
+            }
             figures.put("threads", backend.threads());
             figures.put("isa", backend.instructionSet());
         }
-        figures.put("peakFlopsPerSecond", peaks.flops(precision));
         figures.put("machine", Machine.here());
         CommandOutput.print(figures, json);
         return 0;

@@ -21,7 +21,7 @@ abstract class ModelCommand implements Callable<Integer> {
     @Option(
             names = "--precision",
             defaultValue = "fp32",
-            description = "fp32 or bf16; decode also takes q8 and q4 (default: ${DEFAULT-VALUE}).")
+            description = "fp32 or bf16; decode also takes q8, q4 and bf16-unquantized (default: ${DEFAULT-VALUE}).")
     private String precision;
 
     @Option(

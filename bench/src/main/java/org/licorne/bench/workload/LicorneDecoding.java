@@ -1,6 +1,7 @@
 package org.licorne.bench.workload;
 
 import org.licorne.backend.Backend;
+import org.licorne.backend.Precision;
 import org.licorne.model.DecodingPass;
 import org.licorne.model.Gpt;
 import org.licorne.model.GptConfig;
@@ -11,7 +12,7 @@ import org.licorne.tensor.DType;
 /**
  * Greedy decoding on one of Licorne's backends, one token per sequence and run, on a cache that starts with a prompt.
  * In bf16, q8 and q4 that is what the matrices are stored in, since reading them is what takes the time; the cache is
- * bf16 then.
+ * bf16 then. Where a device keeps activations in bfloat16, they are that beside q8 and q4 too, as a user gets it.
  */
 final class LicorneDecoding implements Workload {
     private final GptConfig config;
@@ -25,14 +26,25 @@ final class LicorneDecoding implements Workload {
     LicorneDecoding(Backend backend, GptConfig config, int B, int prompt, String precision) {
         this.config = config;
         DType weights = type(precision);
-        DType cacheType = weights == DType.F32 ? DType.F32 : DType.BF16;
-        plan = new DecodingPlan(config, prompt, bytesPerWeight(weights), cacheType.bytes());
-        Gpt original = Gpt.initialise(backend, config, TrainingData.SEED).computeIn(WorkloadSpec.products(precision));
+        Precision products = products(backend, precision);
+        DType read = weights == DType.F32 ? backend.kernels(products).activationType() : weights;
+        DType cacheType = precision.equals("fp32") ? DType.F32 : DType.BF16;
+        plan = new DecodingPlan(config, prompt, bytesPerWeight(read), cacheType.bytes());
+        Gpt original = Gpt.initialise(backend, config, TrainingData.SEED).computeIn(products);
         gpt = weights == DType.F32 ? original : quantized(original, weights);
         pass = gpt.decodingPass(B, plan.capacity(), cacheType);
         tokens = new int[B];
         logits = new float[config.vocabularySize()];
         rewind();
+    }
+
+    private static Precision products(Backend backend, String precision) {
+        boolean tiles = type(precision).isTile();
+        return tiles
+                        && backend.supports(Precision.BF16)
+                        && backend.kernels(Precision.BF16).activationType() == DType.BF16
+                ? Precision.BF16
+                : WorkloadSpec.products(precision);
     }
 
     private static DType type(String precision) {

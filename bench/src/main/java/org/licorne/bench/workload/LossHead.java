@@ -16,15 +16,26 @@ import org.licorne.tensor.Tensor;
  * costs beside the products. Closes its memory, not the backend. Not thread-safe.
  */
 public final class LossHead implements AutoCloseable {
+    /** A prime, so that no two rows of a matrix begin with the same numbers. */
+    private static final int PERIOD = 1_048_583;
+
+    /** Sums of some thousand F32 products in another order. */
+    private static final double F32_ERROR = 1e-5;
+
+    /** Logits, their gradients and the result are each rounded to 8 bits. */
+    private static final double BF16_ERROR = 1e-2;
+
     private final Backend backend;
     private final Kernels kernels;
     private final MemoryScope memory;
+    private final Parameters parameters;
     private final LanguageModelHead head;
     private final Parameter table; // (V, C), padded to (Vp, C)
     private final LanguageModelHead.Activations activations;
     private final long N;
     private final long V;
     private final long C;
+    private final Tensor weight; // (Vp, C), as products read it
     private final Tensor hidden; // (N, C)
     private final Tensor dhidden; // (N, C)
     private final Tensor logits; // (N, Vp), of the products alone
@@ -34,47 +45,55 @@ public final class LossHead implements AutoCloseable {
     public LossHead(Backend backend, String precision, int N, int V, int C, long limitBytes) {
         this.backend = backend;
         this.kernels = backend.kernels(WorkloadSpec.products(precision));
-        if (kernels.activationType() != DType.F32) {
-            throw new UnsupportedOperationException("the head is timed on F32 activations, but " + backend.device()
-                    + " keeps " + kernels.activationType());
-        }
+        DType activation = kernels.activationType();
         this.N = N;
         this.V = V;
         this.C = C;
         memory = new MemoryScope(backend, "head");
-        Parameters parameters = new Parameters();
-        table = parameters.declareMatrix("table", (V + 63L) / 64 * 64, V, C);
-        parameters.allocate(memory);
-        parameters.allocateGradients(memory);
-        head = new LanguageModelHead(table);
-        hidden = memory.tensor("hidden", DType.F32, N, C);
-        dhidden = memory.tensor("dhidden", DType.F32, N, C);
-        long Vp = table.padded().size(0);
-        activations = Slab.allocate(
-                memory,
-                "activations",
-                DType.F32,
-                slab -> new LanguageModelHead.Activations(
-                        slab, hidden, dhidden, LanguageModelHead.Activations.logits(slab, N, Vp, limitBytes)));
-        logitsBytes = (N + activations.chunks() - 1) / activations.chunks() * Vp * Float.BYTES;
-        logits = memory.tensor("logits", DType.F32, N, Vp);
-        Random random = new Random(TrainingData.SEED);
-        fill(table.tensor(), random, 0.02f);
-        fill(hidden, random, 1);
-        int[] targets = new int[N];
-        for (int n = 0; n < N; n++) {
-            targets[n] = random.nextInt(V);
+        try {
+            parameters = new Parameters();
+            table = parameters.declareMatrix("table", (V + 63L) / 64 * 64, V, C);
+            parameters.allocate(memory);
+            parameters.allocateGradients(memory);
+            head = new LanguageModelHead(table);
+            parameters.allocateCopy(memory, kernels);
+            hidden = memory.tensor("hidden", activation, N, C);
+            dhidden = memory.tensor("dhidden", activation, N, C);
+            long Vp = table.padded().size(0);
+            activations = Slab.allocate(
+                    memory,
+                    "activations",
+                    activation,
+                    slab -> new LanguageModelHead.Activations(
+                            slab, hidden, dhidden, LanguageModelHead.Activations.logits(slab, N, Vp, limitBytes)));
+            logitsBytes = (N + activations.chunks() - 1) / activations.chunks() * Vp * activation.bytes();
+            logits = memory.tensor("logits", activation, N, Vp);
+            Random random = new Random(TrainingData.SEED);
+            fill(table.tensor(), random, 0.02f);
+            fill(hidden, random, 1);
+            parameters.refreshCopy(kernels);
+            weight = activation == DType.F32
+                    ? table.padded()
+                    : parameters.copy(kernels).all().part("weight", 0, Vp, C);
+            int[] targets = new int[N];
+            for (int n = 0; n < N; n++) {
+                targets[n] = random.nextInt(V);
+            }
+            activations.targets.write(targets);
+        } catch (RuntimeException e) {
+            memory.close();
+            throw e;
         }
-        activations.targets.write(targets);
     }
 
-    private void fill(Tensor tensor, Random random, float deviation) {
-        float[] row = new float[Math.toIntExact(C)];
-        for (long n = 0; n < tensor.size(0); n++) {
-            for (int c = 0; c < C; c++) {
-                row[c] = (float) random.nextGaussian() * deviation;
-            }
-            tensor.write(n * C, row, 0, row.length);
+    /** The numbers come again after a while: drawing half a billion would take longer than what is timed. */
+    private static void fill(Tensor tensor, Random random, float deviation) {
+        float[] values = new float[(int) Math.min(tensor.elements(), PERIOD)];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian() * deviation;
+        }
+        for (long done = 0; done < tensor.elements(); done += values.length) {
+            tensor.write(done, values, 0, (int) Math.min(values.length, tensor.elements() - done));
         }
     }
 
@@ -83,12 +102,23 @@ public final class LossHead implements AutoCloseable {
         return logitsBytes;
     }
 
+    /** Head and loss as in training, of which the first chunk overwrites the table's gradient; not waited for. */
+    public void issue() {
+        parameters.zeroGradients(kernels);
+        head.backward(kernels, activations, 1f / N, 0, 0);
+    }
+
+    /** Useful floating-point operations of head and loss: three products. */
+    public double flops() {
+        return 6.0 * N * V * C;
+    }
+
     /** Head and loss as in training. */
     public Workload fused() {
         return new Piece() {
             @Override
             public void run() {
-                head.backward(kernels, activations, 1f / N, 0, 0);
+                issue();
                 backend.synchronize();
             }
         };
@@ -100,9 +130,9 @@ public final class LossHead implements AutoCloseable {
             @Override
             public void run() {
                 long Vp = logits.size(1);
-                kernels.linearForward(logits, hidden, table.padded(), null, N, C, Vp);
-                kernels.linearBackwardWeight(table.paddedGradient(), null, logits, hidden, N, C, Vp, true);
-                kernels.linearBackwardInput(dhidden, logits, table.padded(), N, C, Vp);
+                kernels.linearForward(logits, hidden, weight, null, N, C, Vp);
+                kernels.linearBackwardWeight(table.paddedGradient(), null, logits, hidden, N, C, Vp, false);
+                kernels.linearBackwardInput(dhidden, logits, weight, N, C, Vp);
                 backend.synchronize();
             }
         };
@@ -117,9 +147,9 @@ public final class LossHead implements AutoCloseable {
         fused().run();
         float[] gradients = dhidden.toFloats();
         long Vp = logits.size(1);
-        kernels.linearForward(logits, hidden, table.padded(), null, N, C, Vp);
+        kernels.linearForward(logits, hidden, weight, null, N, C, Vp);
         kernels.crossEntropyBackward(activations.losses, logits, logits, activations.targets, N, V, Vp, 1f / N, 0, 0);
-        kernels.linearBackwardInput(dhidden, logits, table.padded(), N, C, Vp);
+        kernels.linearBackwardInput(dhidden, logits, weight, N, C, Vp);
         backend.synchronize();
         float[] expected = dhidden.toFloats();
         double difference = 0;
@@ -128,7 +158,7 @@ public final class LossHead implements AutoCloseable {
             difference += Math.abs(expected[i] - gradients[i]);
             size += Math.abs(expected[i]);
         }
-        if (!(difference <= 1e-5 * size)) {
+        if (!(difference <= (dhidden.dtype() == DType.F32 ? F32_ERROR : BF16_ERROR) * size)) {
             throw new IllegalStateException("the head's gradient is off by " + difference / size);
         }
     }
@@ -141,7 +171,7 @@ public final class LossHead implements AutoCloseable {
     private abstract class Piece implements Workload {
         @Override
         public double flops() {
-            return 6.0 * N * V * C;
+            return LossHead.this.flops();
         }
 
         @Override

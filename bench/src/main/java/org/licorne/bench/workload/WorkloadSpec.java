@@ -15,7 +15,8 @@ import org.licorne.backend.Precision;
  * @param size preset of {@link org.licorne.model.GptSize} that gives the shapes, or LAYERSxCHANNELSxHEADS
  * @param batch sequences
  * @param context tokens per sequence; for decoding, tokens in the cache when timing starts
- * @param precision {@code fp32} or {@code bf16}; for decoding on Licorne also {@code q8} and {@code q4}
+ * @param precision {@code fp32} or {@code bf16}; for decoding on Licorne also {@code q8}, {@code q4} and {@link
+ *     #UNQUANTIZED}
  */
 public record WorkloadSpec(Kind kind, String engine, String size, int batch, int context, String precision) {
     public static final String PYTORCH = "pytorch";
@@ -24,6 +25,9 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
     public static final String PYTORCH_ONE_POOL = "pytorch-one-pool";
     /** Plain Java with the incubating Vector API, for single ops. */
     public static final String JAVA_VECTOR = "java-vector";
+
+    /** Decoding with the weights as they were trained, in F32, or in the bfloat16 copy that a device keeps of them. */
+    public static final String UNQUANTIZED = "bf16-unquantized";
 
     /** The work that is compared with peers. */
     public enum Kind {
@@ -64,9 +68,9 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
         }
         boolean small = kind == Kind.DECODE && !engine.startsWith(PYTORCH);
         if (!List.of("fp32", "bf16").contains(precision)
-                && !(small && List.of("q8", "q4").contains(precision))) {
-            throw new IllegalArgumentException(
-                    "precision '" + precision + "' is neither fp32 nor bf16" + (small ? ", nor q8 or q4" : ""));
+                && !(small && List.of("q8", "q4", UNQUANTIZED).contains(precision))) {
+            throw new IllegalArgumentException("precision '" + precision + "' is neither fp32 nor bf16"
+                    + (small ? ", nor q8, q4 or " + UNQUANTIZED : ""));
         }
     }
 
@@ -89,8 +93,8 @@ public record WorkloadSpec(Kind kind, String engine, String size, int batch, int
         return kind + ", " + size + ", B=" + batch + " T=" + context;
     }
 
-    /** What Licorne computes products in where a command names that precision: BF16 for {@code bf16}, else F32. */
+    /** What Licorne computes products in where a command names that precision: BF16 for bfloat16, else F32. */
     static Precision products(String precision) {
-        return precision.equals("bf16") ? Precision.BF16 : Precision.F32;
+        return precision.startsWith("bf16") ? Precision.BF16 : Precision.F32;
     }
 }
