@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import org.licorne.backend.Availability;
 import org.licorne.backend.BackendProvider;
 import org.licorne.backend.Backends;
+import org.licorne.cuda.CudaVersions;
 
 /**
  * The parts of the GPU kit that are written in Java; {@code bench/gpu/check} runs each in a JVM of its own, so that a
@@ -27,17 +28,24 @@ public final class GpuCheck {
     /** @return the exit status: 0 if all is well, 1 if something is wrong, {@link #NO_GPU} */
     static int run(String[] arguments, PrintStream log) {
         if (arguments.length < 2) {
-            log.println("usage: GpuCheck machine|tests|parity|kernels|training|decoding|merge OUTPUT [ARGUMENT...]");
+            log.println("usage: GpuCheck machine|tests|smoke|parity|kernels|training|decoding|reference|crowded|merge"
+                    + " OUTPUT [ARGUMENT...]");
             return 2;
         }
         Path file = Path.of(arguments[1]);
         return switch (arguments[0]) {
+            case "fill" -> Crowded.fill(log);
+            case "late" -> Crowded.late(log);
             case "machine" -> machine(new PartReport(file), log);
             case "tests" -> TestReports.summarise(Path.of(arguments[2]), new PartReport(file), log);
             case "parity" -> ModelParity.check(engine(arguments), new PartReport(file), log);
-            case "kernels" -> KernelTimes.measure(new PartReport(file), log);
+            case "smoke" -> Smoke.run(engine(arguments), new PartReport(file), log);
+            case "crowded" -> Crowded.check(new PartReport(file), log);
+            case "kernels" -> KernelTimes.measure(engine(arguments), new PartReport(file), log);
             case "training" -> ModelTimes.training(engine(arguments), new PartReport(file), log);
             case "decoding" -> ModelTimes.decoding(engine(arguments), new PartReport(file), log);
+            case "reference" ->
+                ModelTimes.reference(arguments.length > 2 ? arguments[2] : "gpt2", new PartReport(file), log);
             case "merge" -> MergedReport.write(file, Path.of(arguments[2]), log);
             default -> {
                 log.println("there is no part '" + arguments[0] + "'");
@@ -64,6 +72,16 @@ public final class GpuCheck {
             log.println(provider.name() + ": "
                     + (availability.available() ? availability.device() : "not available: " + availability.reason()));
             gpu |= provider.name().equals("cuda") && availability.available();
+        }
+        if (gpu) {
+            CudaVersions versions = CudaVersions.loaded();
+            report.root()
+                    .putObject("cuda")
+                    .put("driver", versions.driver())
+                    .put("runtime", versions.runtime())
+                    .put("cublasLt", versions.cublasLt());
+            log.println("CUDA of the driver " + versions.driver() + ", runtime " + versions.runtime() + ", cuBLASLt "
+                    + versions.cublasLt());
         }
         report.write();
         return gpu ? 0 : NO_GPU;

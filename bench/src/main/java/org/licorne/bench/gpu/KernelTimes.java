@@ -1,354 +1,331 @@
 package org.licorne.bench.gpu;
 
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.PrintStream;
-import java.util.Arrays;
-import java.util.Locale;
-import java.util.Random;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.licorne.backend.AttentionShape;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
-import org.licorne.backend.Precision;
-import org.licorne.cuda.CudaGraph;
-import org.licorne.cuda.CudaTimer;
+import org.licorne.bench.workload.LossHead;
+import org.licorne.bench.workload.Workloads;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
 
 /**
- * Times kernels at the sizes of the goals, by the GPU's clock, with caches emptied before each run; the median of
- * several. First the two ceilings of the same device: a large copy and a large product. What is computed is checked by
- * the contract suite, not here; inputs are random, since kernels can be faster on zeros.
+ * Times kernels at the sizes of the goals. First the two ceilings of the same device: a large copy and a large product.
+ * What is computed is checked by the contract suite, not here; but for the head with its loss, whose chunks no
+ * contract knows.
  */
 final class KernelTimes {
-    private static final int RUNS = 15;
-    private static final DType ACTIVATION = DType.BF16;
-
-    private final Backend backend;
+    private final OpTimes times;
     private final Kernels kernels;
-    private final CudaTimer timer;
-    private final PartReport report;
-    private final PrintStream log;
+    private final DType activation;
+    private final int A; // bytes of an activation
+    private final Map<String, Runnable> pieces = new LinkedHashMap<>();
 
-    private KernelTimes(Backend backend, CudaTimer timer, PartReport report, PrintStream log) {
-        this.backend = backend;
-        this.kernels = backend.kernels(Precision.BF16);
-        this.timer = timer;
-        this.report = report;
-        this.log = log;
+    private KernelTimes(OpTimes times) {
+        this.times = times;
+        kernels = times.kernels;
+        activation = times.activation;
+        A = activation.bytes();
     }
 
-    static int measure(PartReport report, PrintStream log) {
-        try (Backend backend = Backends.open("cuda");
-                CudaTimer timer = new CudaTimer(backend)) {
+    /** On the GPU at full size; on another backend only a trial. */
+    static int measure(String engine, PartReport report, PrintStream log) {
+        try (Backend backend = Backends.open(engine)) {
             report.root().put("device", backend.device());
-            return new KernelTimes(backend, timer, report, log).all();
+            return measure(backend, !engine.equals("cuda"), report, log);
         }
     }
 
-    private int all() {
+    static int measure(Backend backend, boolean trial, PartReport report, PrintStream log) {
+        report.root().put(PartReport.TRIAL, trial);
+        try (OpTimes times = new OpTimes(backend, trial, report, log)) {
+            KernelTimes training = new KernelTimes(times);
+            training.addAll();
+            Map<String, Runnable> pieces = training.pieces;
+            new DecodingKernelTimes(times).addTo(pieces);
+            return run(pieces, report, log);
+        }
+    }
+
+    /** One that fails does not keep the next from running. */
+    private static int run(Map<String, Runnable> pieces, PartReport report, PrintStream log) {
         int failed = 0;
-        Runnable[] pieces = {
-            this::copy,
-            () -> linear(8192, 8192, 8192),
-            () -> linear(32768, 768, 3072),
-            () -> linear(32768, 768, 50304),
-            () -> linear(1, 768, 50304),
-            () -> attention(4, 1024, 12, 64, true),
-            () -> attention(4, 4096, 16, 64, false),
-            () -> attention(4, 4096, 16, 64, true),
-            () -> attention(4, 4096, 16, 128, false),
-            () -> attention(4, 4096, 16, 128, true),
-            () -> attention(2, 8192, 16, 128, false),
-            () -> attention(2, 8192, 16, 128, true),
-            () -> decode(1, 1024, 12, 64),
-            () -> decode(64, 1024, 12, 64),
-            () -> decode(64, 4096, 25, 64),
-            () -> sample(1, 50257, 50304),
-            () -> sample(64, 50257, 50304),
-            () -> crossEntropy(8192, 50257, 50304),
-            () -> layerNorm(32768, 768),
-            () -> layerNorm(32768, 1600),
-            () -> gelu(32768L * 3072),
-            () -> adamw(124_000_000),
-            () -> embedding(32768, 768, 50304),
-        };
-        for (Runnable piece : pieces) {
+        for (Map.Entry<String, Runnable> piece : pieces.entrySet()) {
             try {
-                piece.run();
+                piece.getValue().run();
             } catch (RuntimeException e) {
                 failed++;
-                report.array("failures").add(String.valueOf(e.getMessage()));
+                report.array("failures").add(piece.getKey() + ": " + e);
                 report.write();
-                log.println("failed: " + e.getMessage());
+                log.println("failed: " + piece.getKey() + ": " + e);
             }
         }
         return failed == 0 ? 0 : 1;
     }
 
-    private static Tensor random(MemoryScope scope, String name, DType type, long... shape) {
-        Tensor tensor = scope.tensor(name, type, shape);
-        float[] values = new float[(int) Math.min(tensor.elements(), 1 << 22)];
-        Random random = new Random(name.hashCode());
-        for (int i = 0; i < values.length; i++) {
-            values[i] = (float) random.nextGaussian();
+    /** Those with a goal first. */
+    private void addAll() {
+        pieces.put("copy", this::copy);
+        pieces.put("linear 8192", () -> linear(8192, 8192, 8192));
+        pieces.put("head and loss", () -> head(4096, 4096, 128_256));
+        for (boolean causal : new boolean[] {false, true}) {
+            pieces.put("attention 4096 64 " + causal, () -> attention(4, 4096, 16, 64, causal));
+            pieces.put("attention 4096 128 " + causal, () -> attention(4, 4096, 16, 128, causal));
+            pieces.put("attention 8192 128 " + causal, () -> attention(2, 8192, 16, 128, causal));
         }
-        for (long done = 0; done < tensor.elements(); done += values.length) {
-            tensor.write(done, values, 0, (int) Math.min(values.length, tensor.elements() - done));
-        }
-        return tensor;
-    }
-
-    private static Tensor indices(MemoryScope scope, String name, int bound, long count) {
-        Tensor tensor = scope.tensor(name, DType.I32, count);
-        tensor.write(new Random(name.hashCode()).ints(count, 0, bound).toArray());
-        return tensor;
-    }
-
-    private Tensor workspace(MemoryScope scope, long bytes) {
-        return bytes == 0 ? null : scope.tensor("workspace", DType.U8, bytes);
-    }
-
-    /** @param flops 0 where bytes are the limit */
-    private void time(String kernel, String sizes, double flops, double bytes, Runnable op) {
-        op.run(); // loads the kernel, chooses the plan
-        op.run();
-        backend.synchronize();
-        double[] milliseconds = new double[RUNS];
-        for (int run = 0; run < RUNS; run++) {
-            timer.flushCache();
-            timer.begin();
-            op.run();
-            milliseconds[run] = timer.end();
-        }
-        backend.synchronize();
-        Arrays.sort(milliseconds);
-        double median = milliseconds[RUNS / 2];
-        ObjectNode entry = report.array("kernels").addObject();
-        entry.put("kernel", kernel).put("sizes", sizes).put("precision", "bf16");
-        entry.put("milliseconds", median).put("least", milliseconds[0]).put("most", milliseconds[RUNS - 1]);
-        String rate;
-        if (flops > 0) {
-            entry.put("teraflops", flops / median * 1e-9);
-            rate = String.format(Locale.ROOT, "%8.1f TFLOP/s", flops / median * 1e-9);
-        } else {
-            entry.put("gigabytesPerSecond", bytes / median * 1e-6);
-            rate = String.format(Locale.ROOT, "%8.0f GB/s", bytes / median * 1e-6);
-        }
-        report.write();
-        log.printf(Locale.ROOT, "%-24s %-34s %9.4f ms %s%n", kernel, sizes, median, rate);
+        pieces.put("cross_entropy", () -> crossEntropy(8192, 50257, 50304));
+        pieces.put("layer_norm 768", () -> layerNorm(32768, 768));
+        pieces.put("layer_norm 1600", () -> layerNorm(32768, 1600));
+        pieces.put("rms_norm 768", () -> rmsNorm(32768, 768));
+        pieces.put("rms_norm 1600", () -> rmsNorm(32768, 1600));
+        pieces.put("adamw", () -> adamw(124_000_000));
+        pieces.put("attention 1024 64", () -> attention(4, 1024, 12, 64, true));
+        pieces.put("attention 4096 80", () -> attention(4, 4096, 16, 80, true));
+        pieces.put("attention 4096 96", () -> attention(4, 4096, 16, 96, true));
+        pieces.put("linear 3072", () -> linear(32768, 768, 3072));
+        pieces.put("linear 50304", () -> linear(32768, 768, 50304));
+        pieces.put("softmax", () -> softmax(8192, 50257, 50304));
+        pieces.put("gelu", () -> gelu(32768, 3072));
+        pieces.put("swiglu", () -> swiglu(32768, 3072));
+        pieces.put("embedding", () -> embedding(32768, 768, 50304));
     }
 
     private void copy() {
-        long count = 1L << 28;
-        try (MemoryScope scope = new MemoryScope(backend, "copy")) {
+        long count = times.atMost(1 << 12, 1L << 28);
+        try (MemoryScope scope = new MemoryScope(times.backend, "copy")) {
             Tensor out = scope.tensor("out", DType.F32, count);
-            Tensor x = random(scope, "x", DType.F32, count);
-            time("copy", "2^28 floats", 0, 8.0 * count, () -> kernels.copy(out, x));
+            Tensor x = times.random(scope, "x", DType.F32, count);
+            times.moving("copy", count + " floats", 8.0 * count, () -> kernels.copy(out, x));
         }
     }
 
-    private void linear(long N, long C, long OC) {
+    private void linear(long rows, long channels, long outputs) {
+        long N = times.atMost(70, rows);
+        long C = times.atMost(64, channels);
+        long OC = times.atMost(48, outputs);
         String sizes = "N=" + N + " C=" + C + " OC=" + OC;
         double flops = 2.0 * N * C * OC;
-        double bytes = 2.0 * (N * C + OC * C + N * OC);
-        boolean few = N < 64;
-        try (MemoryScope scope = new MemoryScope(backend, "linear")) {
-            Tensor x = random(scope, "x", ACTIVATION, N, C);
-            Tensor weight = random(scope, "weight", ACTIVATION, OC, C);
-            Tensor bias = random(scope, "bias", ACTIVATION, OC);
-            Tensor out = random(scope, "out", ACTIVATION, N, OC);
-            time(
-                    "linear_forward",
+        try (MemoryScope scope = new MemoryScope(times.backend, "linear")) {
+            Tensor x = times.random(scope, "x", activation, N, C);
+            Tensor weight = times.random(scope, "weight", activation, OC, C);
+            Tensor bias = times.random(scope, "bias", activation, OC);
+            Tensor out = times.random(scope, "out", activation, N, OC);
+            Tensor dx = scope.tensor("dx", activation, N, C);
+            Tensor dweight = scope.tensor("dweight", DType.F32, OC, C);
+            Tensor dbias = scope.tensor("dbias", DType.F32, OC);
+            times.computing(
+                    "linear_backward_input",
                     sizes,
-                    few ? 0 : flops,
-                    bytes,
-                    () -> kernels.linearForward(out, x, weight, bias, N, C, OC));
-            if (!few) {
-                time(
-                        "linear_backward_input",
-                        sizes,
-                        flops,
-                        0,
-                        () -> kernels.linearBackwardInput(x, out, weight, N, C, OC));
-                Tensor dweight = random(scope, "dweight", DType.F32, OC, C);
-                Tensor dbias = random(scope, "dbias", DType.F32, OC);
-                time(
-                        "linear_backward_weight",
-                        sizes,
-                        flops,
-                        0,
-                        () -> kernels.linearBackwardWeight(dweight, dbias, out, x, N, C, OC, true));
-            }
+                    flops,
+                    () -> kernels.linearBackwardInput(dx, out, weight, N, C, OC));
+            times.computing(
+                    "linear_backward_weight",
+                    sizes,
+                    flops,
+                    () -> kernels.linearBackwardWeight(dweight, dbias, out, x, N, C, OC, true),
+                    dweight,
+                    dbias);
+            times.computing(
+                    "linear_forward", sizes, flops, () -> kernels.linearForward(out, x, weight, bias, N, C, OC));
         }
     }
 
-    private void attention(long B, long T, long H, long D, boolean causal) {
+    /** Products, softmax and cross-entropy of a whole head, forward and backward, in chunks of the rows. */
+    private void head(long rows, long channels, long vocabulary) {
+        int N = (int) times.atMost(24, rows);
+        int C = (int) times.atMost(16, channels);
+        int V = (int) times.atMost(70, vocabulary);
+        String precision = activation == DType.BF16 ? "bf16" : "fp32";
+        try (LossHead head = new LossHead(times.backend, precision, N, V, C, Workloads.logitsBytes(times.backend))) {
+            head.check();
+            times.computing("head_and_loss", "N=" + N + " C=" + C + " V=" + V, head.flops(), head::issue)
+                    .put("logitsBytes", head.extraBytes());
+        }
+    }
+
+    private void attention(long batch, long length, long heads, long D, boolean causal) {
+        long B = times.atMost(1, batch);
+        long T = times.atMost(20, length);
+        long H = times.atMost(2, heads);
         String sizes = "B=" + B + " T=" + T + " H=" + H + " D=" + D + (causal ? " causal" : "");
         AttentionShape shape = AttentionShape.separate(B, T, T, H, H, D);
         Mask mask = causal ? Mask.causal() : Mask.none();
         double pairs = (double) B * H * (causal ? T * (T + 1) / 2 : T * T);
         float scale = (float) (1 / Math.sqrt(D));
-        try (MemoryScope scope = new MemoryScope(backend, "attention")) {
-            Tensor q = random(scope, "q", ACTIVATION, B, T, H, D);
-            Tensor k = random(scope, "k", ACTIVATION, B, T, H, D);
-            Tensor v = random(scope, "v", ACTIVATION, B, T, H, D);
-            Tensor dout = random(scope, "dout", ACTIVATION, B, T, H, D);
-            Tensor out = scope.tensor("out", ACTIVATION, B, T, H, D);
-            Tensor dq = scope.tensor("dq", ACTIVATION, B, T, H, D);
-            Tensor dk = scope.tensor("dk", ACTIVATION, B, T, H, D);
-            Tensor dv = scope.tensor("dv", ACTIVATION, B, T, H, D);
+        try (MemoryScope scope = new MemoryScope(times.backend, "attention")) {
+            Tensor q = times.random(scope, "q", activation, B, T, H, D);
+            Tensor k = times.random(scope, "k", activation, B, T, H, D);
+            Tensor v = times.random(scope, "v", activation, B, T, H, D);
+            Tensor dout = times.random(scope, "dout", activation, B, T, H, D);
+            Tensor out = scope.tensor("out", activation, B, T, H, D);
+            Tensor dq = scope.tensor("dq", activation, B, T, H, D);
+            Tensor dk = scope.tensor("dk", activation, B, T, H, D);
+            Tensor dv = scope.tensor("dv", activation, B, T, H, D);
             Tensor lse = scope.tensor("lse", DType.F32, B, H, T);
-            Tensor workspace = workspace(
+            Tensor workspace = times.workspace(
                     scope,
                     Math.max(
                             kernels.attentionForwardWorkspaceBytes(shape),
                             kernels.attentionBackwardWorkspaceBytes(shape)));
-            time(
+            times.computing(
                     "attention_forward",
                     sizes,
                     4 * D * pairs,
-                    0,
                     () -> kernels.attentionForward(out, lse, q, k, v, workspace, shape, mask, scale));
-            time(
+            times.computing(
                     "attention_backward",
                     sizes,
                     10 * D * pairs,
-                    0,
                     () -> kernels.attentionBackward(
                             dq, dk, dv, dout, out, lse, q, k, v, workspace, shape, mask, scale));
         }
     }
 
-    private void decode(long B, long S, long H, long D) {
-        AttentionShape shape = AttentionShape.separate(B, 1, S, H, H, D);
-        try (MemoryScope scope = new MemoryScope(backend, "decode")) {
-            Tensor q = random(scope, "q", ACTIVATION, B, 1, H, D);
-            Tensor k = random(scope, "k", ACTIVATION, B, S, H, D);
-            Tensor v = random(scope, "v", ACTIVATION, B, S, H, D);
-            Tensor out = scope.tensor("out", ACTIVATION, B, 1, H, D);
-            Tensor lengths = scope.tensor("lengths", DType.I32, B);
-            kernels.fill(lengths, S);
-            Tensor workspace = workspace(scope, kernels.attentionDecodeWorkspaceBytes(shape));
-            time(
-                    "attention_decode",
-                    "B=" + B + " S=" + S + " H=" + H + " D=" + D,
-                    0,
-                    4.0 * B * S * H * D,
-                    () -> kernels.attentionDecode(out, q, k, v, lengths, workspace, shape, 0.125f));
-            try (CudaGraph graph = CudaGraph.record(backend, () -> {
-                for (int layer = 0; layer < 12; layer++) {
-                    kernels.attentionDecode(out, q, k, v, lengths, workspace, shape, 0.125f);
-                }
-            })) {
-                String sizes = "12 × B=" + B + " S=" + S + " H=" + H + " D=" + D;
-                time("attention_decode graph", sizes, 0, 48.0 * B * S * H * D, graph::run);
-            }
-        }
-    }
-
-    private void sample(long B, long V, long Vp) {
-        String sizes = "B=" + B + " V=" + V;
-        try (MemoryScope scope = new MemoryScope(backend, "sample")) {
-            Tensor logits = random(scope, "logits", ACTIVATION, B, Vp);
-            Tensor tokens = scope.tensor("tokens", DType.I32, B);
-            Tensor streams = scope.tensor("streams", DType.I32, B);
-            Tensor positions = scope.tensor("positions", DType.I32, B);
-            Tensor workspace = workspace(scope, kernels.sampleWorkspaceBytes(B, V));
-            time(
-                    "sample",
-                    sizes + " greedy",
-                    0,
-                    2.0 * B * V,
-                    () -> kernels.sample(tokens, logits, streams, positions, workspace, B, V, Vp, 0, 0, 1, 1));
-            time(
-                    "sample",
-                    sizes + " top 50",
-                    0,
-                    2.0 * B * V,
-                    () -> kernels.sample(tokens, logits, streams, positions, workspace, B, V, Vp, 0.8, 50, 1, 1));
-            time(
-                    "sample",
-                    sizes + " p 0.95",
-                    0,
-                    2.0 * B * V,
-                    () -> kernels.sample(tokens, logits, streams, positions, workspace, B, V, Vp, 0.8, 0, 0.95, 1));
-        }
-    }
-
-    private void crossEntropy(long N, long V, long Vp) {
-        try (MemoryScope scope = new MemoryScope(backend, "cross_entropy")) {
-            Tensor logits = random(scope, "logits", ACTIVATION, N, Vp);
+    private void crossEntropy(long rows, long vocabulary, long padded) {
+        long N = times.atMost(5, rows);
+        long V = times.atMost(60, vocabulary);
+        long Vp = times.atMost(64, padded);
+        String sizes = "N=" + N + " V=" + V;
+        double bytes = (double) A * N * Vp;
+        try (MemoryScope scope = new MemoryScope(times.backend, "cross_entropy")) {
+            Tensor logits = times.random(scope, "logits", activation, N, Vp);
             Tensor losses = scope.tensor("losses", DType.F32, N);
-            Tensor targets = indices(scope, "targets", (int) V, N);
-            time(
+            Tensor targets = times.indices(scope, "targets", V, N);
+            times.moving(
                     "cross_entropy_backward",
-                    "N=" + N + " V=" + V,
-                    0,
-                    4.0 * N * Vp,
-                    () -> kernels.crossEntropyBackward(losses, logits, logits, targets, N, V, Vp, 1e-3f, 0, 0));
+                    sizes,
+                    2 * bytes,
+                    () -> kernels.crossEntropyBackward(losses, logits, logits, targets, N, V, Vp, 1e-3f, 0, 0),
+                    logits);
+            times.moving(
+                    "cross_entropy_forward",
+                    sizes,
+                    bytes,
+                    () -> kernels.crossEntropyForward(losses, logits, targets, N, V, Vp, 0, 0));
         }
     }
 
-    private void layerNorm(long N, long C) {
-        String sizes = "N=" + N + " C=" + C;
-        try (MemoryScope scope = new MemoryScope(backend, "layer_norm")) {
-            Tensor x = random(scope, "x", ACTIVATION, N, C);
-            Tensor residual = random(scope, "residual", ACTIVATION, N, C);
-            Tensor sum = scope.tensor("sum", ACTIVATION, N, C);
-            Tensor out = scope.tensor("out", ACTIVATION, N, C);
+    private void softmax(long rows, long vocabulary, long padded) {
+        long N = times.atMost(5, rows);
+        long V = times.atMost(60, vocabulary);
+        long Vp = times.atMost(64, padded);
+        String sizes = "N=" + N + " V=" + V;
+        double bytes = (double) A * N * Vp;
+        try (MemoryScope scope = new MemoryScope(times.backend, "softmax")) {
+            Tensor x = times.random(scope, "x", activation, N, Vp);
+            Tensor out = scope.tensor("out", activation, N, Vp);
+            Tensor dx = scope.tensor("dx", activation, N, Vp);
+            times.moving("softmax_forward", sizes, 2 * bytes, () -> kernels.softmaxForward(out, x, N, V, Vp));
+            times.moving("softmax_backward", sizes, 3 * bytes, () -> kernels.softmaxBackward(dx, x, out, N, V, Vp));
+        }
+    }
+
+    private void layerNorm(long rows, long channels) {
+        long N = times.atMost(5, rows);
+        long C = times.atMost(24, channels);
+        String sizes = "N=" + N + " C=" + C + " residual";
+        try (MemoryScope scope = new MemoryScope(times.backend, "layer_norm")) {
+            Tensor x = times.random(scope, "x", activation, N, C);
+            Tensor residual = times.random(scope, "residual", activation, N, C);
+            Tensor sum = scope.tensor("sum", activation, N, C);
+            Tensor out = scope.tensor("out", activation, N, C);
             Tensor mean = scope.tensor("mean", DType.F32, N);
             Tensor rstd = scope.tensor("rstd", DType.F32, N);
-            Tensor gamma = random(scope, "gamma", ACTIVATION, C);
-            Tensor beta = random(scope, "beta", ACTIVATION, C);
-            time(
+            Tensor gamma = times.random(scope, "gamma", activation, C);
+            Tensor beta = times.random(scope, "beta", activation, C);
+            times.moving(
                     "layer_norm_forward",
-                    sizes + " residual",
-                    0,
-                    8.0 * N * C,
+                    sizes,
+                    4.0 * A * N * C,
                     () -> kernels.layerNormForward(out, sum, mean, rstd, x, residual, gamma, beta, N, C, 1e-5f));
             Tensor dgamma = scope.tensor("dgamma", DType.F32, C);
             Tensor dbeta = scope.tensor("dbeta", DType.F32, C);
-            Tensor workspace = workspace(scope, kernels.layerNormBackwardWorkspaceBytes(N, C));
-            time(
+            Tensor workspace = times.workspace(scope, kernels.layerNormBackwardWorkspaceBytes(N, C));
+            times.moving(
                     "layer_norm_backward",
-                    sizes + " residual",
-                    0,
-                    8.0 * N * C,
+                    sizes,
+                    4.0 * A * N * C,
                     () -> kernels.layerNormBackward(
-                            out, dgamma, dbeta, x, sum, gamma, mean, rstd, residual, workspace, N, C));
+                            out, dgamma, dbeta, x, sum, gamma, mean, rstd, residual, workspace, N, C),
+                    dgamma,
+                    dbeta);
         }
     }
 
-    private void gelu(long count) {
-        try (MemoryScope scope = new MemoryScope(backend, "gelu")) {
-            Tensor x = random(scope, "x", ACTIVATION, count);
-            Tensor dout = random(scope, "dout", ACTIVATION, count);
-            Tensor out = scope.tensor("out", ACTIVATION, count);
-            time("gelu_forward", "count=" + count, 0, 4.0 * count, () -> kernels.geluForward(out, x));
-            time("gelu_backward", "count=" + count, 0, 6.0 * count, () -> kernels.geluBackward(out, dout, x));
+    private void rmsNorm(long rows, long channels) {
+        long N = times.atMost(5, rows);
+        long C = times.atMost(24, channels);
+        String sizes = "N=" + N + " C=" + C + " residual";
+        try (MemoryScope scope = new MemoryScope(times.backend, "rms_norm")) {
+            Tensor x = times.random(scope, "x", activation, N, C);
+            Tensor residual = times.random(scope, "residual", activation, N, C);
+            Tensor sum = scope.tensor("sum", activation, N, C);
+            Tensor out = scope.tensor("out", activation, N, C);
+            Tensor rstd = scope.tensor("rstd", DType.F32, N);
+            Tensor gamma = times.random(scope, "gamma", activation, C);
+            times.moving(
+                    "rms_norm_forward",
+                    sizes,
+                    4.0 * A * N * C,
+                    () -> kernels.rmsNormForward(out, sum, rstd, x, residual, gamma, N, C, 1e-5f));
+            Tensor dgamma = scope.tensor("dgamma", DType.F32, C);
+            Tensor workspace = times.workspace(scope, kernels.rmsNormBackwardWorkspaceBytes(N, C));
+            times.moving(
+                    "rms_norm_backward",
+                    sizes,
+                    4.0 * A * N * C,
+                    () -> kernels.rmsNormBackward(out, dgamma, x, sum, gamma, rstd, residual, workspace, N, C),
+                    dgamma);
         }
     }
 
-    private void adamw(long count) {
-        try (MemoryScope scope = new MemoryScope(backend, "adamw")) {
-            Tensor parameters = random(scope, "parameters", DType.F32, count);
-            Tensor weights = scope.tensor("weights", ACTIVATION, count);
+    private void gelu(long rows, long channels) {
+        long count = times.atMost(100, rows * channels);
+        try (MemoryScope scope = new MemoryScope(times.backend, "gelu")) {
+            Tensor x = times.random(scope, "x", activation, count);
+            Tensor dout = times.random(scope, "dout", activation, count);
+            Tensor out = scope.tensor("out", activation, count);
+            times.moving("gelu_forward", "count=" + count, 2.0 * A * count, () -> kernels.geluForward(out, x));
+            times.moving("gelu_backward", "count=" + count, 3.0 * A * count, () -> kernels.geluBackward(out, dout, x));
+        }
+    }
+
+    private void swiglu(long rows, long channels) {
+        long N = times.atMost(5, rows);
+        long F = times.atMost(24, channels);
+        String sizes = "N=" + N + " F=" + F;
+        try (MemoryScope scope = new MemoryScope(times.backend, "swiglu")) {
+            Tensor x = times.random(scope, "x", activation, N, 2 * F);
+            Tensor dx = scope.tensor("dx", activation, N, 2 * F);
+            Tensor out = times.random(scope, "out", activation, N, F);
+            times.moving("swiglu_backward", sizes, 5.0 * A * N * F, () -> kernels.swigluBackward(dx, out, x, N, F));
+            times.moving("swiglu_forward", sizes, 3.0 * A * N * F, () -> kernels.swigluForward(out, x, N, F));
+        }
+    }
+
+    private void adamw(long parameters) {
+        long count = times.atMost(1000, parameters);
+        try (MemoryScope scope = new MemoryScope(times.backend, "adamw")) {
+            Tensor values = times.random(scope, "values", DType.F32, count);
+            Tensor weights = activation == DType.F32 ? null : scope.tensor("weights", activation, count);
             Tensor m = scope.tensor("m", DType.F32, count);
             Tensor v = scope.tensor("v", DType.F32, count);
-            Tensor gradients = random(scope, "gradients", DType.F32, count);
+            Tensor gradients = times.random(scope, "gradients", DType.F32, count);
             Tensor norm = scope.tensor("norm", DType.F32, 1);
-            Tensor workspace = workspace(scope, kernels.globalNormWorkspaceBytes(count));
-            time("global_norm", "count=" + count, 0, 4.0 * count, () -> kernels.globalNorm(norm, gradients, workspace));
-            time(
+            Tensor workspace = times.workspace(scope, kernels.globalNormWorkspaceBytes(count));
+            times.moving(
+                    "global_norm", "count=" + count, 4.0 * count, () -> kernels.globalNorm(norm, gradients, workspace));
+            times.moving(
                     "adamw",
                     "count=" + count,
-                    0,
-                    30.0 * count,
+                    (weights == null ? 28.0 : 30.0) * count,
                     () -> kernels.adamw(
-                            parameters,
+                            values,
                             weights,
                             m,
                             v,
@@ -361,29 +338,34 @@ final class KernelTimes {
                             0.1f,
                             1,
                             Float.MAX_VALUE,
-                            10));
+                            10),
+                    values,
+                    m,
+                    v);
         }
     }
 
-    private void embedding(long N, long C, long Vp) {
+    private void embedding(long rows, long channels, long padded) {
+        long N = times.atMost(5, rows);
+        long C = times.atMost(24, channels);
+        long Vp = times.atMost(64, padded);
         String sizes = "N=" + N + " C=" + C;
-        try (MemoryScope scope = new MemoryScope(backend, "embedding")) {
-            Tensor table = random(scope, "table", ACTIVATION, Vp, C);
-            Tensor out = random(scope, "out", ACTIVATION, N, C);
-            Tensor tokens = indices(scope, "tokens", (int) Vp, N);
+        try (MemoryScope scope = new MemoryScope(times.backend, "embedding")) {
+            Tensor table = times.random(scope, "table", activation, Vp, C);
+            Tensor out = times.random(scope, "out", activation, N, C);
+            Tensor tokens = times.indices(scope, "tokens", Vp, N);
             Tensor gradient = scope.tensor("gradient", DType.F32, Vp, C);
-            time(
-                    "embedding_forward",
-                    sizes,
-                    0,
-                    4.0 * N * C,
-                    () -> kernels.embeddingForward(out, table, null, tokens, null, N, C));
-            time(
+            times.moving(
                     "embedding_backward",
                     sizes,
-                    0,
-                    10.0 * N * C,
-                    () -> kernels.embeddingBackward(gradient, null, out, tokens, null, N, C));
+                    (8.0 + A) * N * C,
+                    () -> kernels.embeddingBackward(gradient, null, out, tokens, null, N, C),
+                    gradient);
+            times.moving(
+                    "embedding_forward",
+                    sizes,
+                    2.0 * A * N * C,
+                    () -> kernels.embeddingForward(out, table, null, tokens, null, N, C));
         }
     }
 }

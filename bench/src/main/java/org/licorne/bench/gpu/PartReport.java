@@ -15,6 +15,9 @@ import java.nio.file.StandardCopyOption;
  * thread-safe.
  */
 final class PartReport {
+    /** True where figures are of small sizes, only to try what measures them. */
+    static final String TRIAL = "trial";
+
     private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
     private final Path file;

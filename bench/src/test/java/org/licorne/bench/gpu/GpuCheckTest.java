@@ -81,6 +81,25 @@ class GpuCheckTest {
     }
 
     @Test
+    void smokeTrainsAndWritesByThePublicInterface() throws IOException {
+        assertThat(run("smoke", folder.resolve("smoke.json").toString(), "cpu")).isZero();
+        assertThat(read("smoke.json").get("text").asText()).startsWith(" whatever device");
+    }
+
+    @Test
+    void timesStepsThatFollowOneAnotherBesideThoseThatAreWaitedFor() throws IOException {
+        assertThat(run("training", folder.resolve("training.json").toString(), "cpu"))
+                .isZero();
+        JsonNode work = read("training.json").get("work");
+        assertThat(work.findValuesAsText("work")).containsExactly("training run", "training step");
+        for (JsonNode entry : work) {
+            assertThat(entry.get("tokensPerSecond").asDouble()).isPositive();
+            assertThat(entry.get("percentOf989With6N12LTC").asDouble())
+                    .isGreaterThan(entry.get("percentOf989With6N6LTC").asDouble());
+        }
+    }
+
+    @Test
     void saysWhatItTakes() {
         assertThat(run("kernels")).isEqualTo(2);
         assertThat(run("nonsense", "x")).isEqualTo(2);
