@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * Puts the parts' figures into one file. The folder holds {@code parts.tsv} (name, status, seconds, a remark), and for
+ * Puts the parts' figures into one file, and the goals beside them. The folder holds {@code parts.tsv} (name, status, seconds, a remark), and for
  * each part {@code NAME.json}, if it came to write one.
  */
 final class MergedReport {
@@ -36,7 +36,12 @@ final class MergedReport {
                 }
                 addFigures(part, folder.resolve(columns.get(0) + ".json"));
             }
+            Bars bars = new Bars(parts);
+            bars.addTo(merged.putArray("bars"));
             PartReport.write(file, merged);
+            if (bars.any()) {
+                log.print(bars.text());
+            }
             log.println("Everything is in " + file);
             return 0;
         } catch (IOException e) {
