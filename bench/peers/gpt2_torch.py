@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """PyTorch at the work that bench/gpu/check measures Licorne at, on the same GPU: training GPT-2 with torch.compile,
-scaled_dot_product_attention and bfloat16, attention by flash and by cuDNN, cross-entropy, matrix products, and decoding.
+scaled_dot_product_attention and bfloat16, attention by flash and by cuDNN, cross-entropy, a head with its loss, norms,
+AdamW, matrix products, and decoding.
 
-    python3 gpt2_torch.py --output peers.json [--only training,attention,...] [--seconds 500]
+    python3 gpt2_torch.py --output peers.json [--only training,attention,head,...] [--seconds 500]
 
 Writes JSON of the same form as Licorne's parts: "kernels" with milliseconds and a rate, "work" with seconds and tokens per
-second. Operations are counted alike: 6 N + 6 L T C per token of a training step, 4 D per visible pair and head in attention
-forward and 10 D backward. The file is written anew after each figure, so that a time limit costs only what was not done.
+second. Operations are counted alike: 6 N + 6 L T C per token of a training step, and beside it, as a share of 989 TFLOP/s, by
+6 N + 12 L T C, which takes a causal mask for none; 4 D per visible pair and head in attention forward and 10 D backward;
+three products in a head with its loss. A "training step" ends when the GPU is done, in a "training run" steps follow one
+another without waiting. The file is written anew after each figure, so that a time limit costs only what was not done.
 """
 import argparse
 import gc
@@ -27,6 +30,7 @@ SIZES = {  # layers, heads, channels
     "gpt2-xl": (48, 25, 1600),
 }
 VOCABULARY, PADDED, CONTEXT = 50257, 50304, 1024
+H200_TERAFLOPS = 989  # products in bfloat16, as the maker states them
 
 
 class Report:
@@ -117,9 +121,10 @@ def events(op, flush=None, runs=RUNS):
     return sorted(times)
 
 
-def kernel(report, name, sizes, times, flops=0, data=0):
+def kernel(report, name, sizes, times, flops=0, data=0, **more):
     median = statistics.median(times)
     entry = {"kernel": name, "sizes": sizes, "precision": "bf16", "milliseconds": median, "least": times[0], "most": times[-1]}
+    entry.update(more)
     if flops:
         entry["teraflops"] = flops / median * 1e-9
     else:
@@ -130,15 +135,20 @@ def kernel(report, name, sizes, times, flops=0, data=0):
           + (f"{entry['teraflops']:8.1f} TFLOP/s" if flops else f"{entry['gigabytesPerSecond']:8.0f} GB/s"), flush=True)
 
 
-def work(report, name, model, precision, batch, context, seconds, tokens, flops=0, data=0):
+def work(report, name, model, precision, batch, context, seconds, tokens, flops=0, data=0, unmasked=0):
     median = statistics.median(seconds)
-    report.root["work"].append({
+    entry = {
         "work": name, "model": model, "precision": precision, "batch": batch, "context": context, "seconds": median,
         "least": min(seconds), "most": max(seconds), "tokensPerSecond": tokens / median,
-        "teraflops": flops / median * 1e-12, "gigabytesPerSecond": data / median * 1e-9})
+        "teraflops": flops / median * 1e-12, "gigabytesPerSecond": data / median * 1e-9}
+    if unmasked:
+        entry["percentOf989With6N6LTC"] = 100e-12 * flops / median / H200_TERAFLOPS
+        entry["percentOf989With6N12LTC"] = 100e-12 * unmasked / median / H200_TERAFLOPS
+    report.root["work"].append(entry)
     report.write()
     print(f"{name:14} {model:12} {precision} B={batch} T={context}: {1e3 * median:.3f} ms, "
-          f"{tokens / median:.0f} tokens/s, {flops / median * 1e-12:.1f} TFLOP/s, {data / median * 1e-9:.0f} GB/s", flush=True)
+          f"{tokens / median:.0f} tokens/s, {flops / median * 1e-12:.1f} TFLOP/s, {data / median * 1e-9:.0f} GB/s"
+          + (f", {entry['percentOf989With6N12LTC']:.1f} % of 989 TFLOP/s by 6N+12LTC" if unmasked else ""), flush=True)
 
 
 def training(report, size, B, precision, compiled):
@@ -172,7 +182,15 @@ def training(report, size, B, precision, compiled):
         torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     flops = (6 * parameters(model) + 6 * layers * T * channels) * B * T
-    work(report, "training step" + (" compiled" if compiled else ""), size, precision, B, T, seconds, B * T, flops)
+    unmasked = (6 * parameters(model) + 12 * layers * T * channels) * B * T
+    kind = " compiled" if compiled else ""
+    work(report, "training step" + kind, size, precision, B, T, seconds, B * T, flops, unmasked=unmasked)
+    start = time.perf_counter()
+    for _ in range(11):
+        step()
+    torch.cuda.synchronize()
+    seconds = [(time.perf_counter() - start) / 11]
+    work(report, "training run" + kind, size, precision, B, T, seconds, B * T, flops, unmasked=unmasked)
 
 
 def attention(report, B, T, H, D, causal, flush):
@@ -212,6 +230,59 @@ def cross_entropy(report, flush, N=8192):
     kernel(report, "cross_entropy_backward", f"N={N} V={VOCABULARY}", events(lambda: both(plain), flush), data=data)
     compiled = torch.compile(plain)
     kernel(report, "cross_entropy_backward compiled", f"N={N} V={VOCABULARY}", events(lambda: both(compiled), flush), data=data)
+
+
+def head(report, flush, N=4096, C=4096, V=128256):
+    """Logits and their loss, forward and backward, and what memory that takes at its peak beside inputs and gradients."""
+    hidden = torch.randn(N, C, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+    weight = (0.02 * torch.randn(V, C, device="cuda")).to(torch.bfloat16).requires_grad_()
+    targets = torch.randint(V, (N,), device="cuda")
+
+    def plain(x, w, y):
+        return F.cross_entropy(F.linear(x, w).float(), y)
+
+    for name, loss in (("head_and_loss", plain), ("head_and_loss compiled", torch.compile(plain, dynamic=False))):
+        def both():
+            torch.autograd.grad(loss(hidden, weight, targets), (hidden, weight))
+
+        try:
+            both()
+            torch.cuda.synchronize()
+            held = torch.cuda.memory_allocated()
+            torch.cuda.reset_peak_memory_stats()
+            both()
+            torch.cuda.synchronize()
+            extra = torch.cuda.max_memory_allocated() - held - hidden.nbytes - weight.nbytes
+            kernel(report, name, f"N={N} C={C} V={V}", events(both, flush), flops=6.0 * N * C * V, extraBytes=extra)
+        except torch.cuda.OutOfMemoryError as e:
+            report.root["failures"].append(f"{name} N={N} C={C} V={V}: {e}")
+            report.write()
+            torch.cuda.empty_cache()
+
+
+def moving(report, flush):
+    """Layer norm on a sum, compiled as a model's is, and the fused AdamW."""
+    def norm(x, residual, gamma, beta):
+        total = x + residual
+        return F.layer_norm(total, (x.shape[1],), gamma, beta), total
+
+    for N, C in ((32768, 768), (32768, 1600)):
+        x, residual = (torch.randn(N, C, device="cuda", dtype=torch.bfloat16, requires_grad=True) for _ in range(2))
+        gamma, beta = (torch.randn(C, device="cuda", dtype=torch.bfloat16, requires_grad=True) for _ in range(2))
+        compiled = torch.compile(norm, dynamic=False)
+        sizes = f"N={N} C={C} residual"
+        with torch.no_grad():
+            kernel(report, "layer_norm_forward compiled", sizes, events(lambda: compiled(x, residual, gamma, beta), flush),
+                   data=8.0 * N * C)
+        with torch._functorch.config.patch(donated_buffer=False):  # else what forward kept serves backward only once
+            outputs = compiled(x, residual, gamma, beta)
+            gradients = [torch.randn_like(outputs[0]) for _ in outputs]
+            backward = events(lambda: torch.autograd.grad(outputs, (x, gamma, beta), gradients, retain_graph=True), flush)
+        kernel(report, "layer_norm_backward compiled", sizes, backward, data=8.0 * N * C)
+    parameter = torch.nn.Parameter(torch.randn(124_000_000, device="cuda"))
+    parameter.grad = torch.randn_like(parameter)
+    optimiser = torch.optim.AdamW([parameter], lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    kernel(report, "adamw", f"count={parameter.numel()}", events(optimiser.step, flush), data=28.0 * parameter.numel())
 
 
 def products(report, flush):
@@ -267,7 +338,7 @@ def decode(report, size, B, prompt=64, tokens=64):
 def main():
     options = argparse.ArgumentParser(description="PyTorch at the work of the GPU kit")
     options.add_argument("--output", required=True)
-    options.add_argument("--only", default="products,attention,cross_entropy,training,decode")
+    options.add_argument("--only", default="training,attention,head,decode,cross_entropy,moving,products")
     options.add_argument("--seconds", type=float, default=560, help="no new piece of work begins after that")
     chosen = options.parse_args()
     if not torch.cuda.is_available():
@@ -278,27 +349,35 @@ def main():
     report.root["device"] = torch.cuda.get_device_name()
     report.write()
     flush = torch.empty(64 << 20, device="cuda")  # 256 MB
-    pieces = []
     only = chosen.only.split(",")
-    if "products" in only:
-        pieces.append(("products", lambda: products(report, flush)))
-    if "training" in only:
-        for size, B, precision, compiled in (("gpt2", 16, "bf16", True), ("gpt2", 64, "bf16", True), ("gpt2", 16, "bf16", False),
-                                             ("gpt2-xl", 8, "bf16", True), ("gpt2-medium", 16, "bf16", True),
-                                             ("gpt2", 16, "fp32", True)):
-            pieces.append((f"training {size} B={B} {precision}", lambda size=size, B=B, precision=precision, compiled=compiled:
-                           training(report, size, B, precision, compiled)))
-    if "attention" in only:
-        for B, T, H, D, causal in ((4, 1024, 12, 64, True), (4, 4096, 16, 64, False), (4, 4096, 16, 64, True),
-                                   (4, 4096, 16, 128, False), (4, 4096, 16, 128, True), (2, 8192, 16, 128, False),
-                                   (2, 8192, 16, 128, True)):
-            pieces.append((f"attention T={T} D={D}", lambda B=B, T=T, H=H, D=D, causal=causal:
-                           attention(report, B, T, H, D, causal, flush)))
-    if "cross_entropy" in only:
-        pieces.append(("cross_entropy", lambda: cross_entropy(report, flush)))
-    if "decode" in only:
-        for size, B in (("gpt2", 1), ("gpt2", 64), ("gpt2-xl", 1), ("gpt2-xl", 64)):
-            pieces.append((f"decode {size} B={B}", lambda size=size, B=B: decode(report, size, B)))
+    pieces = []
+
+    def add(kind, name, piece):
+        if kind in only:
+            pieces.append((f"{kind} {name}", piece))
+
+    def train(size, B, precision="bf16", compiled=True):
+        add("training", f"{size} B={B} {precision}", lambda: training(report, size, B, precision, compiled))
+
+    # What has a goal first: --seconds may end it at any piece.
+    train("gpt2", 64)
+    for B, T, H, D in ((4, 4096, 16, 64), (4, 4096, 16, 128), (2, 8192, 16, 128)):
+        for causal in (False, True):
+            add("attention", f"T={T} D={D}", lambda B=B, T=T, H=H, D=D, causal=causal: attention(report, B, T, H, D, causal, flush))
+    add("head", "and loss", lambda: head(report, flush))
+    for size, B in (("gpt2", 64), ("gpt2-xl", 64), ("gpt2", 1), ("gpt2-xl", 1)):
+        add("decode", f"{size} B={B}", lambda size=size, B=B: decode(report, size, B))
+    train("gpt2", 16)
+    train("gpt2-xl", 8)
+    add("cross_entropy", "", lambda: cross_entropy(report, flush))
+    add("moving", "norms and AdamW", lambda: moving(report, flush))
+    add("products", "", lambda: products(report, flush))
+    for B, T, H, D in ((4, 1024, 12, 64), (4, 4096, 16, 80), (4, 4096, 16, 96)):
+        add("attention", f"T={T} D={D}", lambda B=B, T=T, H=H, D=D: attention(report, B, T, H, D, True, flush))
+    train("gpt2-xl", 16)
+    train("gpt2-medium", 16)
+    train("gpt2", 16, compiled=False)
+    train("gpt2", 16, "fp32")
     failed = 0
     for name, piece in pieces:
         if time.time() - start > chosen.seconds:
