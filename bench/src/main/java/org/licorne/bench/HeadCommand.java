@@ -7,7 +7,6 @@ import java.util.concurrent.Callable;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
 import org.licorne.bench.workload.LossHead;
-import org.licorne.bench.workload.Workloads;
 import org.licorne.model.GptConfig;
 import org.licorne.model.GptSize;
 import picocli.CommandLine.Command;
@@ -37,7 +36,7 @@ final class HeadCommand implements Callable<Integer> {
     @Option(
             names = "--logits-mib",
             description = "Limit for the logits held at a time, in MiB (default: what training takes).")
-    private Long logitsMebibytes;
+    private long logitsMebibytes;
 
     @Option(names = "--seconds", defaultValue = "40", description = "Time for both (default: ${DEFAULT-VALUE}).")
     private double seconds;
@@ -60,7 +59,7 @@ final class HeadCommand implements Callable<Integer> {
                         tokens,
                         config.vocabularySize(),
                         config.channels(),
-                        logitsMebibytes == null ? Workloads.logitsBytes(backend) : logitsMebibytes << 20)) {
+                        logitsMebibytes << 20)) {
             head.check();
             List<Samples> samples = InterleavedTimer.time(List.of(head.fused(), head.products()), seconds);
             double fused = samples.get(0).median();

@@ -9,7 +9,7 @@ import org.licorne.backend.Backends;
 import org.licorne.backend.Kernels;
 import org.licorne.backend.Mask;
 import org.licorne.bench.workload.LossHead;
-import org.licorne.bench.workload.Workloads;
+import org.licorne.model.TrainingPass;
 import org.licorne.tensor.DType;
 import org.licorne.tensor.MemoryScope;
 import org.licorne.tensor.Tensor;
@@ -141,7 +141,7 @@ final class KernelTimes {
         int C = (int) times.atMost(16, channels);
         int V = (int) times.atMost(70, vocabulary);
         String precision = activation == DType.BF16 ? "bf16" : "fp32";
-        try (LossHead head = new LossHead(times.backend, precision, N, V, C, Workloads.logitsBytes(times.backend))) {
+        try (LossHead head = new LossHead(times.backend, precision, N, V, C, TrainingPass.PREFERRED_LOGITS_BYTES)) {
             head.check();
             times.computing("head_and_loss", "N=" + N + " C=" + C + " V=" + V, head.flops(), head::issue)
                     .put("logitsBytes", head.extraBytes());

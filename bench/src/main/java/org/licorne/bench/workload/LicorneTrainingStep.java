@@ -28,7 +28,7 @@ final class LicorneTrainingStep implements Workload {
         gpt.allocateGradients();
         memory = new MemoryScope(backend, "optimiser");
         optimiser = new AdamW(gpt, memory);
-        pass = gpt.trainingPass(B, T, Workloads.logitsBytes(backend));
+        pass = gpt.trainingPass(B, T);
         numbers = backend.readback(pass.lossBytes() + Float.BYTES);
     }
 

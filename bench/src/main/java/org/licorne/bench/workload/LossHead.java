@@ -3,6 +3,7 @@ package org.licorne.bench.workload;
 import java.util.Random;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Kernels;
+import org.licorne.model.TrainingPass;
 import org.licorne.nn.LanguageModelHead;
 import org.licorne.nn.Parameter;
 import org.licorne.nn.Parameters;
@@ -39,13 +40,13 @@ public final class LossHead implements AutoCloseable {
     private final Tensor hidden; // (N, C)
     private final Tensor dhidden; // (N, C)
     private final Tensor logits; // (N, Vp), of the products alone
-    private final long logitsBytes;
 
-    /** @param limitBytes how large the logits that the head holds at a time may get */
+    /** @param limitBytes how large the logits that the head holds at a time may get; 0: what the backend prefers */
     public LossHead(Backend backend, String precision, int N, int V, int C, long limitBytes) {
         this.backend = backend;
         this.kernels = backend.kernels(WorkloadSpec.products(precision));
         DType activation = kernels.activationType();
+        long limit = limitBytes == TrainingPass.PREFERRED_LOGITS_BYTES ? kernels.preferredLogitsBytes() : limitBytes;
         this.N = N;
         this.V = V;
         this.C = C;
@@ -65,8 +66,7 @@ public final class LossHead implements AutoCloseable {
                     "activations",
                     activation,
                     slab -> new LanguageModelHead.Activations(
-                            slab, hidden, dhidden, LanguageModelHead.Activations.logits(slab, N, Vp, limitBytes)));
-            logitsBytes = (N + activations.chunks() - 1) / activations.chunks() * Vp * activation.bytes();
+                            slab, hidden, dhidden, LanguageModelHead.Activations.logits(slab, N, Vp, limit)));
             logits = memory.tensor("logits", activation, N, Vp);
             Random random = new Random(TrainingData.SEED);
             fill(table.tensor(), random, 0.02f);
@@ -99,7 +99,7 @@ public final class LossHead implements AutoCloseable {
 
     /** What is needed beside inputs and gradients: the logits of a chunk of tokens. */
     public long extraBytes() {
-        return logitsBytes;
+        return activations.logitsBytes();
     }
 
     /** Head and loss as in training, of which the first chunk overwrites the table's gradient; not waited for. */

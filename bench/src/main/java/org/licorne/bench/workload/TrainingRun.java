@@ -32,7 +32,6 @@ public record TrainingRun(double secondsPerStep, double least, double most, doub
                 .steps(warmUp + steps)
                 .learningRate(TrainingData.LEARNING_RATE)
                 .precision(WorkloadSpec.products(spec.precision()))
-                .logitsBytes(Workloads.logitsBytes(backend))
                 .build();
         List<Long> arrivals = new ArrayList<>();
         double[] loss = new double[1];

@@ -9,14 +9,11 @@ import org.licorne.bench.pytorch.Precision;
 import org.licorne.bench.pytorch.PyTorch;
 import org.licorne.model.GptConfig;
 import org.licorne.model.GptSize;
-import org.licorne.model.TrainingPass;
 
 /** Opens what a {@link WorkloadSpec} describes. */
 public final class Workloads {
     /** Of models that are no preset. */
     private static final int OWN_VOCABULARY = 4096;
-
-    private static final long GPU_LOGITS_BYTES = 512L << 20;
 
     private static final Pattern OWN_SHAPE = Pattern.compile("(\\d{1,4})x(\\d{1,6})x(\\d{1,4})");
 
@@ -61,11 +58,6 @@ public final class Workloads {
         }
         GptConfig config = GptSize.named(spec.size()).config();
         return spec.context() > config.contextLength() ? config.withContextLength(spec.context()) : config;
-    }
-
-    /** How large the logits that a step holds at a time may get: on a GPU a chunk must keep all multiprocessors busy. */
-    public static long logitsBytes(Backend backend) {
-        return backend.name().equals("cuda") ? GPU_LOGITS_BYTES : Kernels.DEFAULT_LOGITS_BYTES;
     }
 
     private static int number(Matcher shape, int group) {

@@ -77,6 +77,11 @@ public final class LanguageModelHead {
             return rows < ROWS_TOGETHER ? rows : (rows + more) / ROWS_TOGETHER * ROWS_TOGETHER;
         }
 
+        /** Bytes of the logits that are held at a time. */
+        public long logitsBytes() {
+            return chunks.isEmpty() ? 0 : chunks.get(0).logits.bytes();
+        }
+
         /** Number of chunks that the rows are cut into. */
         public int chunks() {
             return chunks.size();
