@@ -3,13 +3,14 @@
 #pragma once
 
 #include "cuda/element.h"
+#include "cuda/tensor_core.h"
 
 namespace licorne {
 
 template <typename T>
 __device__ __forceinline__ float exponential(float x) {
   if constexpr (sizeof(T) == 4) return expf(x);
-  return __expf(x);
+  return exp2_approximate(x * 1.4426950409f);  // what would be denormal is 0: guarding it took as long as the exponential
 }
 
 // a / (1 + e) for e >= 0, infinity included. The fast division ends at a divisor of 2^126: what is divided by more is 0, an

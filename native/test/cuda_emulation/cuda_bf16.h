@@ -20,3 +20,8 @@ inline float __high2float(__nv_bfloat162 pair) { return __bfloat162float(pair.y)
 inline __nv_bfloat162 __halves2bfloat162(__nv_bfloat16 x, __nv_bfloat16 y) { return {x, y}; }
 inline __nv_bfloat16 __ushort_as_bfloat16(unsigned short bits) { return {bits}; }
 inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 x) { return x.bits; }
+// The greater one of two numbers; NaN is passed over.
+inline __nv_bfloat162 __hmax2(__nv_bfloat162 a, __nv_bfloat162 b) {
+  return __floats2bfloat162_rn(fmaxf(__bfloat162float(a.x), __bfloat162float(b.x)),
+                               fmaxf(__bfloat162float(a.y), __bfloat162float(b.y)));
+}

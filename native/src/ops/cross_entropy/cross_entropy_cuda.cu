@@ -1,10 +1,12 @@
-// Cross-entropy fused with softmax on the GPU, loss and gradient in place. A block per row: 512 threads read it once, 16
-// bytes at a time, into shared memory (cuda/row.h), so that a logit costs memory one read and, with a gradient, one write:
-// 50,304 bfloat16 logits are 98 KB, two blocks per Hopper multiprocessor, of which one reads while the other reduces; rows
-// of up to 110,000 fit a block alone, and only what goes beyond is read again. Per logit: a maximum; an exponential and two
-// additions; another exponential, a multiply-add and the rounding: about a third of what the multiprocessor can issue in
-// the time that memory takes. Probabilities are never stored. What label smoothing needs is gathered as distances from the
-// maximum: a sum of large logits would lose the digits that the loss is made of.
+// Cross-entropy fused with softmax on the GPU, loss and gradient in place. A block per row, as many as run together, each for
+// row after row: 512 threads copy a row into shared memory, 16 bytes at a time (cuda/row.h), so that a logit costs memory one
+// read and, with a gradient, one write: 50,304 bfloat16 logits are 98 KB, two blocks per Hopper multiprocessor, of which one
+// reads while the other reduces. Where two rows do not fit a multiprocessor, up to a quarter of each is read again from the
+// second-level cache; where that would not do, a block has the multiprocessor alone (57,600 floats on Hopper).
+// Per eight bfloat16 logits a thread issues some 12 instructions for the maximum, 48 for the sum of exponentials and 56 for
+// the gradient, 16 of them exponentials, of which the multiprocessor makes 16 per clock: about two thirds of the time that
+// memory takes. Probabilities are never stored. What label smoothing needs is gathered as distances from the maximum: a sum
+// of large logits would lose the digits that the loss is made of.
 // Vp no multiple of 16 bytes, or a pointer that is not aligned: element by element.
 #include "cuda/row.h"
 #include "licorne/cross_entropy.h"
@@ -16,18 +18,20 @@ struct Scalars {
   float scale, label_smoothing, z_loss;
 };
 
-// dlogits is null for the loss alone.
-template <typename T, int n>
-__global__ void __launch_bounds__(kRowThreads)
-    cross_entropy_kernel(float* losses, T* dlogits, const T* logits, const int32_t* targets, int64_t held, int64_t N,
-                         int64_t V, int64_t Vp, Scalars s, int32_t* fault) {
+// dlogits is null for the loss alone. held: packs that shared memory has room for.
+template <typename T, int n, bool smoothed>
+__global__ void __launch_bounds__(kRowThreads, kRowBlocks)
+    cross_entropy_kernel(float* losses, T* dlogits, const T* logits, const int32_t* targets, int64_t N, int64_t V, int64_t Vp,
+                         Scalars s, int32_t* fault, int64_t held) {
   begin_kernel();
   Pack<T, n>* kept = dynamic_shared_memory<Pack<T, n>>();
   // The product that made the logits wrote the last rows last: they are still in the second-level cache.
-  for (int64_t row = N - 1 - blockIdx.x; row >= 0; row -= gridDim.x) {
+  int64_t row = N - 1 - blockIdx.x;
+  int32_t target = targets[row], next = 0;
+  for (; row >= 0; row -= gridDim.x, target = next) {
+    if (row >= gridDim.x) next = targets[row - gridDim.x];  // early, so that the next row need not wait for it
     const T* source = logits + row * Vp;
     T* gradient = dlogits == nullptr ? nullptr : dlogits + row * Vp;
-    const int32_t target = targets[row];
     if (target < 0 || target >= V) {
       if (threadIdx.x == 0) {
         losses[row] = 0.0f;
@@ -37,21 +41,23 @@ __global__ void __launch_bounds__(kRowThreads)
         for (int64_t p = threadIdx.x; p < Vp / n; p += blockDim.x) stream_store(gradient + p * n, zero_pack<T, n>());
       continue;
     }
-    const float target_logit = to_float(source[target]);  // before anyone writes over it: there are barriers below
-    const float top = hold_row(kept, held, source, V);
-    float sums[2];
+    fetch_row(kept, held, source, V);
+    const float top = row_maximum(kept, held, source, V);
+    // Before anyone writes over it, here or there: there are barriers below.
+    const float target_logit = target / n < held ? kept[target / n].at(target % n) : to_float(source[target]);
+    float sums[smoothed ? 2 : 1];
     sum_row(sums, kept, held, source, V, top);
     const float log_sum = logf(sums[0]), lse = log_sum + top;
     if (threadIdx.x == 0) {
       float loss = log_sum + (1.0f - s.label_smoothing) * (top - target_logit);
-      if (s.label_smoothing != 0.0f) loss -= s.label_smoothing * (sums[1] / static_cast<float>(V));
+      if constexpr (smoothed) loss -= s.label_smoothing * (sums[1] / static_cast<float>(V));
       if (s.z_loss != 0.0f) loss += s.z_loss * lse * lse;
       losses[row] = loss;
     }
     if (gradient == nullptr) continue;
     const float z_factor = s.z_loss == 0.0f ? 1.0f : 1.0f + 2.0f * s.z_loss * lse;
     const float factor = s.scale * z_factor / sums[0];
-    const float shared = s.label_smoothing / static_cast<float>(V);
+    const float shared = smoothed ? s.label_smoothing / static_cast<float>(V) : 0.0f;
     const float offset = -shared * s.scale;
     const float at_target =
         (expf(target_logit - top) / sums[0] * z_factor - (1.0f - s.label_smoothing) - shared) * s.scale;
@@ -72,9 +78,9 @@ void cross_entropy(float* losses, T* dlogits, const T* logits, const int32_t* ta
                    Scalars scalars, int32_t* fault, void* stream) {
   with_width<T>(Vp % kVector<T> == 0 && aligned16(dlogits, logits), [&](auto width) {
     constexpr int n = decltype(width)::value;
-    const RowLaunch<T, n> row(V);
-    launch(cross_entropy_kernel<T, n>, grid_of(N, 1), row.threads, row.shared_bytes, stream, losses, dlogits, logits,
-           targets, row.held, N, V, Vp, scalars, fault);
+    const RowLaunch<T, n> rows(N, V);
+    rows.launch(scalars.label_smoothing == 0.0f ? cross_entropy_kernel<T, n, false> : cross_entropy_kernel<T, n, true>, stream,
+                losses, dlogits, logits, targets, N, V, Vp, scalars, fault);
   });
 }
 

@@ -8,15 +8,16 @@ namespace licorne {
 namespace {
 
 template <typename T, int n>
-__global__ void __launch_bounds__(kRowThreads)
-    softmax_forward_kernel(T* out, const T* x, int64_t held, int64_t N, int64_t V, int64_t Vp) {
+__global__ void __launch_bounds__(kRowThreads, kRowBlocks)
+    softmax_forward_kernel(T* out, const T* x, int64_t N, int64_t V, int64_t Vp, int64_t held) {
   begin_kernel();
   Pack<T, n>* kept = dynamic_shared_memory<Pack<T, n>>();
   for (int64_t row = blockIdx.x; row < N; row += gridDim.x) {
     const T* source = x + row * Vp;
-    const float top = hold_row(kept, held, source, V);
+    fetch_row(kept, held, source, V);
+    const float top = row_maximum(kept, held, source, V);
     const float shift = top == -INFINITY ? 0.0f : top;  // a row of minus infinities
-    float sums[2];
+    float sums[1];
     sum_row(sums, kept, held, source, V, shift);
     const float factor = sums[0] == 0.0f ? 0.0f : 1.0f / sums[0];
     T* target = out + row * Vp;
@@ -75,9 +76,8 @@ int32_t licorne_cuda_softmax_forward(void* out, const void* x, int64_t N, int64_
       using T = decltype(element);
       with_width<T>(Vp % kVector<T> == 0 && aligned16(out, x), [&](auto width) {
         constexpr int n = decltype(width)::value;
-        const RowLaunch<T, n> row(V);
-        launch(softmax_forward_kernel<T, n>, grid_of(N, 1), row.threads, row.shared_bytes, stream, static_cast<T*>(out),
-               static_cast<const T*>(x), row.held, N, V, Vp);
+        const RowLaunch<T, n> rows(N, V);
+        rows.launch(softmax_forward_kernel<T, n>, stream, static_cast<T*>(out), static_cast<const T*>(x), N, V, Vp);
       });
     });
   });
@@ -97,7 +97,7 @@ int32_t licorne_cuda_softmax_backward(void* dx, const void* dout, const void* ou
       using T = decltype(element);
       with_width<T>(Vp % kVector<T> == 0 && aligned16(dx, dout, out), [&](auto width) {
         constexpr int n = decltype(width)::value;
-        launch(softmax_backward_kernel<T, n>, grid_of(N, 1), RowLaunch<T, n>(V).threads, 0, stream, static_cast<T*>(dx),
+        launch(softmax_backward_kernel<T, n>, grid_of(N, 1), RowLaunch<T, n>(N, V).threads, 0, stream, static_cast<T*>(dx),
                static_cast<const T*>(dout), static_cast<const T*>(out), N, V, Vp);
       });
     });
