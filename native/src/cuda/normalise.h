@@ -2,15 +2,18 @@
 // normalisation (not centred), forward and backward. Bound by memory: a row is read once and waits in registers, at its own
 // width, while its sums are made; the squares are those of the deviations from the mean (E[x^2] - mean^2 would cancel).
 //
-// Who takes a row: rows of up to 1,024 (forward) or 768 (backward) columns one warp each, without a barrier; longer ones a block
-// each, of as many warps as there is work for, up to 256 (forward) or 512 (backward) threads. A thread's columns are the
-// same for every row. Rows longer than registers hold, with a length that is no multiple of 16 bytes, or at addresses that
-// are not, are read again for each sum, element by element (`any` kernels). So are rows without columns, whose mean is 0.
+// Who takes a row: rows of up to 2,048 (forward) or 1,024 (backward) bfloat16 columns, or 1,024 and 768 floats, one warp each,
+// without a barrier; longer ones a block each, of as many warps as there is work for, up to 256 (forward) or 512 (backward)
+// threads. A thread's columns are the same for every row. Rows longer than registers hold, with a length that is no multiple of
+// 16 bytes, or at addresses that are not, are read again for each sum, element by element (`any` kernels). So are rows without
+// columns, whose mean is 0.
 //
 // Backward: a few blocks per multiprocessor go over the rows with the stride of the grid. A thread keeps the sums for gamma
 // and beta of its columns in registers over all its rows, the block leaves them as one row of the workspace, and a second
 // kernel adds those rows in order: no atomics, the same bits every time on one device.
 #pragma once
+
+#include <utility>
 
 #include "cuda/columns.h"
 #include "cuda/element.h"
@@ -21,13 +24,30 @@ namespace {
 
 constexpr int kNormThreads = 256;
 constexpr int kNormBackwardThreads = 512;
-// Of the backward kernel with a warp per row. Its sums fill the 128 registers per thread that four blocks leave each other,
-// and with float the 168 of three.
-constexpr int kWarpRowThreads = 128;
-template <typename T>
-constexpr int kWarpRowBlocks = sizeof(T) == 2 ? 4 : 3;
-constexpr int64_t kWarpColumns = 1024, kWarpSumColumns = 768;
+constexpr int kWarpRowThreads = 128;  // of the backward kernel with a warp per row
 constexpr int kBlocksPerMultiprocessor = 4;
+
+// Packs per lane of the kernels with a warp per row, which round a row up to so many, and per thread of those with a block.
+template <typename T>
+struct NormSizes {  // bfloat16
+  using ForwardWarp = std::integer_sequence<int, 3, 4, 5, 7, 8>;
+  using ForwardBlock = std::integer_sequence<int, 2, 4, 8>;
+  using BackwardWarp = std::integer_sequence<int, 3, 4>;
+  using BackwardBlock = std::integer_sequence<int, 1, 3>;  // up to 12,288 columns without spilling
+};
+template <>
+struct NormSizes<float> {
+  using ForwardWarp = std::integer_sequence<int, 6, 8>;
+  using ForwardBlock = std::integer_sequence<int, 2, 4, 8>;
+  using BackwardWarp = std::integer_sequence<int, 6>;
+  using BackwardBlock = std::integer_sequence<int, 1, 4>;  // up to 8,192
+};
+
+// Calls body with the first of the rising sizes that is not below `wanted`, or says that there is none.
+template <int... sizes, typename Body>
+bool with_size(std::integer_sequence<int, sizes...>, int64_t wanted, Body&& body) {
+  return ((wanted <= sizes ? (body(Width<sizes>()), true) : false) || ...);
+}
 
 template <typename T>
 struct NormForward {
@@ -60,7 +80,14 @@ __device__ __forceinline__ void row_sum(float (&values)[n]) {
 
 // Blocks of the forward kernel that share a multiprocessor's registers: more where each has fewer loads in flight.
 constexpr int forward_blocks(bool warp_per_row, int vectors) {
-  return warp_per_row ? 2 : vectors == 1 ? 5 : vectors == 2 ? 4 : vectors == 4 ? 2 : 1;
+  return warp_per_row ? 2 : vectors == 2 ? 4 : vectors == 4 ? 2 : 1;
+}
+
+// Blocks of the backward kernel with a warp per row. Its sums and three tensors' packs, all on their way together, take
+// the 168 registers per thread that three blocks leave each other, or more.
+template <typename T>
+constexpr int backward_blocks(int vectors) {
+  return sizeof(T) == 2 && vectors == 3 ? 3 : 2;
 }
 
 // Threads beyond the end of a row read its last pack and leave it: loads without conditions go out together, and those of
@@ -178,13 +205,16 @@ __global__ void __launch_bounds__(kNormThreads) norm_forward_any_kernel(NormForw
 }
 
 template <typename T, int n, int vectors, bool centred, bool warp_per_row>
-__global__ void __launch_bounds__(warp_per_row ? kWarpRowThreads : kNormBackwardThreads, warp_per_row ? kWarpRowBlocks<T> : 1)
+__global__ void __launch_bounds__(warp_per_row ? kWarpRowThreads : kNormBackwardThreads,
+                                  warp_per_row ? backward_blocks<T>(vectors) : 1)
     norm_backward_kernel(NormBackward<T> a) {
   begin_kernel();
   const int width = warp_per_row ? kWarp : blockDim.x, place = warp_per_row ? threadIdx.x % kWarp : threadIdx.x;
   const int packs = static_cast<int>(a.C / n);
   const int rows_per_block = warp_per_row ? blockDim.x / kWarp : 1, mine = warp_per_row ? threadIdx.x / kWarp : 0;
   const float inverse = 1.0f / static_cast<float>(a.C);
+  const auto within = [&](int i) { return place + i * width < packs; };
+  const auto column = [&](int i) { return pack_at(place + i * width, packs) * n; };
   float dgamma[vectors * n] = {}, dbeta[centred ? vectors * n : 1] = {};
   for (int64_t row = static_cast<int64_t>(blockIdx.x) * rows_per_block + mine; row < a.N;
        row += static_cast<int64_t>(gridDim.x) * rows_per_block) {
@@ -193,13 +223,21 @@ __global__ void __launch_bounds__(warp_per_row ? kWarpRowThreads : kNormBackward
     Pack<T, n> upstream[vectors], x[vectors];
 #pragma unroll
     for (int i = 0; i < vectors; i++) {
-      upstream[i] = stream_load<T, n>(a.dout + start + pack_at(place + i * width, packs) * n);
-      x[i] = stream_load<T, n>(a.x + start + pack_at(place + i * width, packs) * n);
+      upstream[i] = stream_load<T, n>(a.dout + start + column(i));
+      x[i] = stream_load<T, n>(a.x + start + column(i));
     }
+    // Where registers have room for the other gradient it comes with the rest: after the sums, pack by pack, it would be
+    // waited for once more each time.
+    constexpr bool early = warp_per_row || vectors == 1;
+    Pack<T, n> other[early ? vectors : 1];
+    const bool more = a.dresidual != nullptr;
+    if (early && more)
+#pragma unroll
+      for (int i = 0; i < vectors; i++) other[i] = stream_load<T, n>(a.dresidual + start + column(i));
     float sums[2] = {0.0f, 0.0f};  // of g and of g x^
 #pragma unroll
     for (int i = 0; i < vectors; i++)
-      if (place + i * width < packs) {
+      if (within(i)) {
         const Pack<T, n> gamma = load<n>(a.gamma + (place + i * width) * n);
 #pragma unroll
         for (int j = 0; j < n; j++) {
@@ -214,17 +252,16 @@ __global__ void __launch_bounds__(warp_per_row ? kWarpRowThreads : kNormBackward
     const float mean_g = sums[0] * inverse, mean_gx = sums[1] * inverse;
 #pragma unroll
     for (int i = 0; i < vectors; i++)
-      if (place + i * width < packs) {
+      if (within(i)) {
         const int c = (place + i * width) * n;
         const Pack<T, n> gamma = load<n>(a.gamma + c);
-        Pack<T, n> other;
-        if (a.dresidual != nullptr) other = stream_load<T, n>(a.dresidual + start + c);
+        if (!early && more) other[0] = stream_load<T, n>(a.dresidual + start + c);
         Pack<T, n> result;
 #pragma unroll
         for (int j = 0; j < n; j++) {
           const float normalised = (x[i].at(j) - center) * scale;
           float value = scale * (upstream[i].at(j) * gamma.at(j) - mean_g - normalised * mean_gx);
-          if (a.dresidual != nullptr) value += other.at(j);
+          if (more) value += other[early ? i : 0].at(j);
           result.set(j, value);
         }
         store(a.dx + start + c, result);
@@ -233,18 +270,19 @@ __global__ void __launch_bounds__(warp_per_row ? kWarpRowThreads : kNormBackward
   float* partial = a.partials + static_cast<int64_t>(blockIdx.x) * (centred ? 2 : 1) * a.C;
   if constexpr (warp_per_row) {
     // The warps of the block add their sums one after another.
-    LICORNE_SHARED(float, totals, [(centred ? 2 : 1) * kWarpSumColumns]);
+    constexpr int kColumns = vectors * kWarp * n;
+    LICORNE_SHARED(float, totals, [(centred ? 2 : 1) * kColumns]);
     for (int turn = 0; turn < rows_per_block; turn++) {
       if (turn == mine)
 #pragma unroll
         for (int i = 0; i < vectors; i++)
-          if (place + i * width < packs)
+          if (within(i))
 #pragma unroll
             for (int j = 0; j < n; j++) {
               const int c = (place + i * width) * n + j;
               totals[c] = dgamma[i * n + j] + (turn == 0 ? 0.0f : totals[c]);
               if constexpr (centred) {
-                float& total = totals[kWarpSumColumns + c];
+                float& total = totals[kColumns + c];
                 total = dbeta[i * n + j] + (turn == 0 ? 0.0f : total);
               }
             }
@@ -252,12 +290,12 @@ __global__ void __launch_bounds__(warp_per_row ? kWarpRowThreads : kNormBackward
     }
     for (int c = threadIdx.x; c < a.C; c += blockDim.x) {
       partial[c] = totals[c];
-      if constexpr (centred) partial[a.C + c] = totals[kWarpSumColumns + c];
+      if constexpr (centred) partial[a.C + c] = totals[kColumns + c];
     }
   } else {
 #pragma unroll
     for (int i = 0; i < vectors; i++)
-      if (place + i * width < packs)
+      if (within(i))
 #pragma unroll
         for (int j = 0; j < n; j++) {
           const int c = (place + i * width) * n + j;
@@ -309,25 +347,20 @@ template <bool centred, typename T>
 void norm_forward(const NormForward<T>& a, void* stream) {
   if (a.N == 0) return;
   constexpr int n = kVector<T>;
-  constexpr int64_t kColumns = kNormThreads * n;  // that a block holds with one pack per thread
+  const int64_t packs = a.C / n;
   const bool whole = a.C > 0 && a.C % n == 0 && aligned16(a.out, a.sum, a.x, a.residual, a.gamma, a.beta);
-  const auto block_per_row = [&](void (*kernel)(NormForward<T>)) {
-    launch(kernel, grid_of(a.N, 1), threads_for(a.C / n, kNormThreads), 0, stream, a);
+  const auto warp_per_row = [&](auto vectors) {
+    launch(norm_forward_kernel<T, n, decltype(vectors)::value, centred, true>, grid_of(a.N, kNormThreads / kWarp), kNormThreads,
+           0, stream, a);
   };
-  if (whole && a.C <= kWarpColumns) {
-    launch(norm_forward_kernel<T, n, kWarpColumns / kWarp / n, centred, true>, grid_of(a.N, kNormThreads / kWarp),
-           kNormThreads, 0, stream, a);
-  } else if (whole && a.C <= kColumns) {
-    block_per_row(norm_forward_kernel<T, n, 1, centred, false>);
-  } else if (whole && a.C <= 2 * kColumns) {
-    block_per_row(norm_forward_kernel<T, n, 2, centred, false>);
-  } else if (whole && a.C <= 4 * kColumns) {
-    block_per_row(norm_forward_kernel<T, n, 4, centred, false>);
-  } else if (whole && a.C <= 8 * kColumns) {
-    block_per_row(norm_forward_kernel<T, n, 8, centred, false>);
-  } else {
-    launch(norm_forward_any_kernel<T, centred>, grid_of(a.N, 1), threads_for(a.C, kNormThreads), 0, stream, a);
-  }
+  const auto block_per_row = [&](auto vectors) {
+    launch(norm_forward_kernel<T, n, decltype(vectors)::value, centred, false>, grid_of(a.N, 1),
+           threads_for(ceil_div(packs, vectors.value), kNormThreads), 0, stream, a);
+  };
+  using Sizes = NormSizes<T>;
+  if (whole && with_size(typename Sizes::ForwardWarp(), ceil_div(packs, kWarp), warp_per_row)) return;
+  if (whole && with_size(typename Sizes::ForwardBlock(), ceil_div(packs, kNormThreads), block_per_row)) return;
+  launch(norm_forward_any_kernel<T, centred>, grid_of(a.N, 1), threads_for(a.C, kNormThreads), 0, stream, a);
 }
 
 inline int64_t norm_backward_workspace_bytes(int64_t N, int64_t C, bool centred) {
@@ -338,26 +371,30 @@ inline int64_t norm_backward_workspace_bytes(int64_t N, int64_t C, bool centred)
 template <bool centred, typename T>
 void norm_backward(const NormBackward<T>& a, float* dgamma, float* dbeta, void* stream) {
   if (a.N == 0 || a.C == 0) return;
-  constexpr int n = kVector<T>, kMany = sizeof(T) == 2 ? 3 : 4;  // 12,288 and 8,192 columns without spilling
+  constexpr int n = kVector<T>;
+  const int64_t packs = a.C / n;
   const bool whole = a.C % n == 0 && aligned16(a.dx, a.dout, a.x, a.gamma, a.dresidual);
   // Rows at a time per block and blocks per multiprocessor, by what the kernel's registers let run together.
-  const auto blocks = [&](int rows, int per_multiprocessor) {
+  unsigned grid = 0;
+  const auto fit_grid = [&](int rows, int per_multiprocessor) {
     const int64_t wanted = ceil_div(a.N, rows), most = static_cast<int64_t>(multiprocessors()) * per_multiprocessor;
-    return static_cast<unsigned>(wanted < most ? wanted : most);
+    grid = static_cast<unsigned>(wanted < most ? wanted : most);
   };
-  unsigned grid;
-  if (whole && a.C <= kWarpSumColumns) {
-    grid = blocks(kWarpRowThreads / kWarp, kWarpRowBlocks<T>);
-    launch(norm_backward_kernel<T, n, kWarpSumColumns / kWarp / n, centred, true>, grid, kWarpRowThreads, 0, stream, a);
-  } else if (whole && a.C <= kNormBackwardThreads * n) {
-    const int threads = threads_for(a.C / n, kNormBackwardThreads);
-    grid = blocks(1, threads <= 256 ? 4 : 2);
-    launch(norm_backward_kernel<T, n, 1, centred, false>, grid, threads, 0, stream, a);
-  } else if (whole && a.C <= kNormBackwardThreads * n * kMany) {
-    grid = blocks(1, 1);
-    launch(norm_backward_kernel<T, n, kMany, centred, false>, grid, kNormBackwardThreads, 0, stream, a);
-  } else {
-    grid = blocks(1, kBlocksPerMultiprocessor);
+  const auto warp_per_row = [&](auto vectors) {
+    constexpr int size = decltype(vectors)::value;
+    fit_grid(kWarpRowThreads / kWarp, backward_blocks<T>(size));
+    launch(norm_backward_kernel<T, n, size, centred, true>, grid, kWarpRowThreads, 0, stream, a);
+  };
+  const auto block_per_row = [&](auto vectors) {
+    constexpr int size = decltype(vectors)::value;
+    const int threads = threads_for(ceil_div(packs, size), kNormBackwardThreads);
+    fit_grid(1, size > 1 ? 1 : threads <= 256 ? 4 : 2);
+    launch(norm_backward_kernel<T, n, size, centred, false>, grid, threads, 0, stream, a);
+  };
+  using Sizes = NormSizes<T>;
+  if (!whole || !(with_size(typename Sizes::BackwardWarp(), ceil_div(packs, kWarp), warp_per_row) ||
+                  with_size(typename Sizes::BackwardBlock(), ceil_div(packs, kNormBackwardThreads), block_per_row))) {
+    fit_grid(1, kBlocksPerMultiprocessor);
     launch(norm_backward_any_kernel<T, centred>, grid, threads_for(a.C, kNormThreads), 0, stream, a);
   }
   add_partials(dgamma, dbeta, a.partials, grid, a.C, stream);

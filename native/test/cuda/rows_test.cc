@@ -161,8 +161,9 @@ void norms() {
         check_norm(5, 7, type, centred, residual, false);
         check_norm(37, 64, type, centred, residual, false);
         check_norm(3, 1600, type, centred, residual, false);
+        check_norm(50, 768, type, centred, residual, false);  // more rows than warps on the emulated device
       }
-      check_norm(50, 768, type, centred, true, false);  // more rows than warps on the emulated device
+      for (int64_t C : {1280, 2000, 2048, 2056}) check_norm(2, C, type, centred, true, false);
       check_norm(3, 768, type, centred, true, true);
       check_norm(7, 1024, type, centred, true, false);
       check_norm(2, 1031, type, centred, true, false);
