@@ -1,6 +1,6 @@
 // Euclidean norm on the GPU: every thread squares and adds its share in double precision, a block leaves one double in the
 // workspace, and one block adds those in order. The share of a thread depends on the count alone: the same bits on every
-// GPU. Four elements per thread and step; what is left beyond them, or all where x is not aligned, one.
+// GPU. Two times four elements per thread and step; what is left beyond them, or all where x is not aligned, singly.
 #include "cuda/element.h"
 #include "cuda/reduce.h"
 #include "licorne/global_norm.h"
@@ -11,6 +11,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int64_t kBlocks = 1024;
 constexpr int64_t kElementsPerBlock = kThreads * 16;
+constexpr int kTogether = 2;  // loads in flight of a thread: more would cost the registers with which all blocks run at once
 
 int64_t blocks_of(int64_t count) {
   const int64_t blocks = ceil_div(count, kElementsPerBlock);
@@ -23,11 +24,18 @@ __global__ void __launch_bounds__(kThreads) sum_of_squares_kernel(double* partia
   const int64_t thread = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t threads = static_cast<int64_t>(gridDim.x) * kThreads, whole = count / n * n;
   double sum = 0.0;
-#pragma unroll 4
-  for (int64_t i = thread * n; i < whole; i += threads * n) {
-    const Pack<float, n> pack = stream_load<float, n>(x + i);
+  for (int64_t first = thread * n; first < whole; first += kTogether * threads * n) {
+    const auto at = [&](int k) { return first + k * threads * n; };
+    Pack<float, n> packs[kTogether];
 #pragma unroll
-    for (int j = 0; j < n; j++) sum = fma(static_cast<double>(pack.at(j)), static_cast<double>(pack.at(j)), sum);
+    for (int k = 0; k < kTogether; k++)  // without conditions, so that they go out together
+      packs[k] = stream_load<float, n>(x + (at(k) < whole ? at(k) : first));
+#pragma unroll
+    for (int k = 0; k < kTogether; k++)
+      if (at(k) < whole)
+#pragma unroll
+        for (int j = 0; j < n; j++)
+          sum = fma(static_cast<double>(packs[k].at(j)), static_cast<double>(packs[k].at(j)), sum);
   }
   if (whole + thread < count) sum += static_cast<double>(x[whole + thread]) * x[whole + thread];
   sum = block_sum(sum);
