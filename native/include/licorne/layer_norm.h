@@ -26,6 +26,7 @@ LICORNE_EXPORT int32_t licorne_cuda_layer_norm_backward(void* dx, float* dgamma,
                                                         const void* x, const void* gamma, const float* mean,
                                                         const float* rstd, const void* dresidual, void* workspace,
                                                         int64_t N, int64_t C, int32_t type, void* stream);
+/* On the device that the thread uses; below 0: a status with its sign changed. */
 LICORNE_EXPORT int64_t licorne_cuda_layer_norm_backward_workspace_bytes(int64_t N, int64_t C);
 
 #ifdef __cplusplus

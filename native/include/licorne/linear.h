@@ -31,6 +31,7 @@ LICORNE_EXPORT int64_t licorne_cuda_linear_few_rows(void);
 /* dbias (OC) += column sums of dout (N,OC) */
 LICORNE_EXPORT int32_t licorne_cuda_linear_backward_bias(float* dbias, const void* dout, void* workspace, int64_t N,
                                                          int64_t OC, int32_t type, void* stream);
+/* On the device that the thread uses; below 0: a status with its sign changed. */
 LICORNE_EXPORT int64_t licorne_cuda_linear_backward_bias_workspace_bytes(int64_t N, int64_t OC);
 
 #ifdef __cplusplus

@@ -25,6 +25,7 @@ LICORNE_EXPORT int32_t licorne_cuda_rms_norm_forward(void* out, void* sum, float
 LICORNE_EXPORT int32_t licorne_cuda_rms_norm_backward(void* dx, float* dgamma, const void* dout, const void* x,
                                                       const void* gamma, const float* rstd, const void* dresidual,
                                                       void* workspace, int64_t N, int64_t C, int32_t type, void* stream);
+/* On the device that the thread uses; below 0: a status with its sign changed. */
 LICORNE_EXPORT int64_t licorne_cuda_rms_norm_backward_workspace_bytes(int64_t N, int64_t C);
 
 #ifdef __cplusplus

@@ -37,6 +37,14 @@ int32_t guarded(Body&& body) {
   }
 }
 
+// The number of bytes that body returns, or the status with its sign changed.
+template <typename Body>
+int64_t guarded_bytes(Body&& body) {
+  int64_t bytes = 0;
+  const int32_t status = guarded([&] { bytes = body(); });
+  return status == LICORNE_OK ? bytes : -static_cast<int64_t>(status);
+}
+
 // Product of sizes that must not be negative nor, times element_bytes, leave the address space.
 int64_t checked_elements(const char* what, int64_t a, int64_t b = 1, int64_t c = 1, int64_t d = 1);
 

@@ -1,5 +1,6 @@
 // The CUDA kernels that work on rows and elements, over the emulator, against plain double loops. The Java contract suite
 // runs many more shapes over the same kernels; here are the sizes at which a kernel takes another path.
+#include "common/check.h"
 #include "licorne/cross_entropy.h"
 #include "licorne/cuda.h"
 #include "licorne/gelu.h"
@@ -149,6 +150,14 @@ void check_norm(int64_t N, int64_t C, int32_t type, bool centred, bool with_resi
   backward.near("dx", dx, expected.dx, N > 1 ? 5e-3 : 5e-5, 5e-5);
   backward.near("dgamma", dgamma, expected.dgamma, 2e-4, 2e-5);
   if (centred) backward.near("dbeta", dbeta, expected.dbeta, 2e-5, 2e-5);
+}
+
+// The size of a workspace is asked for without a status: errors are numbers below 0.
+void sizes_that_fail() {
+  EXPECT(licorne::guarded_bytes([] { return int64_t{7}; }) == 7);
+  const auto fails = []() -> int64_t { throw licorne::Error(LICORNE_UNSUPPORTED, "no device"); };
+  EXPECT(licorne::guarded_bytes(fails) == -LICORNE_UNSUPPORTED);
+  EXPECT(std::string(licorne_error_message()) == "no device");
 }
 
 void norms() {
@@ -344,6 +353,7 @@ void cross_entropies() {
 
 void test_row_ops() {
   gelu();
+  sizes_that_fail();
   norms();
   swiglu();
   softmax();

@@ -30,7 +30,8 @@ int32_t licorne_cuda_layer_norm_forward(void* out, void* sum, float* mean, float
 }
 
 int64_t licorne_cuda_layer_norm_backward_workspace_bytes(int64_t N, int64_t C) {
-  return licorne::norm_backward_workspace_bytes(N, C, true);
+  using namespace licorne;
+  return guarded_bytes([&] { return norm_backward_workspace_bytes(N, C, true); });
 }
 
 int32_t licorne_cuda_layer_norm_backward(void* dx, float* dgamma, float* dbeta, const void* dout, const void* x,

@@ -62,8 +62,10 @@ int64_t slices_of(int64_t N, int64_t column_blocks) {
 }  // namespace licorne
 
 int64_t licorne_cuda_linear_backward_bias_workspace_bytes(int64_t N, int64_t OC) {
-  // The widest blocks are the fewest, so they have the most slices.
-  return OC == 0 ? 0 : licorne::slices_of(N, licorne::ceil_div(OC, licorne::kWarp * 8)) * OC * static_cast<int64_t>(sizeof(float));
+  using namespace licorne;
+  return guarded_bytes([&] {  // the widest blocks are the fewest, so they have the most slices
+    return OC == 0 ? 0 : slices_of(N, ceil_div(OC, kWarp * 8)) * OC * static_cast<int64_t>(sizeof(float));
+  });
 }
 
 int32_t licorne_cuda_linear_backward_bias(float* dbias, const void* dout, void* workspace, int64_t N, int64_t OC,

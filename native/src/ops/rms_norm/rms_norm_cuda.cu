@@ -28,7 +28,8 @@ int32_t licorne_cuda_rms_norm_forward(void* out, void* sum, float* rstd, const v
 }
 
 int64_t licorne_cuda_rms_norm_backward_workspace_bytes(int64_t N, int64_t C) {
-  return licorne::norm_backward_workspace_bytes(N, C, false);
+  using namespace licorne;
+  return guarded_bytes([&] { return norm_backward_workspace_bytes(N, C, false); });
 }
 
 int32_t licorne_cuda_rms_norm_backward(void* dx, float* dgamma, const void* dout, const void* x, const void* gamma,

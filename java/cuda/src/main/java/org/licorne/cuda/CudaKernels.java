@@ -110,7 +110,8 @@ final class CudaKernels extends CudaLinearKernels {
 
     @Override
     public long layerNormBackwardWorkspaceBytes(long N, long C) {
-        return CudaLibrary.licorne_cuda_layer_norm_backward_workspace_bytes(N, C);
+        makeCurrent();
+        return bytes(CudaLibrary.licorne_cuda_layer_norm_backward_workspace_bytes(N, C));
     }
 
     @Override
@@ -145,7 +146,8 @@ final class CudaKernels extends CudaLinearKernels {
 
     @Override
     public long rmsNormBackwardWorkspaceBytes(long N, long C) {
-        return CudaLibrary.licorne_cuda_rms_norm_backward_workspace_bytes(N, C);
+        makeCurrent();
+        return bytes(CudaLibrary.licorne_cuda_rms_norm_backward_workspace_bytes(N, C));
     }
 
     @Override

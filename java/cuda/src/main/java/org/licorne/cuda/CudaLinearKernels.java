@@ -130,7 +130,8 @@ abstract class CudaLinearKernels extends OpIssue implements Kernels {
                     : CudaLibrary.licorne_cuda_linear_backward_bias(
                             use(dbias),
                             gradient,
-                            backend.workspace(CudaLibrary.licorne_cuda_linear_backward_bias_workspace_bytes(N, OC)),
+                            backend.workspace(
+                                    bytes(CudaLibrary.licorne_cuda_linear_backward_bias_workspace_bytes(N, OC))),
                             N,
                             OC,
                             type,

@@ -56,6 +56,23 @@ abstract class OpIssue {
         }
     }
 
+    /** Before a native function is asked what depends on the device: it answers for the one that the thread uses. */
+    void makeCurrent() {
+        try {
+            runtime.makeCurrent();
+        } catch (DeviceFailure e) {
+            throw backend.health().examine("choosing the device", e);
+        }
+    }
+
+    /** What a native function says a workspace needs, unless it is a status with its sign changed. */
+    static long bytes(long answer) {
+        if (answer < 0) {
+            check(Math.toIntExact(-answer));
+        }
+        return answer;
+    }
+
     private static RuntimeException failure(int status, String message) {
         return switch (status) {
             case INVALID_ARGUMENT -> new IllegalArgumentException(message);
