@@ -19,11 +19,12 @@ LICORNE_EXPORT int32_t licorne_cpu_sample(int32_t* tokens, const float* logits, 
                                           double temperature, int64_t top_k, double top_p, int64_t seed);
 LICORNE_EXPORT int64_t licorne_cpu_sample_workspace_bytes(int64_t B, int64_t V);
 
-/* One launch, nothing is decided by the host; a bad row is told to fault. */
+/* Nothing is decided by the host; a bad row is told to fault. */
 LICORNE_EXPORT int32_t licorne_cuda_sample(int32_t* tokens, const void* logits, const int32_t* streams,
-                                           const int32_t* positions, int64_t B, int64_t V, int64_t Vp, double temperature,
-                                           int64_t top_k, double top_p, int64_t seed, int32_t type, int32_t* fault,
-                                           void* stream);
+                                           const int32_t* positions, void* workspace, int64_t B, int64_t V, int64_t Vp,
+                                           double temperature, int64_t top_k, double top_p, int64_t seed, int32_t type,
+                                           int32_t* fault, void* stream);
+LICORNE_EXPORT int64_t licorne_cuda_sample_workspace_bytes(int64_t B);
 
 #ifdef __cplusplus
 }

@@ -160,9 +160,10 @@ void samples() {
                         std::to_string(choice.top_k) + " " + std::to_string(choice.top_p));
         Tensor &tokens = problem.output(B), &logits_in = problem.input(logits, type), &streams_in = problem.input(streams);
         Tensor& positions_in = problem.input(positions);
+        void* workspace = problem.workspace(licorne_cuda_sample_workspace_bytes(B));
         alignas(16) int32_t fault[LICORNE_CUDA_FAULT_WORDS] = {};
         problem.run([&] {
-          return licorne_cuda_sample(tokens.ints(), logits_in.data(), streams_in.ints(), positions_in.ints(), B, V, Vp,
+          return licorne_cuda_sample(tokens.ints(), logits_in.data(), streams_in.ints(), positions_in.ints(), workspace, B, V, Vp,
                                      choice.temperature, choice.top_k, choice.top_p, seed, type, fault, nullptr);
         });
         EXPECT(last_fault(fault).empty());
@@ -180,12 +181,13 @@ void samples() {
     float logits[4] = {0, 1, 2, broken};
     int32_t tokens[2] = {7, 7}, zeros[2] = {};
     alignas(16) int32_t fault[LICORNE_CUDA_FAULT_WORDS] = {};
-    EXPECT(licorne_cuda_sample(tokens, logits, zeros, zeros, 2, 2, 2, 1, 0, 1, 1, LICORNE_F32, fault, nullptr) == LICORNE_OK);
+    std::vector<uint64_t> workspace(static_cast<size_t>(licorne_cuda_sample_workspace_bytes(2)) / 8);
+    EXPECT(licorne_cuda_sample(tokens, logits, zeros, zeros, workspace.data(), 2, 2, 2, 1, 0, 1, 1, LICORNE_F32, fault, nullptr) == LICORNE_OK);
     EXPECT(tokens[0] < 2 && tokens[1] == 0);
     EXPECT(last_fault(fault) == std::string("sample: the logits of row 1 are not numbers: ") +
                                     (std::isnan(broken) ? "logit 1 is NaN" : "the largest is infinite"));
   }
-  EXPECT(licorne_cuda_sample(nullptr, nullptr, nullptr, nullptr, 1, 2, 2, 1, 0, 1, 1, LICORNE_F32, nullptr, nullptr) ==
+  EXPECT(licorne_cuda_sample(nullptr, nullptr, nullptr, nullptr, nullptr, 1, 2, 2, 1, 0, 1, 1, LICORNE_F32, nullptr, nullptr) ==
          LICORNE_INVALID_ARGUMENT);
 }
 

@@ -1,14 +1,19 @@
-// Drawing tokens from logits on a CUDA device, so that a decode step needs no decision of the host: one block per sequence,
-// one launch per batch.
+// Drawing tokens from logits on a CUDA device, so that a decode step needs no decision of the host.
 //
 // Every choice is the one that the processor makes, and repeats exactly: a weight is a whole number made by the same double
-// precision operations (sample_weight.h), and sums of whole numbers do not depend on the order of atomics.
+// precision operations (sample_weight.h), and sums of whole numbers do not depend on the order of atomics, nor on how many
+// blocks share a row.
 //
-// The time is that of passes over the logits, which lie in the second-level cache: one for the greatest, one for the weights'
-// sums, two more for top-k and two for top-p. Those find their last logit by its digits from the greatest down: the first
-// digit is one of 256 bins of equal width over the logits that may be kept, and a histogram of all finds the bin; the few in
-// it are gathered in shared memory, and the bytes of their bits are the other digits. "The first id at which ..." is looked
-// for in the sums of 32 segments, then of 32 parts of that segment, until a segment is one warp's width.
+// Few sequences are less than a device can do, and weights are so many double precision operations that one multiprocessor
+// would need 10 us for 50,257 of them. So a row is cut into up to 32 segments, of a block each: one kernel finds the greatest
+// logit of each, another sums the weights of each, and a third, of one block per sequence, draws the segment, then the token
+// in it. With top-k or top-p that block goes over the whole row instead of the second kernel.
+//
+// The time is then that of passes over the logits, which lie in the second-level cache: one for the weights' sums, two more
+// for top-k and two for top-p. Those find their last logit by its digits from the greatest down: the first digit is one of
+// 256 bins of equal width over the logits that may be kept, and a histogram of all finds the bin; the few in it are gathered
+// in shared memory, and the bytes of their bits are the other digits. "The first id at which ..." is looked for in the sums
+// of 32 segments, then of 32 parts of that segment, until a segment is one warp's width.
 #include "common/philox.h"
 #include "cuda/element.h"
 #include "cuda/launch.h"
@@ -20,6 +25,8 @@ namespace licorne {
 namespace {
 
 constexpr int kThreads = 1024, kWarps = kThreads / kWarp, kDigits = 256;
+constexpr int kSegments = kWarp;  // of a row at most: a warp looks at all of them at once
+constexpr int kSegmentThreads = 256, kSegmentLogits = 8 * kSegmentThreads;  // a segment is no shorter than that
 constexpr int kCandidates = 8192;       // so many logits of one bin fit into shared memory; more are read from the row again
 constexpr double kBits = kUnitBits + 2;  // a weight of 2^-kBits of the greatest is 0
 
@@ -34,6 +41,13 @@ __device__ __forceinline__ float unordered(uint32_t bits) {
   return __uint_as_float(bits & 0x80000000u ? bits & 0x7fffffffu : ~bits);
 }
 
+// What is known of a row's segments: of their greatest logits `ordered`, and, turned around so that the first is the
+// greatest, the id; the id of what is not a number, likewise turned around, or 0; and the weights' sum.
+struct Segments {
+  Whole greatest[kSegments], broken[kSegments], sum[kSegments];
+};
+__host__ __device__ constexpr Whole turned_around(int id) { return 0xffffffffu - static_cast<uint32_t>(id); }
+
 struct SampleArguments {
   int32_t* tokens;
   const int32_t* streams;
@@ -47,6 +61,10 @@ struct SampleArguments {
   int32_t greedy;
   int64_t seed;
   int32_t* fault;
+  Segments* segments;  // of each row
+  int32_t segment_count, segment_logits;
+
+  __device__ __forceinline__ int segment_begin(int segment) const { return min(segment * segment_logits, V); }
 };
 
 // As sample_weight.h has it; the compiler must fuse none of these.
@@ -201,15 +219,16 @@ __device__ Cut select(Selection& shared, const T* row, int V, Bin bin, Number nu
   return cut;
 }
 
-// The first id at which the running sum of value(id, logit) over all ids exceeds threshold(sum of all), which is below that
-// sum.
+// The first id from begin to end at which the running sum of value(id, logit) over them exceeds threshold(sum of all), which
+// is below that sum.
 template <typename T, typename Value, typename Threshold>
-__device__ int search(const T* row, int V, Value value, Threshold&& threshold_of) {
+__device__ int search(const T* row, int begin, int end, Value value, Threshold&& threshold_of) {
   LICORNE_SHARED(Whole, sums, [kWarps]);
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
   Whole threshold = 0;
-  int begin = 0, end = V, segment;
+  int segment = 0;
   do {
+    const bool all = segment == 0;
     segment = (end - begin + kThreads - 1) / kThreads * kWarp;
     const int first = min(begin + warp * segment, end);
     Whole sum = 0;
@@ -219,7 +238,7 @@ __device__ int search(const T* row, int V, Value value, Threshold&& threshold_of
     if (lane == 0) sums[warp] = sum;
     __syncthreads();  // all sums are there
     const Whole mine = sums[lane], until = running_sum(mine);
-    if (end - begin == V) threshold = threshold_of(__shfl_sync(kAllLanes, until, kWarp - 1));
+    if (all) threshold = threshold_of(__shfl_sync(kAllLanes, until, kWarp - 1));
     const int chosen = __ffs(static_cast<int>(__ballot_sync(kAllLanes, until > threshold))) - 1;
     threshold -= __shfl_sync(kAllLanes, until - mine, chosen);
     begin += chosen * segment, end = min(begin + segment, end);
@@ -229,68 +248,117 @@ __device__ int search(const T* row, int V, Value value, Threshold&& threshold_of
   return begin + __ffs(static_cast<int>(__ballot_sync(kAllLanes, until > threshold))) - 1;
 }
 
+// A logit's bin: 255 for the greatest, 0 where its weight is 0 for certain or, for top-p, is not needed.
+__device__ __forceinline__ int bin_of(float x, float greatest, float bins_per_logit) {
+  const float distance = (greatest - x) * bins_per_logit;
+  return distance < kDigits - 1 ? kDigits - 1 - static_cast<int>(distance) : 0;
+}
+__device__ __forceinline__ bool weighs(const SampleArguments& p, float x, float greatest) {
+  return bin_of(x, greatest, p.bins_per_logit) != 0;
+}
+
+// A block per row and segment: its greatest logit, of equal ones the first; and the first that is not a number.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) sample_kernel(const T* all_logits, const SampleArguments p) {
+__global__ void __launch_bounds__(kSegmentThreads) greatest_kernel(const T* all_logits, const SampleArguments p) {
   begin_kernel();
-  LICORNE_SHARED(Selection, selection, [1]);
   const int64_t b = blockIdx.x;
-  const int thread = static_cast<int>(threadIdx.x);
-  const T* row = all_logits + b * p.row_stride;
-  const int32_t position = p.positions[b];
-  if (position < 0) {  // the same for the whole block
-    if (thread == 0) {
-      p.tokens[b] = 0;
-      if (position < -1) report_fault(p.fault, kFaultSamplePositions, b, position, INT32_MAX);
-    }
-    return;
-  }
-
-  // The greatest logit, of equal ones the first; and the first that is not a number.
-  float mine = -INFINITY;
+  const int segment = static_cast<int>(blockIdx.y), thread = static_cast<int>(threadIdx.x);
+  if (p.positions[b] < 0) return;  // the same for the whole block
+  float greatest = -INFINITY;
   int place = 0, broken = INT32_MAX;
-  visit(row, 0, p.V, thread, kThreads, [&](int id, float x) {
-    if (x > mine) mine = x, place = id;
-    if (isnan(x)) broken = min(broken, id);
-  });
-  Whole best[2] = {static_cast<Whole>(ordered(mine)) << 32 | (0xffffffffu - static_cast<uint32_t>(place)),
-                   broken < p.V ? 0xffffffffu - static_cast<uint32_t>(broken) : 0};
+  visit(all_logits + b * p.row_stride, p.segment_begin(segment), p.segment_begin(segment + 1), thread, kSegmentThreads,
+        [&](int id, float x) {
+          if (x > greatest) greatest = x, place = id;
+          if (isnan(x)) broken = min(broken, id);
+        });
+  Whole best[2] = {static_cast<Whole>(ordered(greatest)) << 32 | turned_around(place),
+                   broken < p.V ? turned_around(broken) : 0};
   block_reduce(best, Maximum(), Whole{0});
-  const int first_best = static_cast<int>(0xffffffffu - static_cast<uint32_t>(best[0]));
-  const float greatest = unordered(static_cast<uint32_t>(best[0] >> 32));
-  if (best[1] != 0 || isinf(greatest)) {
-    if (thread == 0) {
-      p.tokens[b] = 0;
-      report_fault(p.fault, kFaultSampling, b, best[1] != 0 ? static_cast<int>(0xffffffffu - static_cast<uint32_t>(best[1])) : -1,
-                   p.V);
-    }
-    return;
+  if (thread == 0) {
+    p.segments[b].greatest[segment] = best[0];
+    p.segments[b].broken[segment] = best[1];
   }
-  if (p.greedy) {
-    if (thread == 0) p.tokens[b] = first_best;
-    return;
-  }
+}
 
-  // Bins of equal width from the greatest logit down; all below is in the last. Rounding never puts a smaller logit into a
-  // greater bin.
-  const auto bin = [&](float x, float per_logit) {
-    const float distance = (greatest - x) * per_logit;
-    return distance < kDigits - 1 ? kDigits - 1 - static_cast<int>(distance) : 0;
-  };
-  const auto some = [&](float x) { return bin(x, p.bins_per_logit) != 0; };  // else its weight is 0 for certain
+// Of a row, from its segments; every warp finds the same.
+struct Greatest {
+  float logit;
+  int id;      // of equal ones the first
+  int broken;  // the first that is not a number; -1: there is none
+
+  __device__ __forceinline__ Greatest(const SampleArguments& p, int64_t b) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    const bool mine = lane < p.segment_count;
+    const Whole best = warp_reduce(mine ? p.segments[b].greatest[lane] : 0, Maximum());
+    const Whole first_broken = warp_reduce(mine ? p.segments[b].broken[lane] : 0, Maximum());
+    logit = unordered(static_cast<uint32_t>(best >> 32));
+    id = static_cast<int>(0xffffffffu - static_cast<uint32_t>(best));
+    broken = first_broken == 0 ? -1 : static_cast<int>(0xffffffffu - static_cast<uint32_t>(first_broken));
+  }
+  __device__ __forceinline__ bool usable() const { return broken < 0 && !isinf(logit); }
+};
+
+// A block per row and segment: the sum of its weights.
+template <typename T>
+__global__ void __launch_bounds__(kSegmentThreads) weights_kernel(const T* all_logits, const SampleArguments p) {
+  begin_kernel();
+  const int64_t b = blockIdx.x;
+  const int segment = static_cast<int>(blockIdx.y), thread = static_cast<int>(threadIdx.x);
+  if (p.positions[b] < 0) return;
+  const Greatest greatest(p, b);
+  if (!greatest.usable()) return;
+  Whole sum = 0;
+  visit(all_logits + b * p.row_stride, p.segment_begin(segment), p.segment_begin(segment + 1), thread, kSegmentThreads,
+        [&](int, float x) {
+          if (weighs(p, x, greatest.logit)) sum += weight_of(p, x, greatest.logit);
+        });
+  sum = block_sum(sum);
+  if (thread == 0) p.segments[b].sum[segment] = sum;
+}
+
+__device__ __forceinline__ double uniform_of(const SampleArguments& p, int64_t b) {
+  return philox_uniform(static_cast<uint64_t>(p.seed), static_cast<uint64_t>(static_cast<int64_t>(p.streams[b])),
+                        static_cast<uint64_t>(p.positions[b]));
+}
+// Its place in the sum of all weights.
+__device__ __forceinline__ Whole drawn(double uniform, Whole total) {
+  const Whole threshold = static_cast<Whole>(uniform * static_cast<double>(total));
+  return threshold < total ? threshold : total - 1;
+}
+
+// Of all tokens, by the weights of their segments.
+template <typename T>
+__device__ __forceinline__ int draw(const T* row, const SampleArguments& p, int64_t b, float greatest) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const Whole mine = lane < p.segment_count ? p.segments[b].sum[lane] : 0, until = running_sum(mine);
+  const Whole threshold = drawn(uniform_of(p, b), __shfl_sync(kAllLanes, until, kWarp - 1));
+  const int chosen = __ffs(static_cast<int>(__ballot_sync(kAllLanes, until > threshold))) - 1;
+  const Whole before = __shfl_sync(kAllLanes, until - mine, chosen);
+  return search(
+      row, p.segment_begin(chosen), p.segment_begin(chosen + 1),
+      [&](int, float x) { return weighs(p, x, greatest) ? weight_of(p, x, greatest) : 0; },
+      [&](Whole) { return threshold - before; });
+}
+
+// Of the tokens that top-k and top-p leave.
+template <typename T>
+__device__ __forceinline__ int draw_of_some(const T* row, const SampleArguments& p, int64_t b, float greatest) {
+  LICORNE_SHARED(Selection, selection, [1]);
   float least = -INFINITY;
   if (p.top_k > 0)
     least = select(
-                selection[0], row, p.V, [&](float x) { return bin(x, p.bins_per_logit); },
-                [&](float x) { return some(x) ? Whole{1} : 0; },
+                selection[0], row, p.V, [&](float x) { return bin_of(x, greatest, p.bins_per_logit); },
+                [&](float x) { return weighs(p, x, greatest) ? Whole{1} : 0; },
                 [&](Whole count) { return min(count, static_cast<Whole>(p.top_k)); })
                 .last;
-  const auto weight = [&](float x) { return x >= least && some(x) ? weight_of(p, x, greatest) : 0; };
+  const auto weight = [&](float x) { return x >= least && weighs(p, x, greatest) ? weight_of(p, x, greatest) : 0; };
   float cut = -INFINITY;
   int last = p.V;  // of the logits that equal the cut the last that is kept
   if (p.top_p < 1.0) {
     Whole wanted = 0;
     const Cut found = select(
-        selection[0], row, p.V, [&](float x) { return bin(x, p.share_bins_per_logit); }, weight, [&](Whole total) {
+        selection[0], row, p.V, [&](float x) { return bin_of(x, greatest, p.share_bins_per_logit); }, weight,
+        [&](Whole total) {
           const Whole share = static_cast<Whole>(ceil(p.top_p * static_cast<double>(total)));
           return wanted = min(share, total);
         });
@@ -299,25 +367,55 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(const T* all_logits, c
     const Whole each = weight_of(p, cut, greatest), before = (wanted - found.above - 1) / each;
     if ((before + 1) * each < found.level)
       last = search(
-          row, p.V, [&](int, float x) { return x == cut ? Whole{1} : 0; }, [&](Whole) { return before; });
+          row, 0, p.V, [&](int, float x) { return x == cut ? Whole{1} : 0; }, [&](Whole) { return before; });
   }
-  const double uniform = philox_uniform(static_cast<uint64_t>(p.seed), static_cast<uint64_t>(static_cast<int64_t>(p.streams[b])),
-                                        static_cast<uint64_t>(position));
-  const int token = search(
-      row, p.V, [&](int id, float x) { return x > cut || (x == cut && id <= last) ? weight(x) : 0; },
-      [&](Whole total) {
-        const Whole threshold = static_cast<Whole>(uniform * static_cast<double>(total));
-        return threshold < total ? threshold : total - 1;
-      });
-  if (thread == 0) p.tokens[b] = token;
+  const double uniform = uniform_of(p, b);
+  return search(
+      row, 0, p.V, [&](int id, float x) { return x > cut || (x == cut && id <= last) ? weight(x) : 0; },
+      [&](Whole total) { return drawn(uniform, total); });
+}
+
+// A block per row: its token. some: top-k or top-p leaves out tokens.
+template <typename T, bool some>
+__global__ void __launch_bounds__(kThreads) sample_kernel(const T* all_logits, const SampleArguments p) {
+  begin_kernel();
+  const int64_t b = blockIdx.x;
+  const bool tells = threadIdx.x == 0;
+  const T* row = all_logits + b * p.row_stride;
+  const int32_t position = p.positions[b];
+  int token = 0;
+  if (position < 0) {  // the same for the whole block
+    if (tells && position < -1) report_fault(p.fault, kFaultSamplePositions, b, position, INT32_MAX);
+  } else {
+    const Greatest greatest(p, b);
+    if (!greatest.usable()) {
+      if (tells) report_fault(p.fault, kFaultSampling, b, greatest.broken, p.V);
+    } else if (p.greedy) {
+      token = greatest.id;
+    } else if constexpr (some) {
+      token = draw_of_some(row, p, b, greatest.logit);
+    } else {
+      token = draw(row, p, b, greatest.logit);
+    }
+  }
+  if (tells) p.tokens[b] = token;
+}
+
+// As many segments per row as give every multiprocessor two blocks, none of them short.
+int32_t segments_of(int64_t B, int64_t V) {
+  const int64_t wanted = ceil_div(2 * static_cast<int64_t>(multiprocessors()), B), most = ceil_div(V, kSegmentLogits);
+  const int64_t segments = wanted < most ? wanted : most;
+  return static_cast<int32_t>(segments < kSegments ? segments : kSegments);
 }
 
 }  // namespace
 }  // namespace licorne
 
-int32_t licorne_cuda_sample(int32_t* tokens, const void* logits, const int32_t* streams, const int32_t* positions, int64_t B,
-                            int64_t V, int64_t Vp, double temperature, int64_t top_k, double top_p, int64_t seed, int32_t type,
-                            int32_t* fault, void* stream) {
+int64_t licorne_cuda_sample_workspace_bytes(int64_t B) { return B * static_cast<int64_t>(sizeof(licorne::Segments)); }
+
+int32_t licorne_cuda_sample(int32_t* tokens, const void* logits, const int32_t* streams, const int32_t* positions,
+                            void* workspace, int64_t B, int64_t V, int64_t Vp, double temperature, int64_t top_k, double top_p,
+                            int64_t seed, int32_t type, int32_t* fault, void* stream) {
   using namespace licorne;
   return guarded([&] {
     const char* op = "sample";
@@ -334,6 +432,7 @@ int32_t licorne_cuda_sample(int32_t* tokens, const void* logits, const int32_t* 
     check_tensor(op, "logits", logits, count, type);
     check_pointer(op, "streams", streams, B);
     check_pointer(op, "positions", positions, B);
+    check_pointer(op, "workspace", static_cast<Segments*>(workspace), B);
     SampleArguments p{};
     p.tokens = tokens, p.streams = streams, p.positions = positions;
     p.V = static_cast<int32_t>(V);
@@ -352,10 +451,18 @@ int32_t licorne_cuda_sample(int32_t* tokens, const void* logits, const int32_t* 
     for (int i = 0; i < kDegree; i++) p.power[i] = kPowerOf2[i];
     p.top_k = static_cast<int32_t>(top_k < V ? top_k : 0);
     p.seed = seed, p.fault = fault;
+    p.segments = static_cast<Segments*>(workspace);
+    p.segment_count = segments_of(B, V);
+    p.segment_logits = static_cast<int32_t>(ceil_div(ceil_div(V, p.segment_count), kWarp) * kWarp);
+    const bool some = !p.greedy && (p.top_k > 0 || p.top_p < 1.0);
     with_type(op, type, [&](auto element) {
       using T = decltype(element);
-      launch(sample_kernel<T>, dim3(static_cast<unsigned>(B)), dim3(kThreads), 0, stream,
-             static_cast<const T*>(logits), p);
+      const T* rows = static_cast<const T*>(logits);
+      const dim3 segments(static_cast<unsigned>(B), static_cast<unsigned>(p.segment_count));
+      launch(greatest_kernel<T>, segments, kSegmentThreads, 0, stream, rows, p);
+      if (!p.greedy && !some) launch(weights_kernel<T>, segments, kSegmentThreads, 0, stream, rows, p);
+      launch(some ? sample_kernel<T, true> : sample_kernel<T, false>, dim3(static_cast<unsigned>(B)), kThreads, 0, stream, rows,
+             p);
     });
   });
 }

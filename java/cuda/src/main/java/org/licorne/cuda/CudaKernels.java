@@ -364,11 +364,12 @@ final class CudaKernels extends CudaLinearKernels {
             Tensor tokens, Tensor logits, Tensor streams, Tensor positions, Tensor workspace, long B, long V, long Vp,
             double temperature, long topK, double topP, long seed) {
         checks.sample(tokens, logits, streams, positions, workspace, B, V, Vp, temperature, topK, topP, seed);
+        KernelChecks.workspace("sample", workspace, sampleWorkspaceBytes(B, V));
         begin();
         try {
             issued("sample", CudaLibrary.licorne_cuda_sample(
-                    use(tokens), use(logits), use(streams), use(positions), B, V, Vp, temperature, topK, topP, seed,
-                    type, fault, stream));
+                    use(tokens), use(logits), use(streams), use(positions), use(workspace), B, V, Vp, temperature,
+                    topK, topP, seed, type, fault, stream));
         } finally {
             release();
         }
@@ -382,7 +383,7 @@ final class CudaKernels extends CudaLinearKernels {
 
     @Override
     public long sampleWorkspaceBytes(long B, long V) {
-        return 0;
+        return CudaLibrary.licorne_cuda_sample_workspace_bytes(B);
     }
 
     @Override

@@ -216,8 +216,11 @@ final class CudaLibrary {
 
     static native int licorne_cuda_sample(
             @Cast("int32_t*") long tokens, @Cast("const void*") long logits, @Cast("const int32_t*") long streams,
-            @Cast("const int32_t*") long positions, long B, long V, long Vp, double temperature, long topK, double topP,
-            long seed, int type, @Cast("int32_t*") long fault, @Cast("void*") long stream);
+            @Cast("const int32_t*") long positions, @Cast("void*") long workspace, long B, long V, long Vp,
+            double temperature, long topK, double topP, long seed, int type, @Cast("int32_t*") long fault,
+            @Cast("void*") long stream);
+
+    static native long licorne_cuda_sample_workspace_bytes(long B);
 
     static native int licorne_cuda_global_norm(
             @Cast("float*") long out, @Cast("const float*") long x, @Cast("void*") long workspace, long count,
