@@ -18,11 +18,11 @@ namespace {
 constexpr int kRowThreads = 512, kRowBlocks = 2;  // a block's threads at most, and such blocks per multiprocessor at least
 constexpr int64_t kRowOverhead = 3072;            // bytes of shared memory of a block beside its row, the system's 1 KB too
 
-// Shared memory for rows of V elements, and blocks and threads for N of them.
-template <typename T, int n>
+// Shared memory for rows of V elements, and blocks and threads for N of them. tensors: of so many a block holds a row.
+template <typename T, int n, int tensors = 1>
 struct RowLaunch {
   RowLaunch(int64_t N, int64_t V) {
-    constexpr int64_t bytes = n * sizeof(T);
+    constexpr int64_t bytes = tensors * n * sizeof(T);
     const int64_t all = ceil_div(V, n), wanted = ceil_div(all, kWarp) * kWarp;
     threads = static_cast<int>(wanted < kWarp ? kWarp : wanted < kRowThreads ? wanted : kRowThreads);
     // A block may have all of a multiprocessor's shared memory but for the system's share of one block.
@@ -51,7 +51,7 @@ struct RowLaunch {
 
   dim3 blocks;
   int threads;
-  int64_t held;  // packs of n elements
+  int64_t held;  // packs of n elements of each row
   int64_t shared_bytes;
 };
 
@@ -68,6 +68,12 @@ __device__ __forceinline__ void fetch_row(Pack<T, n>* kept, int64_t held, const 
     }
   }
   copy_async_commit();
+}
+
+// The thread's own pack p of the row that it fetched.
+template <typename T, int n>
+__device__ __forceinline__ Pack<T, n> own_pack(const Pack<T, n>* kept, int64_t held, const T* row, int p) {
+  return p < held ? shared_load(kept + p) : load<n>(row + static_cast<int64_t>(p) * n);
 }
 
 // Calls body(p, pack, count) for the thread's packs of the row that it fetched: the first count elements of pack p are the
@@ -90,7 +96,7 @@ __device__ __forceinline__ void for_packs(const Pack<T, n>* kept, int64_t held, 
     for (int i = 0; i < kBatch; i++, p += threads)
       if (p < full) body(p, batch[i], n);
   }
-  if (n > 1 && p == full && rest > 0) body(p, p < held ? shared_load(kept + p) : load<n>(row + static_cast<int64_t>(p) * n), rest);
+  if (n > 1 && p == full && rest > 0) body(p, own_pack(kept, held, row, p), rest);
 }
 
 // The greater one of each two elements.

@@ -1,6 +1,5 @@
 // Softmax on the GPU: a block per row, which it reads once (cuda/row.h): maximum, sum of exponentials, then the quotients.
-// The backward pass reads both rows twice, the second time from the second-level cache. Vp no multiple of 16 bytes, or a
-// pointer that is not aligned: element by element.
+// The backward pass reads both rows once. Vp no multiple of 16 bytes, or a pointer that is not aligned: element by element.
 #include "cuda/row.h"
 #include "licorne/softmax.h"
 
@@ -31,26 +30,31 @@ __global__ void __launch_bounds__(kRowThreads, kRowBlocks)
 }
 
 template <typename T, int n>
-__global__ void __launch_bounds__(kRowThreads)
-    softmax_backward_kernel(T* dx, const T* dout, const T* out, int64_t N, int64_t V, int64_t Vp) {
+__global__ void __launch_bounds__(kRowThreads, kRowBlocks)
+    softmax_backward_kernel(T* dx, const T* dout, const T* out, int64_t N, int64_t V, int64_t Vp, int64_t held) {
   begin_kernel();
+  Pack<T, n>*kept_dout = dynamic_shared_memory<Pack<T, n>>(), *kept_out = kept_dout + held;
   for (int64_t row = blockIdx.x; row < N; row += gridDim.x) {
-    const int64_t start = row * Vp;
+    const T *upstream = dout + row * Vp, *result = out + row * Vp;
+    T* target = dx + row * Vp;
+    fetch_row(kept_dout, held, upstream, V);
+    fetch_row(kept_out, held, result, V);
+    copy_async_wait<0>();
     float dot = 0.0f;
-    for (int64_t p = threadIdx.x; p * n < V; p += blockDim.x) {
-      const Pack<T, n> d = load<n>(dout + start + p * n), y = load<n>(out + start + p * n);
+    for_packs(kept_dout, held, upstream, V, [&](int p, const Pack<T, n>& d, int count) {
+      const Pack<T, n> y = own_pack(kept_out, held, result, p);
 #pragma unroll
       for (int j = 0; j < n; j++)
-        if (p * n + j < V) dot = fmaf(d.at(j), y.at(j), dot);
-    }
+        if (j < count) dot = fmaf(d.at(j), y.at(j), dot);
+    });
     dot = block_sum(dot);
-    for (int64_t p = threadIdx.x; p < Vp / n; p += blockDim.x) {
-      const Pack<T, n> d = load<n>(dout + start + p * n), y = load<n>(out + start + p * n);
-      Pack<T, n> result;
+    for_packs(kept_dout, held, upstream, V, [&](int p, const Pack<T, n>& d, int count) {
+      Pack<T, n> y = own_pack(kept_out, held, result, p);
 #pragma unroll
-      for (int j = 0; j < n; j++) result.set(j, p * n + j < V ? y.at(j) * (d.at(j) - dot) : 0.0f);
-      store(dx + start + p * n, result);
-    }
+      for (int j = 0; j < n; j++) y.set(j, j < count ? y.at(j) * (d.at(j) - dot) : 0.0f);
+      store(target + static_cast<int64_t>(p) * n, y);
+    });
+    zero_padding<T, n>(target, V, Vp);
   }
 }
 
@@ -97,8 +101,9 @@ int32_t licorne_cuda_softmax_backward(void* dx, const void* dout, const void* ou
       using T = decltype(element);
       with_width<T>(Vp % kVector<T> == 0 && aligned16(dx, dout, out), [&](auto width) {
         constexpr int n = decltype(width)::value;
-        launch(softmax_backward_kernel<T, n>, grid_of(N, 1), RowLaunch<T, n>(N, V).threads, 0, stream, static_cast<T*>(dx),
-               static_cast<const T*>(dout), static_cast<const T*>(out), N, V, Vp);
+        const RowLaunch<T, n, 2> rows(N, V);
+        rows.launch(softmax_backward_kernel<T, n>, stream, static_cast<T*>(dx), static_cast<const T*>(dout),
+                    static_cast<const T*>(out), N, V, Vp);
       });
     });
   });
