@@ -124,25 +124,27 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
             add = true;
         }
         Pointer output = resultAddress.at(result);
-        check(
-                cublas.cublasLtMatmul(
-                        handle,
-                        plan.operation(),
-                        one,
-                        firstAddress.at(first),
-                        plan.first(),
-                        secondAddress.at(second),
-                        plan.second(),
-                        add ? one : zero,
-                        output,
-                        plan.result(),
-                        output,
-                        plan.result(),
-                        plan.algorithm(),
-                        workspaceAddress.at(workspace),
-                        WORKSPACE_BYTES,
-                        runtime.streamPointer()),
-                "cublasLtMatmul");
+        int status = cublas.cublasLtMatmul(
+                handle,
+                plan.operation(),
+                one,
+                firstAddress.at(first),
+                plan.first(),
+                secondAddress.at(second),
+                plan.second(),
+                add ? one : zero,
+                output,
+                plan.result(),
+                output,
+                plan.result(),
+                plan.algorithm(),
+                workspaceAddress.at(workspace),
+                WORKSPACE_BYTES,
+                runtime.streamPointer());
+        if (status != cublas.CUBLAS_STATUS_SUCCESS) {
+            runtime.checkStream();
+            check(status, "cublasLtMatmul");
+        }
     }
 
     // ---- making plans -----------------------------------------------------------------------------------------
@@ -273,18 +275,25 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
 
         @Override
         public double milliseconds(CublasLtPlan plan) {
-            Runnable once =
-                    () -> run(plan, memory.address(0), memory.address(1), memory.address(2), memory.address(3), false);
+            return runs(plan) ? clock.milliseconds(() -> once(plan)) : REFUSED; // running loads the kernel, too
+        }
+
+        @Override
+        public boolean runs(CublasLtPlan plan) {
             try {
-                once.run(); // loads the kernel, too
+                once(plan);
+                return true;
             } catch (DeviceFailure e) {
                 if (e.isFatal()) {
                     throw e;
                 }
                 LOG.debug("{}: an algorithm that was proposed does not run: {}", plan.shape(), e.getMessage());
-                return REFUSED;
+                return false;
             }
-            return clock.milliseconds(once);
+        }
+
+        private void once(CublasLtPlan plan) {
+            run(plan, memory.address(0), memory.address(1), memory.address(2), memory.address(3), false);
         }
 
         @Override
@@ -324,14 +333,12 @@ final class CublasLtProducts implements MatrixProducts, PlanCache.Planner<Cublas
                 preference,
                 cublas.CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
                 independent ? cublas.CUBLASLT_REDUCTION_SCHEME_NONE : cublas.CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
-        for (int operand : new int[] {
-            cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
-            cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-            cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
-            cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES
-        }) {
-            set(preference, operand, shape.alignment());
-        }
+        set(preference, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, shape.alignment());
+        set(preference, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, shape.alignment());
+        // Rows of BF16 factors may begin at any two bytes, but nothing stores F32 at less than four.
+        int ofResult = Math.max(shape.alignment(), shape.resultType().bytes());
+        set(preference, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, ofResult);
+        set(preference, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, ofResult);
     }
 
     private static void set(cublasLtMatmulPreferenceOpaque_t preference, int attribute, int value) {

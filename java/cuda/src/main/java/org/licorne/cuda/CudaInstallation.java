@@ -14,6 +14,9 @@ interface CudaInstallation {
     /** Number of devices; negative is CUDA's error with its sign changed. */
     int devices();
 
+    /** CUDA's name of an error, e.g. {@code cudaErrorUnknown}. */
+    String errorName(int error);
+
     /** Ten times the major number plus the minor one. */
     int computeCapability(int device);
 

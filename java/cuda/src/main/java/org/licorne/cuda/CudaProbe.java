@@ -74,7 +74,7 @@ final class CudaProbe {
         }
         int devices = installation.devices();
         if (devices < 0) {
-            return "CUDA cannot list its devices (error " + -devices + ")";
+            return "CUDA cannot list its devices: " + installation.errorName(-devices) + " (" + -devices + ")";
         }
         if (devices == 0) {
             return "there is a driver, but no NVIDIA GPU that it may use";

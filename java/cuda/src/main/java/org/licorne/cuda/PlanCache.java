@@ -48,6 +48,9 @@ final class PlanCache<P> {
 
         double milliseconds(P plan);
 
+        /** Whether a plan can be run; runs it once. */
+        boolean runs(P plan);
+
         @Override
         void close();
     }
@@ -157,10 +160,25 @@ final class PlanCache<P> {
         return place >= 0 && place < proposed.size() ? proposed.get(place) : null;
     }
 
+    /** Without trials for the time. @return the place of the first plan that runs, -1 if none does */
+    private int first(ProductShape shape, List<P> proposed) {
+        try (Trial<P> trial = planner.trial(shape)) {
+            if (trial == null) {
+                return 0; // not to be found out now
+            }
+            for (int i = 0; i < proposed.size(); i++) {
+                if (trial.runs(proposed.get(i))) {
+                    return i;
+                }
+            }
+            return -1;
+        }
+    }
+
     /** @return the place of the plan to use, -1 if none runs */
     private int fastest(ProductShape shape, int attempt, List<P> proposed) {
         if (!choices.mayTry()) {
-            return 0;
+            return first(shape, proposed);
         }
         int best = -1;
         double least = Trial.REFUSED;

@@ -19,7 +19,7 @@ import org.slf4j.LoggerFactory;
  * shape counts.
  */
 final class PlanChoices {
-    /** System property: the folder of the files, or {@code off} to take what is proposed first without trying. */
+    /** System property: the folder of the files, or {@code off} to take the first proposal that runs, untimed. */
     static final String PROPERTY = "licorne.cuda.plans";
 
     /** What an entry means, in the files' names: a file of another format says nothing here. */
@@ -29,7 +29,7 @@ final class PlanChoices {
 
     private static final Pattern ENTRY = Pattern.compile("(.+)\\t(\\d{1,4}) (\\d{1,4})");
 
-    private final Path file; // null: nothing is tried
+    private final Path file; // null: nothing is timed
     private final Map<String, Choice> choices = new HashMap<>();
 
     /** A plan's place among the proposals of an attempt, both from 0. */
@@ -56,7 +56,7 @@ final class PlanChoices {
         return folder.resolve("licorne");
     }
 
-    /** Nothing is tried: always the first proposal. */
+    /** Nothing is timed: always the first proposal that runs. */
     static PlanChoices none() {
         return new PlanChoices(null);
     }

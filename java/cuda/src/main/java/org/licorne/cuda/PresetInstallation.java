@@ -92,6 +92,11 @@ final class PresetInstallation implements CudaInstallation {
     }
 
     @Override
+    public String errorName(int error) {
+        return loading(() -> cudart.cudaGetErrorName(error).getString());
+    }
+
+    @Override
     public int computeCapability(int device) {
         return loading(() -> {
             int[] value = new int[1];

@@ -272,6 +272,17 @@ final class PresetRuntime implements CudaRuntime {
         return capturing;
     }
 
+    /**
+     * Throws what a kernel before did, if one failed: a library with a runtime of its own only says that its call did
+     * not succeed.
+     */
+    void checkStream() {
+        int status = capturing ? cudart.cudaSuccess : cudart.cudaStreamQuery(stream);
+        if (status != cudart.cudaErrorNotReady) {
+            check(status, "cudaStreamQuery");
+        }
+    }
+
     @Override
     public Graph endCapture() {
         capturing = false;

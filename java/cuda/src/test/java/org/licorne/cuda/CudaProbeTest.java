@@ -41,6 +41,11 @@ class CudaProbeTest {
         }
 
         @Override
+        public String errorName(int error) {
+            return "cudaErrorUnknown";
+        }
+
+        @Override
         public int devices() {
             return devices;
         }

@@ -58,7 +58,13 @@ class PlanCacheTest {
                 @Override
                 public double milliseconds(String plan) {
                     timed.add(plan);
-                    return attempt < firstThatRuns ? REFUSED : times.getOrDefault(plan.split(" ")[0], 1.0);
+                    return runs(plan) ? times.getOrDefault(plan.split(" ")[0], 1.0) : REFUSED;
+                }
+
+                @Override
+                public boolean runs(String plan) {
+                    return attempt >= firstThatRuns
+                            && !Double.isInfinite(times.getOrDefault(plan.split(" ")[0], 1.0));
                 }
 
                 @Override
@@ -192,6 +198,9 @@ class PlanCacheTest {
         planner.times.put("first", PlanCache.Trial.REFUSED);
         planner.times.put("second", 2.0);
         assertThat(plan(cache(), 1024)).isEqualTo("third 1024");
+        planner.timed.clear();
+        assertThat(plan(new PlanCache<>(planner, PlanChoices.none(), 64), 512)).isEqualTo("second 512");
+        assertThat(planner.timed).isEmpty();
         assertThat(planner.openTrials).isZero();
     }
 
