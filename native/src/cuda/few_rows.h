@@ -28,8 +28,9 @@ constexpr int kMostFewRowsColumns = INT32_MAX - 65536;  // counted in 32 bits, w
 // Starts bringing memory that begins at a multiple of 16 bytes into the second-level cache; by one thread.
 __device__ __forceinline__ void prefetch_to_cache(const void* from, int64_t bytes) {
 #if !defined(LICORNE_CUDA_EMULATION) && __CUDA_ARCH__ >= 900
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(from), "r"(static_cast<uint32_t>(bytes & ~int64_t{15}))
-               : "memory");
+  if (bytes >= 16)
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(from), "r"(static_cast<uint32_t>(bytes & ~int64_t{15}))
+                 : "memory");
 #else
   (void)from, (void)bytes;
 #endif
