@@ -30,7 +30,7 @@ struct ForwardTile {
   static constexpr int kBlocks = kBlocks_;  // on a multiprocessor, as far as registers are concerned
   static constexpr int kHead = kHead_, kRowTiles = kRowTiles_, kKeys = kKeys_;
   static constexpr int kWarps = 4, kThreads = 32 * kWarps, kRows = 16 * kRowTiles * kWarps;
-  static constexpr int kSharedBytes = (kRows + 2 * kKeys) * TileRow<kHead>::kBytes + kRows * 2 * 4;
+  static constexpr int kSharedBytes = (kRows + 2 * kKeys) * TileRow<kHead>::kBytes + kRows * 2 * 4 + kThreads * kRowTiles * 2 * 4;
 };
 
 template <class Tile>
@@ -52,6 +52,9 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
   __nv_bfloat16* v_tile = k_tile + kKeys * kElements;                          // [kKeys][kElements]
   int* row_low = reinterpret_cast<int*>(v_tile + kKeys * kElements);           // [kRows]
   int* row_high = row_low + kRows;                                             // [kRows]
+  // A thread's own sums, [kRowTiles][2]; beside the accumulators of large heads there are no registers for them.
+  float* row_sum = reinterpret_cast<float*>(row_high + kRows) + thread;
+  const auto sum_at = [](int m, int half) { return (2 * m + half) * kThreads; };
 
   const SequenceMask mask(p, b);
   if (h == 0 && first == 0 && threadIdx.x == 0) SequenceMask::report_lengths(p, b);
@@ -73,13 +76,13 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
   const int blocks = begin < end ? (end - begin + kKeys - 1) / kKeys : 0;
 
   float o[kRowTiles][kHead / 8][4] = {};
-  float row_max[kRowTiles][2], row_sum[kRowTiles][2];
+  float row_max[kRowTiles][2];
 #pragma unroll
   for (int m = 0; m < kRowTiles; m++) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       row_max[m][half] = -INFINITY;
-      row_sum[m][half] = 0.0f;
+      row_sum[sum_at(m, half)] = 0.0f;
     }
   }
   const float factor = p.scale * kLog2E;
@@ -151,7 +154,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
             sum += s[m][n][i];
           }
         }
-        row_sum[m][half] = row_sum[m][half] * correction + sum;
+        row_sum[sum_at(m, half)] = row_sum[sum_at(m, half)] * correction + sum;
 #pragma unroll
         for (int n = 0; n < kHead / 8; n++) {
           o[m][n][2 * half] *= correction;
@@ -179,7 +182,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) attention_forwa
   for (int m = 0; m < kRowTiles; m++) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      float sum = row_sum[m][half];
+      float sum = row_sum[sum_at(m, half)];
       sum += __shfl_xor_sync(kAllLanes, sum, 1);
       sum += __shfl_xor_sync(kAllLanes, sum, 2);
       const int query = end_first + warp_row + 16 * m + 8 * half + lane / 4;
@@ -206,7 +209,8 @@ void launch_tile(const AttentionArguments& p, void* stream) {
 }  // namespace
 
 void launch_attention_forward_bf16(const AttentionArguments& p, void* stream) {
-  // As many keys as leave the accumulators in registers: 64 of them spill from a head size of 96 on.
+  // As many keys as leave the accumulators in registers: 64 of them spill for heads of 128. For heads of 96 two blocks would not
+  // fit into the 100 KB of a multiprocessor of compute capability 8.6 or 8.9.
   if (p.D <= 32) return launch_tile<ForwardTile<32, 2, 64, 2>>(p, stream);
   if (p.D <= 64) return launch_tile<ForwardTile<64, 2, 64, 2>>(p, stream);
   if (p.D <= 80) return launch_tile<ForwardTile<80, 2, 64, 2>>(p, stream);

@@ -42,6 +42,7 @@ __device__ __forceinline__ void load_tile(__nv_bfloat16* tile, const __nv_bfloat
       source += kStep * token_stride;
     }
   } else {
+#pragma unroll 1  // or what several copies have in common takes registers from the kernels' loops
     for (int i = static_cast<int>(threadIdx.x); i < kRows * kHead; i += kThreads) {
       const int row = i / kHead, column = i % kHead, token = first + row;
       const bool wanted = token >= begin && token < end && column < D;
