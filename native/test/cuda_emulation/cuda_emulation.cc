@@ -315,11 +315,21 @@ Unseen::~Unseen() {
 }
 void wait_for_kernels_before() { running().waited = true; }
 void kernels_must_wait(bool must) { must_wait = must; }
+// Where threads read their own numbers.
+bool is_of_thread(const Thread& thread, const void* address) {
+  const auto within = [&](const void* place, size_t bytes) {
+    const unsigned char *at = static_cast<const unsigned char*>(address), *begin = static_cast<const unsigned char*>(place);
+    return at >= begin && at < begin + bytes;
+  };
+  return within(&thread, sizeof thread) || within(&current, sizeof current) || within(&block_index, sizeof block_index) ||
+         within(&block_size, sizeof block_size) || within(&grid_size, sizeof grid_size) ||
+         within(&dynamic_shared, sizeof dynamic_shared);
+}
 bool touches_too_early(const Thread& thread, const void* address) {
   constexpr size_t kCallersBytes = 1 << 20;  // of the launching stack: arguments of kernels are in a caller's frame
   const unsigned char* at = static_cast<const unsigned char*>(address);
-  return must_wait && !thread.waited && !is_shared(address) && !is_stack(address) &&
-         !(at >= launching_stack && at < launching_stack + kCallersBytes);
+  return must_wait && !thread.waited && !is_of_thread(thread, address) && !is_shared(address) &&
+         !is_stack(address) && !(at >= launching_stack && at < launching_stack + kCallersBytes);
 }
 
 void touched(const void* address, size_t bytes, races::Kind kind) {
@@ -337,7 +347,7 @@ void fault(const char* format, ...) {
   abort();  // the scheduler does not come back
 }
 
-void launch(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& body) {
+void launch_function(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& body) {
   const std::lock_guard<std::mutex> lock(one_launch);
   const uint64_t threads = static_cast<uint64_t>(block.x) * block.y * block.z;
   const uint64_t blocks = static_cast<uint64_t>(grid.x) * grid.y * grid.z;

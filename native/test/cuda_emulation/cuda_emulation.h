@@ -142,11 +142,11 @@ bool touches_too_early(const Thread& thread, const void* address);
 void fail_next_launch(cudaError_t error);
 
 // Runs body once per thread. Throws licorne::Error on a deadlock and on collectives that do not match.
-void launch(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& body);
-// By reference, so that what body refers to stays on the launching stack, which every thread may read at any time.
+void launch_function(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& body);
+// What the body holds stays in the caller's frame, where a launch's arguments may be read at any time.
 template <typename Body>
 void launch(dim3 grid, dim3 block, size_t shared_bytes, const Body& body) {
-  launch(grid, block, shared_bytes, std::function<void()>(std::cref(body)));
+  launch_function(grid, block, shared_bytes, std::cref(body));
 }
 
 // Waits for count threads at barrier id (0 to 15); count 0 means all threads of the block that have not ended.
