@@ -20,10 +20,13 @@ class OpCasesTest {
         return method.replaceAll("([A-Z])", "_$1").toLowerCase();
     }
 
-    /** An op writes tensors and returns nothing; what returns a number is a question about an op. */
+    /**
+     * An op writes tensors and returns nothing; what returns a number is a question about an op. What every backend has
+     * by default is made of other ops, and BackendContract compares it with those.
+     */
     private static List<Method> opMethods() {
         return Arrays.stream(Kernels.class.getDeclaredMethods())
-                .filter(method -> method.getReturnType() == void.class)
+                .filter(method -> method.getReturnType() == void.class && !method.isDefault())
                 .collect(Collectors.toList());
     }
 
