@@ -18,12 +18,12 @@ struct Case {
   int64_t left = 0, right = 0;
   Ints prefix{}, queries{}, keys{}, documents{};
   bool packed = false, misaligned = false;
-  bool loose = false;  // strides are no multiples of a head, and 0 between batches
+  bool one_batch = false;  // whose stride is 0
   std::string name() const {
     std::string text = std::string("attention ") + (type == LICORNE_BF16 ? "bf16" : "f32");
     for (int64_t size : {B, T, S, H, G, D}) text += " " + std::to_string(size);
     text += " mask " + std::to_string(kind) + (documents.empty() ? "" : " documents") + (packed ? " packed" : "");
-    return text + (misaligned ? " misaligned" : "") + (loose ? " loose" : "");
+    return text + (misaligned ? " misaligned" : "") + (one_batch ? " one batch" : "");
   }
   bool sees(int64_t b, int64_t i, int64_t j) const {
     const int64_t lengthQ = queries.empty() ? T : queries[b], lengthK = keys.empty() ? S : keys[b];
@@ -158,7 +158,7 @@ void check(const Case& c, uint64_t seed) {
   const Result expected = attention(c, q, k, v, dout, scale, keep, nullptr);
   const Result naive = attention(c, q, k, v, dout, scale, c.type == LICORNE_BF16 ? to_bfloat16 : keep, nullptr);
 
-  const int64_t gap = c.loose ? 8 : c.D;  // between tokens that are not packed
+  const int64_t gap = c.D;  // between tokens that are not packed
   const Layout queries{c.T, query_width, c.packed ? 3 * query_width : query_width + gap,
                        c.packed ? 3 * query_width * c.T : (query_width + gap) * c.T};
   const Layout keys{c.S, key_width, c.packed ? 3 * query_width : key_width + gap,
@@ -188,8 +188,8 @@ void check(const Case& c, uint64_t seed) {
   forward.run([&] {
     return licorne_cuda_attention_forward(
         out.data(), lse.floats(), q_in.data(), moved(k_in, k_offset), moved(v_in, v_offset), workspace, c.B, c.T, c.S, c.H,
-        c.G, c.D, queries.token_stride, c.loose ? 0 : queries.batch_stride, keys.token_stride,
-        c.loose ? 0 : keys.batch_stride, outs.token_stride, c.loose ? 0 : outs.batch_stride, c.kind, c.left, c.right, prefix, lengthsQ, lengthsK, documents, scale, c.type, fault, nullptr);
+        c.G, c.D, queries.token_stride, c.one_batch ? 0 : queries.batch_stride, keys.token_stride,
+        c.one_batch ? 0 : keys.batch_stride, outs.token_stride, c.one_batch ? 0 : outs.batch_stride, c.kind, c.left, c.right, prefix, lengthsQ, lengthsK, documents, scale, c.type, fault, nullptr);
   });
   // The kernel for Hopper leaves the number of tiles that its blocks drew behind the intervals.
   if (hoppers_turn) EXPECT(static_cast<const int32_t*>(workspace)[2 * c.B * c.T] > 0);
@@ -215,8 +215,8 @@ void check(const Case& c, uint64_t seed) {
     return licorne_cuda_attention_backward(
         dq.data(), moved(dk, k_offset), moved(dv, v_offset), dout_in.data(), out_in.data(), lse_in.floats(), q_again.data(),
         moved(k_again, k_offset), moved(v_again, v_offset), scratch, c.B, c.T, c.S, c.H, c.G, c.D, queries.token_stride,
-        c.loose ? 0 : queries.batch_stride, keys.token_stride, c.loose ? 0 : keys.batch_stride, outs.token_stride,
-        c.loose ? 0 : outs.batch_stride, c.kind, c.left,
+        c.one_batch ? 0 : queries.batch_stride, keys.token_stride, c.one_batch ? 0 : keys.batch_stride, outs.token_stride,
+        c.one_batch ? 0 : outs.batch_stride, c.kind, c.left,
         c.right, prefix, lengthsQ, lengthsK, documents, scale, c.type, fault, nullptr);
   });
   compare(c, "dq", queries.gather(dq.values(), 0, expected.dq.size()), expected.dq, naive.dq, 3e-6);
@@ -321,9 +321,9 @@ void hopper() {
   check({1, 140, 140, 2, 2, 128, type, LICORNE_MASK_CAUSAL, 0, 0, {}, {}, {}, {}, true}, 46);
   check({1, 45, 20, 3, 1, 104, type}, 47);
   check({1, 45, 20, 1, 1, 128, type, LICORNE_MASK_CAUSAL}, 48);
-  Case loose{1, 70, 70, 2, 1, 64, type, LICORNE_MASK_CAUSAL};
-  loose.loose = true;
-  check(loose, 49);
+  Case one_batch{1, 70, 70, 2, 1, 64, type, LICORNE_MASK_CAUSAL};
+  one_batch.one_batch = true;
+  check(one_batch, 49);
   licorne_cuda_attention_use_hopper(0);
   hoppers_turn = false;
 }

@@ -119,18 +119,21 @@ bool whole_vectors(const AttentionArguments& p, int32_t type, Pointers... pointe
 }
 
 // Whether the kernels for Hopper take this call. They read all keys and queries of the tensors, so every key must be seen by
-// some query: with lengths, or where queries are fewer than keys and look back only so far, some are not. Strides are those
-// that the copy engine takes, less than 2^40 bytes and not 0 where it counts; they are whole vectors already. Of the head
-// sizes, those that would mostly multiply padding are left out.
+// some query: with lengths, or where queries are fewer than keys and look back only so far, some are not. Strides are as the
+// copy engine's manual has them: less than 2^40 bytes, each a multiple of the one before; with one sequence the last one does not
+// count, and may be 0. Of the head sizes, those that would mostly multiply padding are left out.
 bool hopper_fits(const AttentionArguments& p) {
   if (!use_hopper || !p.vectors || !aligned16(p.delta) || p.T == 0 || p.S == 0) return false;
   if (!(p.D == 64 || (p.D > 96 && p.D <= 128))) return false;
   if (p.mask.query_lengths != nullptr || p.mask.key_lengths != nullptr) return false;
   if (p.T < p.S && (p.mask.kind == LICORNE_MASK_WINDOW || p.mask.low != nullptr)) return false;
-  const int64_t strides[] = {p.query_token_stride, p.query_batch_stride, p.key_token_stride,
-                             p.key_batch_stride,   p.out_token_stride,   p.out_batch_stride};
-  for (int64_t stride : strides)
-    if ((stride == 0 && p.B > 1) || stride >= int64_t{1} << 39) return false;
+  const int64_t strides[][2] = {{p.query_token_stride, p.query_batch_stride},
+                                {p.key_token_stride, p.key_batch_stride},
+                                {p.out_token_stride, p.out_batch_stride}};
+  for (const auto& [token, batch] : strides) {
+    if (token % p.D != 0 || token >= int64_t{1} << 39) return false;
+    if (p.B > 1 && (batch == 0 || batch % token != 0 || batch >= int64_t{1} << 39)) return false;
+  }
 #if defined(LICORNE_CUDA_EMULATION)
   return true;  // the emulator has Hopper's instructions whatever else its device says
 #else
