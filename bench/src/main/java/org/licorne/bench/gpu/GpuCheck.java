@@ -37,7 +37,8 @@ public final class GpuCheck {
             case "fill" -> Crowded.fill(log);
             case "late" -> Crowded.late(log);
             case "machine" -> machine(new PartReport(file), log);
-            case "tests" -> TestReports.summarise(Path.of(arguments[2]), new PartReport(file), log);
+            case "tests" ->
+                TestReports.summarise(Path.of(arguments[2]), testFeed(arguments), new PartReport(file), log);
             case "parity" -> ModelParity.check(engine(arguments), new PartReport(file), log);
             case "smoke" -> Smoke.run(engine(arguments), new PartReport(file), log);
             case "crowded" -> Crowded.check(new PartReport(file), log);
@@ -56,6 +57,10 @@ public final class GpuCheck {
 
     private static String engine(String[] arguments) {
         return arguments.length > 2 ? arguments[2] : "cuda";
+    }
+
+    private static Path testFeed(String[] arguments) {
+        return arguments.length > 3 ? Path.of(arguments[3]) : null;
     }
 
     private static int machine(PartReport report, PrintStream log) {

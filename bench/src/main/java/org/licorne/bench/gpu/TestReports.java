@@ -7,6 +7,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import javax.xml.parsers.DocumentBuilderFactory;
 import javax.xml.parsers.ParserConfigurationException;
@@ -21,8 +22,11 @@ final class TestReports {
 
     private TestReports() {}
 
-    /** @return 0 if tests ran and none failed */
-    static int summarise(Path folder, PartReport report, PrintStream log) {
+    /**
+     * @param feed what the console said meanwhile, which counts where it wrote no report; or null
+     * @return 0 if tests ran and none failed
+     */
+    static int summarise(Path folder, Path feed, PartReport report, PrintStream log) {
         int tests = 0;
         int failed = 0;
         int skipped = 0;
@@ -38,9 +42,27 @@ final class TestReports {
                     String message = failure.getTextContent().strip();
                     failures.addObject()
                             .put("test", test.getAttribute("classname") + ": " + test.getAttribute("name"))
-                            .put("message", message.substring(0, Math.min(LONGEST_MESSAGE, message.length())));
+                            .put("message", cut(message));
                 } else if (first(test, "skipped") != null) {
                     skipped++;
+                }
+            }
+        }
+        if (tests == 0) {
+            Map<String, TestFeed.Outcome> outcomes = TestFeed.read(feed);
+            tests = outcomes.size();
+            for (Map.Entry<String, TestFeed.Outcome> entry : outcomes.entrySet()) {
+                TestFeed.Outcome outcome = entry.getValue();
+                switch (outcome.status()) {
+                    case "SUCCESSFUL" -> {}
+                    case "ABORTED", "SKIPPED" -> skipped++;
+                    default -> {
+                        failed++;
+                        boolean ended = outcome.status().equals("FAILED");
+                        failures.addObject()
+                                .put("test", entry.getKey())
+                                .put("message", ended ? cut(outcome.message()) : "it did not end");
+                    }
                 }
             }
         }
@@ -49,6 +71,10 @@ final class TestReports {
         report.write();
         log.println(tests - failed - skipped + " passed, " + failed + " failed, " + skipped + " skipped");
         return tests > 0 && failed == 0 ? 0 : 1;
+    }
+
+    private static String cut(String message) {
+        return message.substring(0, Math.min(LONGEST_MESSAGE, message.length()));
     }
 
     private static List<Path> files(Path folder) {

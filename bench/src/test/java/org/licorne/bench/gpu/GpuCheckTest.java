@@ -60,6 +60,30 @@ class GpuCheckTest {
     }
 
     @Test
+    void countsWhatTheConsoleSaidWhereARunWasStopped() throws IOException {
+        Path feed = folder.resolve("tests.log");
+        Files.writeString(feed, """
+                JUnit Jupiter > CudaContractTest > computes() > gelu_forward > n=3 :: STARTED
+                JUnit Jupiter > CudaContractTest > computes() > gelu_forward > n=3 :: SUCCESSFUL
+                JUnit Jupiter > CudaContractTest > computes() > gelu_forward > n=5 :: STARTED
+                JUnit Jupiter > CudaContractTest > computes() > gelu_forward > n=5 :: FAILED
+                \t=> java.lang.AssertionError: out[4]
+                JUnit Jupiter > CudaContractTest > left() :: SKIPPED
+                JUnit Jupiter > CudaContractTest > hangs() :: STARTED
+                JUnit Jupi""");
+        String file = folder.resolve("tests.json").toString();
+        assertThat(run("tests", file, folder.resolve("junit").toString(), feed.toString()))
+                .isEqualTo(1);
+        JsonNode sum = read("tests.json");
+        assertThat(sum.get("passed").asInt()).isEqualTo(1);
+        assertThat(sum.get("failed").asInt()).isEqualTo(2);
+        assertThat(sum.get("skipped").asInt()).isEqualTo(1);
+        assertThat(sum.at("/failures/0/message").asText()).isEqualTo("=> java.lang.AssertionError: out[4]");
+        assertThat(sum.at("/failures/1/test").asText()).isEqualTo("CudaContractTest > hangs()");
+        assertThat(sum.at("/failures/1/message").asText()).isEqualTo("it did not end");
+    }
+
+    @Test
     void putsPartsTogetherThoughOneWasCutOff() throws IOException {
         Files.writeString(folder.resolve("parts.tsv"), """
                 kernels\tok\t12\texit status 0

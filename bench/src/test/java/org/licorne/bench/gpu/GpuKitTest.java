@@ -25,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 class GpuKitTest {
     private static final Path SCRIPTS = Path.of("gpu").toAbsolutePath();
 
-    /** Ends like the part of its name: the machine as told, smoke wrong, decoding too late, all else well. */
+    /** Ends like the part of its name: the machine as told, smoke and tests of linear maps wrong, decoding too late, all else well. */
     private static final String JAVA = """
             #!/usr/bin/env bash
             part=tests
@@ -33,12 +33,13 @@ class GpuKitTest {
                 case ${!i} in *.GpuCheck) next=$((i + 1)) && part=${!next} ;; esac
             done
             case " $* " in *licorne.cuda.hopper=true*) part=hopper-$part ;; esac
+            case " $* " in *licorne.ops=linear_*) part=wrong ;; esac
             echo "part $part"
             case $part in
                 machine) echo 'cuda: not available: it is made up' && exit $FAKE_MACHINE ;;
                 merge) while [ "$1" != org.licorne.bench.gpu.GpuCheck ]; do shift; done
                     exec "$REAL_JAVA" -cp "$REAL_CLASS_PATH" "$@" ;;
-                smoke) exit 1 ;;
+                smoke | wrong) exit 1 ;;
                 decoding) exec sleep 60 ;;
             esac
             """;
@@ -54,6 +55,9 @@ class GpuKitTest {
         Path kit = folder.resolve("kit");
         Files.copy(SCRIPTS.resolve("check"), kit.resolve("check"));
         Files.writeString(kit.resolve("kit.json"), "{\"commit\": \"none\"}");
+        Files.writeString(
+                Files.createDirectory(kit.resolve("tests")).resolve("classes"),
+                "CudaContractTest\nCudaFaultTest\nCudaGptTest\nCudaPresetTest\n");
         assertThat(run(
                         0,
                         "tar",
@@ -114,12 +118,15 @@ class GpuKitTest {
                         + "reference,smoke,fault,crowded";
         assertThat(check(0, "--only", wanted, "--time", "0.01", "--budget", "580"))
                 .isEqualTo(1);
-        assertThat(parts().subList(0, 10))
+        assertThat(parts().subList(0, 2)).containsExactly("machine ok", "tests-CudaPresetTest ok");
+        assertThat(parts())
+                .contains("tests-bf16-linear failed", "tests-bf16-others ok", "tests-f32-besides ok")
+                .contains("hopper-tests-backward ok", "tests-CudaGptTest ok", "fault ok")
+                .doesNotContain("tests-CudaFaultTest ok", "tests-CudaContractTest ok");
+        assertThat(parts().stream().filter(part -> !part.contains("tests-")).limit(8))
                 .containsExactly(
                         "machine ok",
-                        "tests ok",
                         "parity ok",
-                        "hopper-tests ok",
                         "kernels ok",
                         "hopper-kernels ok",
                         "training ok",
@@ -134,6 +141,26 @@ class GpuKitTest {
         assertThat(report.at("/about/kit/commit").asText()).isEqualTo("none");
         assertThat(report.get("bars")).isNotEmpty();
         assertThat(folder.resolve("results/results.tar.gz")).isNotEmptyFile();
+    }
+
+    @Test
+    void aPartIsWantedByTheBeginningOfItsName() throws IOException, InterruptedException {
+        assertThat(check(0, "--only", "tests-bf16-norm,hopper-tests")).isZero();
+        assertThat(parts())
+                .containsExactlyInAnyOrder(
+                        "machine ok", "tests-bf16-norm ok", "hopper-tests-forward ok", "hopper-tests-backward ok");
+        assertThat(check(0, "--only", "tests-f32", "--budget", "1")).isZero();
+        assertThat(parts()).contains("tests-f32-besides left out");
+    }
+
+    @Test
+    void aJavaThatDoesNotRunIsTheEnd() throws IOException, InterruptedException {
+        Path kit = folder.resolve("kit");
+        assertThat(kit.resolve("java/bin/java").toFile().setExecutable(false)).isTrue();
+        String archive = kit.resolve("java.tar.gz").toString();
+        assertThat(run(0, "tar", "-C", kit.toString(), "-czf", archive, "java")).isZero();
+        assertThat(check(0)).isEqualTo(2);
+        assertThat(log()).contains("Java does not run from").contains("TMPDIR");
     }
 
     @Test

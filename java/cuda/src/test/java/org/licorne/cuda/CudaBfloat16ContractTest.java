@@ -6,7 +6,6 @@ import org.licorne.backend.Kernels;
 import org.licorne.backend.Precision;
 import org.licorne.testkit.BackendContract;
 import org.licorne.testkit.OpCase;
-import org.licorne.testkit.OpCases;
 
 /** The same with activations in bfloat16. */
 class CudaBfloat16ContractTest extends BackendContract {
@@ -27,6 +26,6 @@ class CudaBfloat16ContractTest extends BackendContract {
 
     @Override
     protected List<OpCase> largeCases() {
-        return TestDevice.isReal() ? OpCases.large(type()) : List.of();
+        return TestDevice.largeCases(type());
     }
 }

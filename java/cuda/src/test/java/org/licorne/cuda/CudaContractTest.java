@@ -4,7 +4,6 @@ import java.util.List;
 import org.licorne.backend.Backend;
 import org.licorne.testkit.BackendContract;
 import org.licorne.testkit.OpCase;
-import org.licorne.testkit.OpCases;
 
 class CudaContractTest extends BackendContract {
     @Override
@@ -19,6 +18,6 @@ class CudaContractTest extends BackendContract {
 
     @Override
     protected List<OpCase> largeCases() {
-        return TestDevice.isReal() ? OpCases.large(type()) : List.of();
+        return TestDevice.largeCases(type());
     }
 }

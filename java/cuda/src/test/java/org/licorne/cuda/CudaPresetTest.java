@@ -47,16 +47,22 @@ class CudaPresetTest {
     @TempDir
     private Path folder;
 
+    private String plansBefore;
+
     @BeforeEach
     void needLibraries() {
         boolean standIns = Boolean.getBoolean("licorne.cuda.standins");
         assumeTrue(TestDevice.isReal() || standIns, "neither a GPU nor what stands in for CUDA's libraries is here");
-        System.setProperty(PlanChoices.PROPERTY, folder.toString());
+        plansBefore = System.setProperty(PlanChoices.PROPERTY, folder.toString());
     }
 
     @AfterEach
     void forget() {
-        System.clearProperty(PlanChoices.PROPERTY);
+        if (plansBefore == null) {
+            System.clearProperty(PlanChoices.PROPERTY);
+        } else {
+            System.setProperty(PlanChoices.PROPERTY, plansBefore);
+        }
         System.clearProperty(CudaProbe.DEVICE);
     }
 
@@ -273,7 +279,8 @@ class CudaPresetTest {
             buffer.read(0, back);
             assertThat(back.flip()).isEqualTo(ByteBuffer.wrap(bytes));
             buffer.close();
-            assertThat(backend.availableBytes()).isLessThanOrEqualTo(free).isGreaterThan(free - (64 << 20));
+            // The driver takes memory for itself in between, and gives some back when an allocation was refused.
+            assertThat(backend.availableBytes()).isBetween(free - (64 << 20), free + (64 << 20));
         }
     }
 

@@ -3,7 +3,9 @@ package org.licorne.cuda;
 import java.util.List;
 import org.licorne.backend.Backend;
 import org.licorne.backend.Backends;
+import org.licorne.tensor.DType;
 import org.licorne.testkit.OpCase;
+import org.licorne.testkit.OpCases;
 
 /**
  * What the tests run on: with {@code -Dlicorne.require=cuda} this machine's GPU and cuBLASLt; else the same kernels
@@ -15,6 +17,12 @@ final class TestDevice {
      */
     private static final long MOST_WORK = 1_000_000;
 
+    /**
+     * System property: a pattern for the names of the ops whose cases run, e.g. {@code linear_.*}. On a GPU a kernel that
+     * faults ends the device for the process, so that processes of few ops each tell more.
+     */
+    private static final String OPS = "licorne.ops";
+
     private TestDevice() {}
 
     static boolean isReal() {
@@ -25,8 +33,9 @@ final class TestDevice {
         return isReal() ? Backends.open("cuda") : new CudaBackend(new HostRuntime(2L << 30), new PlainProducts());
     }
 
-    /** All cases on a GPU; what is quick enough on the emulator, after saying how many are not. */
-    static List<OpCase> cases(List<OpCase> all) {
+    /** All cases on a GPU; what is quick enough on the emulator, after saying how many are not. Of the wanted ops. */
+    static List<OpCase> cases(List<OpCase> ofAnyOp) {
+        List<OpCase> all = wanted(ofAnyOp);
         if (isReal()) {
             return all;
         }
@@ -39,5 +48,15 @@ final class TestDevice {
             System.out.println(left.size() + " of " + all.size() + " cases are left to a GPU: " + left);
         }
         return quick;
+    }
+
+    /** Those that only a GPU is fast enough for. */
+    static List<OpCase> largeCases(DType type) {
+        return isReal() ? wanted(OpCases.large(type)) : List.of();
+    }
+
+    private static List<OpCase> wanted(List<OpCase> cases) {
+        String pattern = System.getProperty(OPS, ".*");
+        return cases.stream().filter(opCase -> opCase.op().matches(pattern)).toList();
     }
 }
