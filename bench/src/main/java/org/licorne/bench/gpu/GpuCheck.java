@@ -42,7 +42,7 @@ public final class GpuCheck {
             case "parity" -> ModelParity.check(engine(arguments), new PartReport(file), log);
             case "smoke" -> Smoke.run(engine(arguments), new PartReport(file), log);
             case "crowded" -> Crowded.check(new PartReport(file), log);
-            case "kernels" -> KernelTimes.measure(engine(arguments), new PartReport(file), log);
+            case "kernels" -> KernelTimes.measure(engine(arguments), pieces(arguments), new PartReport(file), log);
             case "training" -> ModelTimes.training(engine(arguments), new PartReport(file), log);
             case "decoding" -> ModelTimes.decoding(engine(arguments), new PartReport(file), log);
             case "reference" ->
@@ -57,6 +57,11 @@ public final class GpuCheck {
 
     private static String engine(String[] arguments) {
         return arguments.length > 2 ? arguments[2] : "cuda";
+    }
+
+    /** What the names of the pieces of work contain that are wanted; nothing: all. */
+    private static String pieces(String[] arguments) {
+        return arguments.length > 3 ? arguments[3] : "";
     }
 
     private static Path testFeed(String[] arguments) {

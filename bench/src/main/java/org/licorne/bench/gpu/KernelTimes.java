@@ -33,21 +33,30 @@ final class KernelTimes {
         A = activation.bytes();
     }
 
-    /** On the GPU at full size; on another backend only a trial. */
-    static int measure(String engine, PartReport report, PrintStream log) {
+    /**
+     * On the GPU at full size; on another backend only a trial.
+     *
+     * @param wanted only pieces of work whose names contain that
+     */
+    static int measure(String engine, String wanted, PartReport report, PrintStream log) {
         try (Backend backend = Backends.open(engine)) {
             report.root().put("device", backend.device());
-            return measure(backend, !engine.equals("cuda"), report, log);
+            return measure(backend, !engine.equals("cuda"), wanted, report, log);
         }
     }
 
-    static int measure(Backend backend, boolean trial, PartReport report, PrintStream log) {
+    static int measure(Backend backend, boolean trial, String wanted, PartReport report, PrintStream log) {
         report.root().put(PartReport.TRIAL, trial);
         try (OpTimes times = new OpTimes(backend, trial, report, log)) {
             KernelTimes training = new KernelTimes(times);
             training.addAll();
             Map<String, Runnable> pieces = training.pieces;
             new DecodingKernelTimes(times).addTo(pieces);
+            pieces.keySet().removeIf(name -> !name.contains(wanted));
+            if (pieces.isEmpty()) {
+                log.println("there is no piece of work with '" + wanted + "' in its name");
+                return 2;
+            }
             return run(pieces, report, log);
         }
     }

@@ -29,7 +29,7 @@ class KernelTimesTest {
     void everyKernelRuns() throws IOException {
         Path file = folder.resolve("kernels.json");
         try (Backend backend = Bfloat16Reference.open()) {
-            assertThat(KernelTimes.measure(backend, true, new PartReport(file), log))
+            assertThat(KernelTimes.measure(backend, true, "", new PartReport(file), log))
                     .isZero();
         }
         JsonNode report = new ObjectMapper().readTree(file.toFile());
@@ -42,6 +42,18 @@ class KernelTimesTest {
                 .allSatisfy(entry ->
                         assertThat(entry.get("milliseconds").asDouble()).isPositive());
         assertThat(report.get("kernels").findValue("logitsBytes").asLong()).isPositive();
+    }
+
+    @Test
+    void someKernelsRunAlone() throws IOException {
+        Path file = folder.resolve("kernels.json");
+        assertThat(KernelTimes.measure("reference", "softmax", new PartReport(file), log))
+                .isZero();
+        JsonNode report = new ObjectMapper().readTree(file.toFile());
+        assertThat(report.get("kernels").findValuesAsText("kernel"))
+                .containsExactly("softmax_forward", "softmax_backward");
+        assertThat(KernelTimes.measure("reference", "nonsense", new PartReport(file), log))
+                .isEqualTo(2);
     }
 
     @Test
