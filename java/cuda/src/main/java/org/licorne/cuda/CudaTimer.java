@@ -13,12 +13,18 @@ public final class CudaTimer implements AutoCloseable {
     /** Several times the largest second-level cache. */
     private static final long FLUSH_BYTES = 256L << 20;
 
+    /** A workspace begins where any type may. */
+    private static final long ALIGNMENT = 256;
+
     private final Backend backend;
     private final CudaRuntime runtime;
     private final CudaRuntime.Event begin;
     private final CudaRuntime.Event end;
     private final Buffer cache;
-    private final Tensor flushed;
+    private final Tensor written;
+    private final Tensor read;
+    private final Tensor norm;
+    private final Tensor workspace;
 
     /** @throws IllegalArgumentException if the backend is not this module's */
     public CudaTimer(Backend backend) {
@@ -27,15 +33,24 @@ public final class CudaTimer implements AutoCloseable {
         }
         this.backend = backend;
         runtime = cuda.runtime();
-        cache = backend.allocate("timer/cache", FLUSH_BYTES);
-        flushed = Tensor.of("cache", cache, 0, DType.F32, FLUSH_BYTES / Float.BYTES);
+        long elements = FLUSH_BYTES / Float.BYTES;
+        long workspaceBytes = backend.kernels().globalNormWorkspaceBytes(elements);
+        cache = backend.allocate("timer/cache", 2 * FLUSH_BYTES + ALIGNMENT + workspaceBytes);
+        written = Tensor.of("written", cache, 0, DType.F32, elements);
+        read = Tensor.of("read", cache, FLUSH_BYTES, DType.F32, elements);
+        norm = Tensor.of("norm", cache, 2 * FLUSH_BYTES, DType.F32, 1);
+        workspace = Tensor.of("workspace", cache, 2 * FLUSH_BYTES + ALIGNMENT, DType.U8, workspaceBytes);
         begin = runtime.event();
         end = runtime.event();
     }
 
-    /** Writes so much memory that nothing of before is left in the caches. */
+    /**
+     * Writes so much memory that nothing of before is left in the caches, then reads as much other memory: lines that
+     * are not yet in memory would have to be written there while the kernel that is timed runs.
+     */
     public void flushCache() {
-        backend.kernels().fill(flushed, 0);
+        backend.kernels().fill(written, 0);
+        backend.kernels().globalNorm(norm, read, workspace);
     }
 
     /** Time counts from here on, in the order of the ops. */
