@@ -9,7 +9,9 @@ Writes JSON of the same form as Licorne's parts: "kernels" with milliseconds and
 second. Operations are counted alike: 6 N + 6 L T C per token of a training step, and beside it, as a share of 989 TFLOP/s, by
 6 N + 12 L T C, which takes a causal mask for none; 4 D per visible pair and head in attention forward and 10 D backward;
 three products in a head with its loss. A "training step" ends when the GPU is done, in a "training run" steps follow one
-another without waiting. The file is written anew after each figure, so that a time limit costs only what was not done.
+another without waiting. Training in bf16 is under autocast: products and attention are in bfloat16, the residual stream and
+the norms in F32; the JSON says so. A variant is named behind the work ("compiled", "cudnn"), and the fastest counts. The file
+is written anew after each figure, so that a time limit costs only what was not done.
 """
 import argparse
 import gc
@@ -36,7 +38,10 @@ H200_TERAFLOPS = 989  # products in bfloat16, as the maker states them
 class Report:
     def __init__(self, file):
         self.file = file
-        self.root = {"torch": torch.__version__, "cuda": torch.version.cuda, "kernels": [], "work": [], "failures": []}
+        self.root = {
+            "torch": torch.__version__, "cuda": torch.version.cuda,
+            "trainingPrecision": "bf16: autocast, so the residual stream and norms stay F32; decoding is bfloat16 throughout",
+            "kernels": [], "work": [], "failures": []}
 
     def write(self):
         draft = self.file + ".part"
@@ -112,6 +117,7 @@ def events(op, flush=None, runs=RUNS):
     for _ in range(runs):
         if flush is not None:
             flush.zero_()
+        torch.cuda._sleep(1_000_000)  # cycles in which Python gets ahead, so that its launches are not in the figure
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         begin.record()
         op()
@@ -151,11 +157,31 @@ def work(report, name, model, precision, batch, context, seconds, tokens, flops=
           + (f", {entry['percentOf989With6N12LTC']:.1f} % of 989 TFLOP/s by 6N+12LTC" if unmasked else ""), flush=True)
 
 
-def training(report, size, B, precision, compiled):
+def on_gpu(size):
+    """A model made there: to draw the numbers of the largest on the host takes half a minute."""
+    torch.manual_seed(1)
+    with torch.device("cuda"):
+        return Gpt(*SIZES[size])
+
+
+def training(report, size, B, precision, compiled, cudnn=False):
+    if cudnn:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        try:
+            with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+                train(report, size, B, precision, compiled, " cudnn")
+        except RuntimeError as e:  # the variant without counts
+            report.root["failures"].append(f"training {size} B={B} cudnn: {e}")
+            report.write()
+    else:
+        train(report, size, B, precision, compiled, "")
+
+
+def train(report, size, B, precision, compiled, variant):
     layers, heads, channels = SIZES[size]
     T = CONTEXT
-    torch.manual_seed(1)
-    model = Gpt(layers, heads, channels).cuda()
+    model = on_gpu(size)
     decayed = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() == 1]
     optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
@@ -183,7 +209,7 @@ def training(report, size, B, precision, compiled):
         seconds.append(time.perf_counter() - start)
     flops = (6 * parameters(model) + 6 * layers * T * channels) * B * T
     unmasked = (6 * parameters(model) + 12 * layers * T * channels) * B * T
-    kind = " compiled" if compiled else ""
+    kind = (" compiled" if compiled else "") + variant
     work(report, "training step" + kind, size, precision, B, T, seconds, B * T, flops, unmasked=unmasked)
     start = time.perf_counter()
     for _ in range(11):
@@ -298,41 +324,55 @@ def products(report, flush):
 
 
 def decode(report, size, B, prompt=64, tokens=64):
-    """One token per sequence and step as one CUDA graph; the cache has the length it ends with."""
+    """One token per sequence and step as one CUDA graph, of the model as it is and compiled; the cache has the length it ends
+    with."""
     layers, heads, channels = SIZES[size]
-    torch.manual_seed(1)
-    model = Gpt(layers, heads, channels).cuda().to(torch.bfloat16).eval()
+    model = on_gpu(size).to(torch.bfloat16).eval()
     S = prompt + tokens
     caches = [tuple(torch.randn(B, heads, S, channels // heads, device="cuda", dtype=torch.bfloat16) for _ in range(2))
               for _ in range(layers)]
+    weights = 2.0 * (parameters(model) - (CONTEXT - 1) * channels)
+    cached = 2.0 * (prompt + S) / 2 * 2 * layers * channels * B
+    torch._dynamo.reset()
+    for name, forward in (("decode", model.step), ("decode compiled", torch.compile(model.step, dynamic=False, fullgraph=True))):
+        try:
+            seconds = decoding_steps(forward, caches, B, S, prompt)
+            work(report, name, size, "bf16", B, prompt, seconds, B, 0, weights + cached)
+        except Exception as e:  # the other variant's figure counts
+            report.root["failures"].append(f"{name} {size} B={B}: {type(e).__name__}: {e}")
+            report.write()
+
+
+@torch.no_grad()
+def decoding_steps(forward, caches, B, S, prompt):
+    """Seconds of each of 48 steps."""
     ids = torch.randint(VOCABULARY, (B, 1), device="cuda")
     position = torch.full((1,), prompt, device="cuda")
     places = torch.arange(S, device="cuda")
-    with torch.no_grad():
-        def step():
-            mask = (places <= position).view(1, 1, 1, S)
-            ids.copy_(model.step(ids, position, caches, mask))
+    mask = torch.zeros(1, 1, 1, S, device="cuda", dtype=torch.bfloat16)  # what is added to scores, once for all layers
 
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                step()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+    def step():
+        mask.zero_().masked_fill_((places > position).view(1, 1, 1, S), float("-inf"))
+        ids.copy_(forward(ids, position, caches, mask))
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
             step()
-        seconds = []
-        for t in range(48):
-            position.fill_(prompt + t)
-            torch.cuda.synchronize()
-            start = time.perf_counter()
-            graph.replay()
-            torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - start)
-    weights = 2.0 * (parameters(model) - (CONTEXT - 1) * channels)
-    cached = 2.0 * (prompt + S) / 2 * 2 * layers * channels * B
-    work(report, "decode", size, "bf16", B, prompt, seconds, B, 0, weights + cached)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    seconds = []
+    for t in range(48):
+        position.fill_(prompt + t)
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        graph.replay()
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return seconds
 
 
 def main():
@@ -356,28 +396,39 @@ def main():
         if kind in only:
             pieces.append((f"{kind} {name}", piece))
 
-    def train(size, B, precision="bf16", compiled=True):
-        add("training", f"{size} B={B} {precision}", lambda: training(report, size, B, precision, compiled))
+    def add_training(size, B, precision="bf16", compiled=True, cudnn=False):
+        name = f"{size} B={B} {precision}" + (" cudnn" if cudnn else "")
+        add("training", name, lambda: training(report, size, B, precision, compiled, cudnn))
 
-    # What has a goal first: --seconds may end it at any piece.
-    train("gpt2", 64)
+    def add_attention(B, T, H, D, causal):
+        add("attention", f"T={T} D={D}", lambda: attention(report, B, T, H, D, causal, flush))
+
+    def add_decoding(size, B):
+        add("decode", f"{size} B={B}", lambda: decode(report, size, B))
+
+    # What has a goal first, and of that what takes least: --seconds may end it at any piece, and compiling takes long.
+    add("products", "", lambda: products(report, flush))
     for B, T, H, D in ((4, 4096, 16, 64), (4, 4096, 16, 128), (2, 8192, 16, 128)):
         for causal in (False, True):
-            add("attention", f"T={T} D={D}", lambda B=B, T=T, H=H, D=D, causal=causal: attention(report, B, T, H, D, causal, flush))
-    add("head", "and loss", lambda: head(report, flush))
-    for size, B in (("gpt2", 64), ("gpt2-xl", 64), ("gpt2", 1), ("gpt2-xl", 1)):
-        add("decode", f"{size} B={B}", lambda size=size, B=B: decode(report, size, B))
-    train("gpt2", 16)
-    train("gpt2-xl", 8)
+            add_attention(B, T, H, D, causal)
     add("cross_entropy", "", lambda: cross_entropy(report, flush))
+    add("head", "and loss", lambda: head(report, flush))
+    for B in (1, 64):
+        add_decoding("gpt2", B)
+    for B in (16, 64):
+        add_training("gpt2", B)
+    add_training("gpt2", 64, cudnn=True)
+    for B in (1, 64):
+        add_decoding("gpt2-xl", B)
+    add_training("gpt2-medium", 16)
+    for B in (8, 16):
+        add_training("gpt2-xl", B)
     add("moving", "norms and AdamW", lambda: moving(report, flush))
-    add("products", "", lambda: products(report, flush))
     for B, T, H, D in ((4, 1024, 12, 64), (4, 4096, 16, 80), (4, 4096, 16, 96)):
-        add("attention", f"T={T} D={D}", lambda B=B, T=T, H=H, D=D: attention(report, B, T, H, D, True, flush))
-    train("gpt2-xl", 16)
-    train("gpt2-medium", 16)
-    train("gpt2", 16, compiled=False)
-    train("gpt2", 16, "fp32")
+        add_attention(B, T, H, D, True)
+    add_training("gpt2", 16, cudnn=True)
+    add_training("gpt2", 16, "fp32")
+    add_training("gpt2", 16, compiled=False)
     failed = 0
     for name, piece in pieces:
         if time.time() - start > chosen.seconds:

@@ -51,7 +51,11 @@ class BarsTest {
                 ],
                 "work": [
                   {"work": "training run compiled", "model": "gpt2", "precision": "bf16", "batch": 64,
+                   "tokensPerSecond": 390000},
+                  {"work": "training run compiled cudnn", "model": "gpt2", "precision": "bf16", "batch": 64,
                    "tokensPerSecond": 400000},
+                  {"work": "decode", "model": "gpt2", "precision": "bf16", "batch": 1, "gigabytesPerSecond": 1500},
+                  {"work": "decode compiled", "model": "gpt2", "precision": "bf16", "batch": 1, "gigabytesPerSecond": 1600},
                   {"work": "training run", "model": "gpt2", "precision": "bf16", "batch": 16, "tokensPerSecond": 900000}
                 ]
               }}
@@ -101,6 +105,9 @@ class BarsTest {
         assertThat(bar(bars, "decode gpt2 batch 1, bf16").judged())
                 .as("Q8 does not count")
                 .isEqualTo(60);
+        assertThat(bar(bars, "decode gpt2 batch 1, bf16").torch())
+                .as("PyTorch's faster one")
+                .isEqualTo(1600);
         assertThat(bar(bars, "GPT-2 124M training against the Java reference").judged())
                 .isEqualTo(44_100);
     }
