@@ -19,8 +19,9 @@ LICORNE_EXPORT int64_t licorne_cpu_attention_decode_workspace_bytes(int64_t B, i
                                                                     int64_t D);
 
 /* The same on a CUDA device, in float or bfloat16 as type says. With new_k and new_v (B,1,G,D; the strides of q), of the type
-   of the cache, the last of each sequence's key_lengths[b] tokens is not in the cache yet and is written there. The grid depends on the sizes only and lengths are read on
-   the device, so a recorded graph stays valid while sequences grow; a length out of range is told to fault and gives 0. */
+   of the cache, the last of each sequence's key_lengths[b] tokens is not in the cache yet and is written there. The grid
+   depends on the sizes only and lengths are read on the device, so a recorded graph stays valid while sequences grow; a length
+   out of range is told to fault and gives 0. */
 LICORNE_EXPORT int32_t licorne_cuda_attention_decode(void* out, const void* q, void* k, void* v, const void* new_k,
                                                      const void* new_v, const int32_t* key_lengths, void* workspace,
                                                      int64_t B, int64_t S, int64_t H, int64_t G, int64_t D,

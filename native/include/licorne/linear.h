@@ -23,8 +23,9 @@ LICORNE_EXPORT int32_t licorne_cpu_linear_backward_weight(float* dweight, float*
                                                           int32_t precision);
 
 /* On CUDA products are the caller's, but for two of their parts.
-   out (N,OC) = x (N,C) weight^T + bias (OC, may be null), or with gelu what licorne_cuda_gelu_forward makes of that, in bfloat16 and with N up to licorne_cuda_linear_few_rows, else
-   LICORNE_UNSUPPORTED: a row has the same bits whatever N is and whatever the other rows hold. */
+   out (N,OC) = x (N,C) weight^T + bias (OC, may be null), or with gelu what licorne_cuda_gelu_forward makes of that; in
+   bfloat16 and with N up to licorne_cuda_linear_few_rows, else LICORNE_UNSUPPORTED. A row has the same bits whatever N is and
+   whatever the other rows hold. */
 LICORNE_EXPORT int32_t licorne_cuda_linear_forward(void* out, const void* x, const void* weight, const void* bias, int64_t N,
                                                    int64_t C, int64_t OC, int32_t gelu, int32_t type, void* stream);
 LICORNE_EXPORT int64_t licorne_cuda_linear_few_rows(void);

@@ -19,8 +19,8 @@ std::string last_fault(int32_t* fault) {
 
 // The last token of each sequence comes beside the cache, which has something else there: the same bits as from the cache, which
 // has the token afterwards.
-void decode_appending(int64_t S, int64_t H, int64_t G, int64_t D, int32_t type, const Ints& lengths, const Floats& q, const Floats& k,
-                      const Floats& v, const Doubles& expected, bool misaligned) {
+void decode_appending(int64_t S, int64_t H, int64_t G, int64_t D, int32_t type, const Ints& lengths, const Floats& q,
+                      const Floats& k, const Floats& v, const Doubles& expected, bool misaligned) {
   const int64_t B = static_cast<int64_t>(lengths.size()), token = G * D + 8, batch = S * token, query_batch = 3 * H * D;
   Floats old_k = k, old_v = v, new_k(B * query_batch, NAN), new_v = new_k;
   for (int64_t b = 0; b < B; b++)

@@ -397,7 +397,8 @@ void linears() {
   few_rows(40, 64, 20, true, true);
   EXPECT(licorne_cuda_linear_few_rows() == 64);
   uint16_t number = 0;
-  EXPECT(licorne_cuda_linear_forward(&number, &number, &number, nullptr, 65, 1, 1, 0, LICORNE_BF16, nullptr) == LICORNE_UNSUPPORTED);
+  EXPECT(licorne_cuda_linear_forward(&number, &number, &number, nullptr, 65, 1, 1, 0, LICORNE_BF16, nullptr) ==
+         LICORNE_UNSUPPORTED);
   EXPECT(licorne_cuda_linear_forward(&number, &number, &number, nullptr, 1, 1, 1, 0, LICORNE_F32, nullptr) == LICORNE_UNSUPPORTED);
   EXPECT(licorne_cuda_linear_forward(&number, nullptr, &number, nullptr, 1, 1, 1, 0, LICORNE_BF16, nullptr) ==
          LICORNE_INVALID_ARGUMENT);

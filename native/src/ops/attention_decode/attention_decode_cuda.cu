@@ -1,13 +1,13 @@
 // Decode attention on a CUDA device: bound by reading the cache, so each key and value is read once, in whole vectors, by
 // enough blocks to fill the device.
 //
-// A block takes one chunk of keys of one (sequence, key head) and all query heads that share it, up to eight at a time.
-// A key is read by the smallest of 8, 16 or 32 lanes that cover a row; four keys per lane are in flight, and the first values
-// with the first keys. Scores of the chunk lie in shared memory: first all scores, then the softmax over the chunk, then the
+// A block takes one chunk of keys of one (sequence, key head) and all query heads that share it, up to eight at a time. A key
+// is read by the smallest of 8, 16 or 32 lanes that cover a row; four keys per lane are in flight, and the first values with
+// the first keys. Scores of the chunk lie in shared memory: first all scores, then the softmax over the chunk, then the
 // weighted sum of the values. A token that is still to be appended to the cache is read where it was made, and written to the
-// cache by the lanes that read it; no other block reads it there. A second launch merges the chunks in order. How the sequence is cut depends on S only, the lengths
-// are read here, and chunks past a length return at once: the grid is the same for every step, the bits do not depend on the
-// other sequences.
+// cache by the lanes that read it; no other block reads it there. A second launch merges the chunks in order. How the sequence
+// is cut depends on S only, the lengths are read here, and chunks past a length return at once: the grid is the same for every
+// step, the bits do not depend on the other sequences.
 #include "licorne/attention_decode.h"
 
 #include <algorithm>
@@ -251,8 +251,8 @@ int64_t licorne_cuda_attention_decode_workspace_bytes(int64_t B, int64_t S, int6
 }
 
 int32_t licorne_cuda_attention_decode(void* out, const void* q, void* k, void* v, const void* new_k, const void* new_v,
-                                      const int32_t* key_lengths, void* workspace, int64_t B, int64_t S, int64_t H, int64_t G, int64_t D,
-                                      int64_t query_batch_stride, int64_t key_token_stride, int64_t key_batch_stride,
+                                      const int32_t* key_lengths, void* workspace, int64_t B, int64_t S, int64_t H, int64_t G,
+                                      int64_t D, int64_t query_batch_stride, int64_t key_token_stride, int64_t key_batch_stride,
                                       int64_t out_batch_stride, float scale, int32_t type, int32_t cache_type, int32_t* fault,
                                       void* stream) {
   using namespace licorne;
@@ -280,7 +280,8 @@ int32_t licorne_cuda_attention_decode(void* out, const void* q, void* k, void* v
     if (new_k != nullptr && type != cache_type)
       throw Error(LICORNE_UNSUPPORTED, "%s: what is appended is of type %d, but the cache of type %d", op, type, cache_type);
     DecodeArguments p{};
-    p.q = q, p.k = k, p.v = v, p.new_k = new_k, p.new_v = new_v, p.key_lengths = key_lengths, p.partials = static_cast<float*>(workspace);
+    p.q = q, p.k = k, p.v = v, p.new_k = new_k, p.new_v = new_v;
+    p.key_lengths = key_lengths, p.partials = static_cast<float*>(workspace);
     check_pointer(op, "workspace", p.partials, S);
     p.S = static_cast<int32_t>(S), p.H = static_cast<int32_t>(H), p.G = static_cast<int32_t>(G);
     p.D = static_cast<int32_t>(D), p.chunk = static_cast<int32_t>(chunk_of(S));

@@ -6,8 +6,8 @@
 // where sizes or pointers forbid four at a time). A block whose token occurs before n has nothing to do and finds out by
 // looking backwards, 1,024 tokens at a time: frequent tokens find themselves soon. The block of a first occurrence looks
 // forward, lists the rows with its token in order, and adds them to its columns of the table, which it alone writes, in
-// registers; twelve rows (eight of floats) are fetched together, since the additions wait for one another. The tokens come from the second-level
-// cache: 16,384 rows with 4,000 different tokens cost some 0.2 GB of such reads, against 0.1 GB of rows.
+// registers; twelve rows (eight of floats) are fetched together, since the additions wait for one another. The tokens come from
+// the second-level cache: 16,384 rows with 4,000 different tokens cost some 0.2 GB of such reads, against 0.1 GB of rows.
 #include "cuda/element.h"
 #include "cuda/reduce.h"
 #include "licorne/embedding.h"

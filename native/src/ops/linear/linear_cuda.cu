@@ -1,9 +1,9 @@
 // What the caller's matrix products leave of the linear map on the GPU. Forward, in bfloat16: up to 64 rows (cuda/few_rows.h),
-// each with the same bits as alone, which a library's algorithms do not promise. Backward: the gradient of the bias, the sum of each column of
-// dout. Bound by memory. A warp takes 16 bytes per lane of a row, 256 (bfloat16) or 128 columns; the block's eight warps
-// take every eighth row of a slice of the rows, keep their sums in registers, and add them in order through shared memory;
-// a slice leaves one row of the workspace, and a second kernel (cuda/columns.h) adds those in order. There are about four
-// blocks per multiprocessor. OC no multiple of 16 bytes, or a pointer that is not aligned: element by element.
+// each with the same bits as alone, which a library's algorithms do not promise. Backward: the gradient of the bias, the sum of
+// each column of dout. Bound by memory. A warp takes 16 bytes per lane of a row, 256 (bfloat16) or 128 columns; the block's
+// eight warps take every eighth row of a slice of the rows, keep their sums in registers, and add them in order through shared
+// memory; a slice leaves one row of the workspace, and a second kernel (cuda/columns.h) adds those in order. There are about
+// four blocks per multiprocessor. OC no multiple of 16 bytes, or a pointer that is not aligned: element by element.
 #include "cuda/columns.h"
 #include "cuda/element.h"
 #include "cuda/few_rows.h"
