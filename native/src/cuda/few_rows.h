@@ -88,7 +88,6 @@ __global__ void __launch_bounds__(kFewRowsThreads, Tile::kBlocks)
   constexpr int kRowTiles = Tile::kRowTiles, kOutputTiles = Tile::kOutputTiles, kTogether = Tile::kTogether;
   constexpr int kStride = kFewRowsWarps * kFewRowsStep;
   constexpr bool kLower = Tile::kLower;
-  LICORNE_SHARED(float, sums, [kFewRowsWarps][16][Tile::kOutputs]);
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp, g = lane / 4, t = lane % 4;
   const int64_t row_groups = (N + Tile::kRows - 1) / Tile::kRows;
   const int64_t first_output = blockIdx.x / row_groups * Tile::kOutputs, first_row = blockIdx.x % row_groups * Tile::kRows;
@@ -98,6 +97,7 @@ __global__ void __launch_bounds__(kFewRowsThreads, Tile::kBlocks)
   if (whole && threadIdx.x == 0)
     prefetch_to_cache(weight + first_output * C, min(OC - first_output, int64_t{Tile::kOutputs}) * C * 2);
   wait_for_kernels_before();
+  LICORNE_SHARED(float, sums, [kFewRowsWarps][16][Tile::kOutputs]);
 
   const int64_t my_output = first_output + static_cast<int>(threadIdx.x) % Tile::kOutputs;
   const float addend = bias != nullptr && my_output < OC ? to_float(bias[my_output]) : 0.0f;

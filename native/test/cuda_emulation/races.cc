@@ -35,6 +35,7 @@ std::unordered_map<uintptr_t, Page*> pages;
 uintptr_t last_page = 0;
 Page* last_words = nullptr;
 uint32_t block = 0, first_block = 1;
+unsigned threads_in_block = 0;  // nobody knows anything of the others
 bool active = false;
 char found_text[200];
 
@@ -133,20 +134,28 @@ void end_launch() { active = false; }
 
 void begin_block(unsigned threads) {
   block++;
+  threads_in_block = threads;
   for (unsigned actor = 0; actor < kActors; actor++) {
     if (actor >= threads && actor < kThreads) continue;
-    knowledge[actor] = Knowledge();
-    knowledge[actor].of[actor] = 1;
+    uint32_t* of = knowledge[actor].of;
+    std::fill(of, of + threads, 0u);
+    std::fill(of + kThreads, of + kActors, 0u);
+    of[actor] = 1;
   }
 }
 
+namespace {
+void learn(Knowledge& to, const Knowledge& from) {
+  for (unsigned i = 0; i < threads_in_block; i++) to.of[i] = std::max(to.of[i], from.of[i]);
+  for (unsigned i = kThreads; i < kActors; i++) to.of[i] = std::max(to.of[i], from.of[i]);
+}
+}  // namespace
+
 void release(unsigned actor, Knowledge& to) {
-  for (unsigned i = 0; i < kActors; i++) to.of[i] = std::max(to.of[i], knowledge[actor].of[i]);
+  learn(to, knowledge[actor]);
   knowledge[actor].of[actor]++;
 }
-void acquire(unsigned actor, const Knowledge& from) {
-  for (unsigned i = 0; i < kActors; i++) knowledge[actor].of[i] = std::max(knowledge[actor].of[i], from.of[i]);
-}
+void acquire(unsigned actor, const Knowledge& from) { learn(knowledge[actor], from); }
 
 unsigned copy_actor(unsigned barrier) {
   if (barrier >= kCopyActors) abort();

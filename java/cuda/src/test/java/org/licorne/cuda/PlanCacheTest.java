@@ -63,8 +63,7 @@ class PlanCacheTest {
 
                 @Override
                 public boolean runs(String plan) {
-                    return attempt >= firstThatRuns
-                            && !Double.isInfinite(times.getOrDefault(plan.split(" ")[0], 1.0));
+                    return attempt >= firstThatRuns && !Double.isInfinite(times.getOrDefault(plan.split(" ")[0], 1.0));
                 }
 
                 @Override
