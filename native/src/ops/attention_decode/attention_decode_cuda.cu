@@ -54,7 +54,7 @@ __device__ __forceinline__ float query_at(const DecodeArguments& p, int64_t i) {
 
 // T: what the cache holds. kLanes threads share a row, kVectorOf elements each, as often as its head size asks for.
 template <typename T, int kVectorOf, int kLanes, int kHeads>
-__global__ void __launch_bounds__(kThreads, 4) attention_decode_kernel(const DecodeArguments p) {
+__global__ void __launch_bounds__(kThreads, kHeads < kMostHeads ? 4 : 3) attention_decode_kernel(const DecodeArguments p) {
   begin_kernel();
   constexpr int kRowsAtOnce = kThreads / kLanes, kStepKeys = kRowsAtOnce * kInFlight;
   const int64_t place = blockIdx.x / p.chunks;

@@ -112,7 +112,7 @@ class CudaProbeTest {
         installation.devices = 0;
         assertThat(reason()).contains("no NVIDIA GPU");
         installation.devices = -802;
-        assertThat(reason()).contains("error 802");
+        assertThat(reason()).contains("cudaErrorUnknown (802)");
         installation.devices = 2;
         installation.capability = 75;
         assertThat(reason()).isEqualTo("NVIDIA Test 0 has compute capability 7.5, and 8.0 (Ampere) is needed");
