@@ -205,16 +205,15 @@ class CudaPresetTest {
     void aBiasIsAddedApartWhereNoAlgorithmDoes() throws IOException {
         needStandIns();
         for (int C : new int[] {107, 109}) {
-            for (Precision precision : Precision.values()) {
-                try (Backend backend = Backends.open("cuda")) {
-                    float[] all = multiply(backend, precision, 64, C, 24);
-                    for (int rows : new int[] {1, 7, 63}) {
-                        assertThat(multiply(backend, precision, rows, C, 24)).isEqualTo(Arrays.copyOf(all, rows * 24));
-                    }
+            try (Backend backend = Backends.open("cuda")) {
+                float[] all = multiply(backend, Precision.F32, 64, C, 24);
+                for (int rows : new int[] {1, 7, 63}) {
+                    assertThat(multiply(backend, Precision.F32, rows, C, 24)).isEqualTo(Arrays.copyOf(all, rows * 24));
                 }
+                multiply(backend, Precision.BF16, 65, C, 24); // fewer go to our own kernel
             }
         }
-        assertThat(choices()).hasSize(4).allMatch(line -> line.matches(".* N=64 C=10[79] OC=24\t2 \\d"));
+        assertThat(choices()).hasSize(4).allMatch(line -> line.matches(".* N=6[45] C=10[79] OC=24\t2 \\d"));
     }
 
     @Test
