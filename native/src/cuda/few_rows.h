@@ -74,6 +74,21 @@ __device__ __forceinline__ void add_warps(const float (*sums)[16][kOutputs], int
   __syncthreads();  // they have been read
 }
 
+// Hands the sums of so many rows to body(row, sum), as add_warps does, from what each warp's products left.
+template <class Tile, typename Body>
+__device__ __forceinline__ void store_sums(float (&sums)[kFewRowsWarps][16][Tile::kOutputs],
+                                           const float (&c)[Tile::kRowTiles][Tile::kOutputTiles][4], int rows, Body&& body) {
+  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp, g = lane / 4, t = lane % 4;
+#pragma unroll
+  for (int m = 0; m < Tile::kRowTiles; m++) {
+#pragma unroll
+    for (int j = 0; j < Tile::kOutputTiles; j++)
+#pragma unroll
+      for (int i = 0; i < (Tile::kLower ? 4 : 2); i++) sums[warp][g + i / 2 * 8][8 * j + 2 * t + i % 2] = c[m][j][i];
+    add_warps<Tile::kOutputs>(sums, min(rows - 16 * m, 16), [&](int row, float sum) { body(16 * m + row, sum); });
+  }
+}
+
 // An element of the result, rounded; with GELU of what was rounded, as if it had been stored in between.
 template <typename T>
 __device__ __forceinline__ T finished(float sum, bool with_gelu) {
@@ -136,16 +151,9 @@ __global__ void __launch_bounds__(kFewRowsThreads, Tile::kBlocks)
     }
   }
 
-#pragma unroll
-  for (int m = 0; m < kRowTiles; m++) {
-#pragma unroll
-    for (int j = 0; j < kOutputTiles; j++)
-#pragma unroll
-      for (int i = 0; i < (kLower ? 4 : 2); i++) sums[warp][g + i / 2 * 8][8 * j + 2 * t + i % 2] = c[m][j][i];
-    add_warps<Tile::kOutputs>(sums, min(rows - 16 * m, 16), [&](int row, float sum) {
-      if (my_output < OC) out[(first_row + 16 * m + row) * OC + my_output] = finished<BFloat16>(sum + addend, with_gelu);
-    });
-  }
+  store_sums<Tile>(sums, c, rows, [&](int row, float sum) {
+    if (my_output < OC) out[(first_row + row) * OC + my_output] = finished<BFloat16>(sum + addend, with_gelu);
+  });
 }
 
 // A block per tile; those of the same outputs follow each other, so that memory gives their weights once.

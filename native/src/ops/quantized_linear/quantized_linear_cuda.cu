@@ -140,16 +140,9 @@ __global__ void __launch_bounds__(kFewRowsThreads, Tile::kBlocks)
     }
   }
 
-#pragma unroll
-  for (int m = 0; m < kRowTiles; m++) {
-#pragma unroll
-    for (int j = 0; j < kOutputTiles; j++)
-#pragma unroll
-      for (int i = 0; i < (kLower ? 4 : 2); i++) sums[warp][g + i / 2 * 8][8 * j + 2 * t + i % 2] = c[m][j][i];
-    add_warps<Tile::kOutputs>(sums, min(rows - 16 * m, 16), [&](int row, float sum) {
-      if (my_output < OC) out[(first_row + 16 * m + row) * OC + my_output] = finished<T>(sum + addend, with_gelu);
-    });
-  }
+  store_sums<Tile>(sums, c, rows, [&](int row, float sum) {
+    if (my_output < OC) out[(first_row + row) * OC + my_output] = finished<T>(sum + addend, with_gelu);
+  });
 }
 
 // Eight numbers; 16 bytes at a time.
